@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10
+
+setup: .venv/ready ## system packages and .venv, from nothing
+.venv/ready: requirements.lock pyproject.toml tools/setup.sh
+	sh tools/setup.sh
+
+demo: setup ## the main job, from nothing: a real model answers from a container
+	$(PY) -m tools.demo
+
+test: setup check ## everything CI runs
+	$(PY) -m pytest --privileged tests
+
+check: setup ## the inner loop: format, lint, types, arrows, sizes, unit (< 15 s)
+	@sh tools/check.sh
+
+t: setup ## one unit file: make t T=store/content
+	$(PY) -m pytest tests/unit/$(dir $(T))test_$(notdir $(T)).py
+
+fmt: setup ## format and sort imports in place
+	ruff check -q --fix src tests tools; ruff format -q src tests tools
+
+run: setup ## a daemon on ./tmp/corten.sock; prints the DOCKER_HOST line
+	@mkdir -p tmp; echo "export DOCKER_HOST=unix://$(CURDIR)/tmp/corten.sock"; \
+	exec cortend -H unix://$(CURDIR)/tmp/corten.sock --data-root $(CURDIR)/tmp/data --exec-root $(CURDIR)/tmp/run
+
+bench: setup ## the table against Docker and podman
+	$(PY) -m tools.bench
+
+docs: setup ## regenerate reference pages; fails if they differed
+	$(PY) -m tools.docs
+
+clean: ## remove .venv, tmp and caches
+	rm -rf .venv tmp dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+.PHONY: help setup demo test check t fmt run bench docs clean

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Makes .venv with Corten and its tools, and installs the system packages that demo and tests need. Safe to run again.
+set -eu
+need=""
+for pair in mmdebstrap:mmdebstrap docker:docker-cli; do
+    command -v "${pair%%:*}" >/dev/null || need="$need ${pair#*:}"
+done
+[ -x /bin/busybox ] && /bin/busybox true 2>/dev/null || need="$need busybox-static"
+python3 -c 'import ensurepip' 2>/dev/null || need="$need python3-venv"
+if [ -n "$need" ]; then
+    # Debian 12 has no docker-cli package of its own: the client comes with docker.io there.
+    apt-get update -q
+    apt-cache show docker-cli >/dev/null 2>&1 || need=$(echo "$need" | sed 's/docker-cli/docker.io/')
+    DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $need
+fi
+[ -x .venv/bin/python ] || python3 -m venv .venv
+.venv/bin/python -m pip install -q --disable-pip-version-check -r requirements.lock
+.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+touch .venv/ready
