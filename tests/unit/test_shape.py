@@ -1,0 +1,128 @@
+"""The house keeps its shape: sizes, names, nesting of floors' standard-library rule, and what a start may import.
+
+Limits are STYLE's; a table of data is exempt from the file limit by the marker line `# shape: data`.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SRC = ROOT / "src" / "corten"
+BANNED = {"util", "utils", "helper", "helpers", "common", "misc", "base", "manager"}
+STDLIB_ONLY = ("kernel", "runtime", "monitor")
+MODULES = sorted(SRC.rglob("*.py"))
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    body = node.body[1:] if ast.get_docstring(node) else node.body
+    return (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def parameter_count(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+    return len([n for n in names if n not in {"self", "cls"}])
+
+
+def complaints(path: Path) -> list[str]:
+    text = path.read_text()
+    tree = parsed(path)
+    where = path.relative_to(ROOT)
+    found = []
+    if text.count("\n") > 500 and "# shape: data" not in text:
+        found.append(f"{where}: {text.count(chr(10))} lines (500): which second concept is in it?")
+    if path.stem in BANNED:
+        found.append(f"{where}: the name says nothing; which concept is it?")
+    if text.strip() and path.name != "__init__.py" and not ast.get_docstring(tree):
+        found.append(f"{where}: no module docstring")
+    for f in functions(tree):
+        if body_lines(f) > 60:
+            found.append(f"{where}:{f.lineno}: {f.name} is {body_lines(f)} lines (60)")
+        if parameter_count(f) > 6 and f.name != "__init__":
+            found.append(f"{where}:{f.lineno}: {f.name} takes {parameter_count(f)} parameters (6)")
+    for c in (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)):
+        methods = [n for n in c.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+        public = [m for m in methods if not m.name.startswith("_")]
+        if len(public) > 12 and not any(getattr(b, "id", "") == "Protocol" for b in c.bases):
+            found.append(f"{where}:{c.lineno}: class {c.name} has {len(public)} public methods (12)")
+        found += [
+            f"{where}:{m.lineno}: {c.name}() takes {parameter_count(m)} arguments (6)"
+            for m in methods
+            if m.name == "__init__" and parameter_count(m) > 6
+        ]
+    return found
+
+
+def test_sizes_and_names() -> None:
+    assert [line for path in MODULES for line in complaints(path)] == []
+
+
+def test_folders_stay_small() -> None:
+    folders = {p.parent for p in MODULES}
+    big = {str(f.relative_to(ROOT)): n for f in folders if (n := len([p for p in f.glob("*.py") if p.name != "__init__.py"])) > 15}
+    assert big == {}
+
+
+def foreign_imports(path: Path) -> set[str]:
+    roots = set()
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            roots |= {a.name.split(".")[0] for a in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            roots.add(node.module.split(".")[0])
+    return roots - sys.stdlib_module_names - {"corten"}
+
+
+def test_what_runs_beside_containers_needs_only_the_standard_library() -> None:
+    foreign = {str(p.relative_to(ROOT)): bad for part in STDLIB_ONLY for p in (SRC / part).rglob("*.py") if (bad := foreign_imports(p))}
+    assert foreign == {}
+
+
+def imported_by(module: str) -> set[str]:
+    code = f"import sys; before = set(sys.modules); import {module}; print('\\n'.join(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+HEAVY = {
+    "asyncio",
+    "argparse",
+    "concurrent.futures",
+    "dataclasses",
+    "email",
+    "http.client",
+    "inspect",
+    "logging",
+    "pathlib",
+    "sqlite3",
+    "ssl",
+    "subprocess",
+    "tempfile",
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "allowed"),
+    [
+        ("corten.cli.main", set()),
+        ("corten.monitor.launcher", set()),
+        ("corten.runtime.create", set()),
+    ],
+)
+def test_import_budget(module: str, allowed: set[str]) -> None:
+    """A module in HEAVY costs a start milliseconds, or each monitor memory."""
+    if not (SRC / (module.removeprefix("corten.").replace(".", "/") + ".py")).exists():
+        pytest.skip(f"{module} is not built yet")
+    assert imported_by(module) & (HEAVY - allowed) == set()
