@@ -1,0 +1,215 @@
+"""cgroup v1: one directory per controller, joined one by one.
+
+Which hierarchies a container joins, at some 0.1 ms each:
+* `memory`, `cpuacct`, `blkio` always: they count from birth, and what was used before a late join is lost to `stats`;
+* `cpu`, `cpuset` always: a fair share per container is promised, and the JVM reads a container's limits only where it
+  finds memory, cpu, cpuacct and cpuset mounted;
+* `devices` unless everything is allowed;
+* any other (`pids`, `freezer`, `hugetlb`, `net_cls`, `net_prio`, `rdma`, `name=systemd`) when a limit or a freeze asks
+  for it, or when this process does not sit at that hierarchy's root: a service's own limits must not reach into containers,
+  nor `systemctl stop` kill them. A live cgroup joins later by moving its processes.
+"""
+
+import errno
+import os
+from collections.abc import Iterable
+
+from corten.kernel.cgroup.devices import Policy, digest_rules
+from corten.kernel.cgroup.files import find_number, find_text, read_text, write_text
+from corten.kernel.cgroup.hierarchies import UNIFIED, Hierarchies, resolve
+from corten.kernel.cgroup.processes import kill_until_empty, read_pids, remove_tree, signal_each, wait_for
+from corten.kernel.cgroup.v1_limits import Write, v1_writes
+from corten.kernel.cgroup.v1_stats import read_stats
+from corten.kernel.cgroup.values import Resources, Stats
+
+ALWAYS = ("memory", "cpu", "cpuacct", "cpuset", "blkio")
+_LIMIT, _MEMSW = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
+
+
+class CgroupV1:
+    """See `values.Cgroup` for the contract."""
+
+    __slots__ = ("_dirs", "_hierarchies", "_joined")
+    version = 1
+
+    def __init__(self, hierarchies: Hierarchies, path: str) -> None:
+        self._hierarchies = hierarchies
+        self._dirs = {
+            name: root + resolve(path, hierarchies.own.get(name, "/")) for name, root in hierarchies.roots.items() if name != UNIFIED
+        }
+        self._joined: dict[str, str] | None = None
+
+    def create(self, resources: Resources) -> None:
+        policy = digest_rules(resources.get("devices") or [{"allow": True}])
+        writes = v1_writes(resources)
+        self._joined = {}
+        try:
+            for name in self._needed(writes, policy):
+                self._join(name)
+            self._allow_devices(policy, is_new=True)
+            self._write(writes)
+        except BaseException:
+            self.delete()
+            raise
+
+    def _needed(self, writes: Iterable[Write], policy: Policy) -> list[str]:
+        asked = {controller for controller, _, _ in writes}
+        if not policy.allows_everything():
+            asked.add("devices")
+        own = self._hierarchies.own
+        return [name for name in self._dirs if name in ALWAYS or name in asked or own.get(name, "/") != "/"]
+
+    def _join(self, name: str) -> None:
+        """Makes the directory (and its parents) in hierarchy `name`."""
+        directory = self._dirs[name]
+        try:
+            os.mkdir(directory, 0o755)
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
+            os.makedirs(directory, 0o755, exist_ok=True)
+        if name == "cpuset":
+            _inherit_cpuset(self._hierarchies.roots[name], directory)
+        self.paths()[name] = directory
+
+    def _join_late(self, name: str) -> None:
+        """Joins a live cgroup to one more hierarchy and moves its processes there, until none is left behind."""
+        if name in self.paths():
+            return
+        if name not in self._dirs:
+            raise FileNotFoundError(errno.ENOENT, "this machine has no such cgroup v1 controller", name)
+        self._join(name)
+        moved: set[int] = set()
+        while fresh := set(self.pids()) - moved:
+            moved |= fresh
+            for pid in fresh:
+                _add(self._dirs[name], pid)
+
+    def entry_fds(self) -> list[int]:
+        fds: list[int] = []
+        try:
+            for directory in self.paths().values():
+                fds.append(os.open(f"{directory}/tasks", os.O_WRONLY | os.O_CLOEXEC))
+        except BaseException:
+            for fd in fds:
+                os.close(fd)
+            raise
+        return fds
+
+    def add(self, pid: int) -> None:
+        for directory in self.paths().values():
+            _add(directory, pid)
+
+    def apply(self, resources: Resources) -> None:
+        writes = v1_writes(resources)
+        for name in {controller for controller, _, _ in writes}:
+            self._join_late(name)
+        if resources.get("devices"):
+            self._join_late("devices")
+            self._allow_devices(digest_rules(resources["devices"]), is_new=False)
+        self._write(writes)
+
+    def _write(self, writes: list[Write]) -> None:
+        for controller, file, value in self._ordered(writes):
+            if controller not in self.paths():
+                raise FileNotFoundError(errno.ENOENT, "this machine has no such cgroup v1 controller", controller)
+            _write_limit(f"{self.paths()[controller]}/{file}", value)
+
+    def _ordered(self, writes: list[Write]) -> list[Write]:
+        """memory <= memory+swap must hold at every moment, so what grows past the other's old value is written second."""
+        files = {file: value for _, file, value in writes}
+        if _LIMIT not in files or _MEMSW not in files:
+            return writes
+        wanted = int(files[_MEMSW])
+        if wanted != -1 and wanted <= find_number(f"{self.paths()['memory']}/{_MEMSW}"):
+            return writes
+        return sorted(writes, key=lambda write: write[1] != _MEMSW)
+
+    def _allow_devices(self, policy: Policy, *, is_new: bool) -> None:
+        directory = self.paths().get("devices")
+        if directory is None:
+            return
+        if is_new or policy.allow_by_default:
+            write_text(f"{directory}/devices.{'allow' if policy.allow_by_default else 'deny'}", "a")
+            stale: set[str] = set()
+        else:
+            stale = set(read_text(f"{directory}/devices.list").splitlines())
+        for rule in policy.rules:
+            stale.discard(rule.line())
+            write_text(f"{directory}/devices.{'allow' if rule.allow else 'deny'}", rule.line())
+        for line in stale:
+            write_text(f"{directory}/devices.deny", line)
+
+    def freeze(self) -> None:
+        self._join_late("freezer")
+        state = f"{self._dirs['freezer']}/freezer.state"
+        write_text(state, "FROZEN")
+        wait_for(lambda: read_text(state) == "FROZEN\n", state)
+
+    def thaw(self) -> None:
+        directory = self.paths().get("freezer")
+        if directory is not None:
+            write_text(f"{directory}/freezer.state", "THAWED")
+
+    def pids(self) -> list[int]:
+        return read_pids(next(iter(self.paths().values()), self._dirs["memory"]))
+
+    def kill_all(self, signal: int = 9) -> None:
+        if signal != 9:
+            signal_each(self.pids(), signal)
+            return
+        kill_until_empty(self.pids)
+        self.thaw()  # a frozen process takes its SIGKILL when it is thawed
+
+    def stats(self) -> Stats:
+        return read_stats(self.paths())
+
+    def oom_kills(self) -> int:
+        text = find_text(f"{self._dirs.get('memory', '')}/memory.oom_control")
+        return int(text.rpartition("oom_kill ")[2] or 0) if "oom_kill " in text else 0
+
+    def delete(self) -> None:
+        for directory in self.paths().values():
+            remove_tree(directory)
+        self._joined = None
+
+    def paths(self) -> dict[str, str]:
+        if self._joined is None:
+            self._joined = {name: directory for name, directory in self._dirs.items() if os.path.isdir(directory)}
+        return self._joined
+
+
+def _add(directory: str, pid: int) -> None:
+    try:
+        write_text(f"{directory}/cgroup.procs", str(pid))
+    except ProcessLookupError:
+        pass  # it has exited meanwhile, which is as good
+
+
+def _write_limit(path: str, value: str) -> None:
+    """One limit. Files that a kernel names otherwise or lacks are settled here."""
+    name = os.path.basename(path)
+    try:
+        write_text(path, value)
+    except FileNotFoundError:
+        if name.startswith("blkio.weight"):
+            write_text(path.replace("/blkio.", "/blkio.bfq."), value)
+        elif name not in (_MEMSW, "memory.kmem.tcp.limit_in_bytes") or value != "-1":
+            raise
+    except OSError as error:
+        if error.errno != errno.EBUSY or name != _LIMIT:
+            raise
+        used = find_number(f"{os.path.dirname(path)}/memory.usage_in_bytes")
+        raise OSError(errno.EBUSY, f"unable to set memory limit to {value} (current usage: {used})", path) from error
+
+
+def _inherit_cpuset(root: str, directory: str) -> None:
+    """A new cpuset is empty and takes no process in; fill it, and parents that are still empty, from above."""
+    for file in ("cpuset.cpus", "cpuset.mems"):
+        if find_text(f"{directory}/{file}").strip():
+            continue
+        parent = os.path.dirname(directory)
+        if parent != root:
+            _inherit_cpuset(root, parent)
+            write_text(f"{parent}/cgroup.clone_children", "1")  # the kernel fills its next children
+        write_text(f"{directory}/{file}", read_text(f"{parent}/{file}"))
