@@ -1,0 +1,242 @@
+"""One repository at a registry: manifests, blobs, tags, uploads. Endpoints are tried in order; digests are checked at this border.
+
+Blocking; called from worker threads. Paths and bodies: OCI distribution specification 1.1.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from corten.errors import EngineError, Invalid, NotFound, Unauthenticated, Unavailable
+from corten.ids import Digest
+from corten.registry.auth import Authenticator, Credentials
+from corten.registry.failures import access_denied
+from corten.registry.hosts import Endpoint, RegistrySettings, endpoints
+from corten.registry.transport import Answer, Cancelled, RetryPolicy, Transport, close_quietly, registry_error
+
+MANIFEST_TYPES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+LARGEST_MANIFEST = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`raw` is what the digest covers; keep it byte for byte."""
+
+    digest: Digest
+    media_type: str
+    raw: bytes
+
+
+class Session:
+    """Endpoints and tokens for one registry name, kept while a pull or push lasts. Thread-safe. Close it."""
+
+    def __init__(
+        self,
+        domain: str,
+        settings: RegistrySettings,
+        credentials: Credentials | None = None,
+        *,
+        push: bool = False,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self.domain = domain
+        self._push = push
+        self._links = [_Link(e, credentials, retry) for e in endpoints(domain, settings, push=push)]
+        self._chosen: _Link | None = None
+
+    def close(self) -> None:
+        for link in self._links:
+            link.transport.close()
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return (self._chosen or self._links[0]).transport.endpoint
+
+    def ping(self) -> None:
+        """`GET /v2/` with credentials: what `login` checks. Raises Unauthenticated or Unavailable."""
+        answer = self.request("GET", "/v2/", scope="")
+        if answer.status >= 400:
+            raise registry_error(answer, f'Get "{self.endpoint.url}/v2/"')
+        close_quietly(answer)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        scope: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Answer:
+        """Asks the endpoint that worked before, else each in turn; the last one's failure is the answer."""
+        ask = _Ask(method, path, scope, headers or {}, body, cancelled)
+        links = [self._chosen] if self._chosen else self._links
+        for number, link in enumerate(links):
+            final = number == len(links) - 1
+            try:
+                answer = link.request(ask)
+            except (Unavailable, Unauthenticated):
+                if final:
+                    raise
+                continue
+            if final or answer.status < 400:
+                if answer.status < 400:
+                    self._chosen = link
+                return answer
+            close_quietly(answer)
+        raise AssertionError("an endpoint list is never empty")
+
+
+class _Link:
+    def __init__(self, endpoint: Endpoint, credentials: Credentials | None, retry: RetryPolicy | None) -> None:
+        self.transport = Transport(endpoint, retry=retry)
+        self.authenticator = Authenticator(self.transport, credentials)
+
+    def request(self, ask: "_Ask") -> Answer:
+        own = "://" not in ask.path or urlsplit(ask.path)[:2] == urlsplit(self.transport.endpoint.url)[:2]
+        answer = self._send(ask, self.authenticator.header(ask.scope) if own else {})
+        if answer.status != 401 or not own:
+            return answer
+        close_quietly(answer)
+        return self._send(ask, self.authenticator.answer(answer, ask.scope))
+
+    def _send(self, ask: "_Ask", authorization: dict[str, str]) -> Answer:
+        headers = {**ask.headers, **authorization}
+        return self.transport.request(ask.method, ask.path, headers=headers, body=ask.body, cancelled=ask.cancelled)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    method: str
+    path: str
+    scope: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    cancelled: Callable[[], bool]
+
+
+class Repository:
+    """`name` is the path at the registry (`library/debian`), `familiar` how errors name it."""
+
+    def __init__(self, session: Session, name: str, *, familiar: str = "", push: bool = False) -> None:
+        self.session = session
+        self.name = name
+        self.familiar = familiar or name
+        self.scope = f"repository:{name}:pull,push" if push else f"repository:{name}:pull"
+
+    def manifest(self, reference: str, *, accept: tuple[str, ...] = MANIFEST_TYPES) -> Manifest:
+        """The manifest or index that a tag or digest names, verified. NotFound in Docker's words when it is not there."""
+        answer = self._get(f"manifests/{reference}", {"Accept": ", ".join(accept)}, what=f"manifest for {self.familiar}:{reference}")
+        with _closing(answer):
+            raw = answer.read(LARGEST_MANIFEST + 1)
+        if len(raw) > LARGEST_MANIFEST:
+            raise Invalid(f"manifest of {self.familiar}:{reference} is larger than {LARGEST_MANIFEST} bytes", reason="manifest-too-large")
+        digest = Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}")
+        for claimed in (reference if ":" in reference else "", answer.headers.get("Docker-Content-Digest", "")):
+            if claimed.startswith("sha256:") and claimed != digest:
+                raise Invalid(f"manifest verification failed for digest {claimed}: got {digest}", reason="wrong-digest")
+        media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
+        return Manifest(digest, media_type or _declared_type(raw), raw)
+
+    def head(self, reference: str) -> tuple[Digest, str, int] | None:
+        """(digest, media type, size) of a tag or digest without fetching it, None when it is not there."""
+        answer = self.session.request(
+            "HEAD", self._path(f"manifests/{reference}"), scope=self.scope, headers={"Accept": ", ".join(MANIFEST_TYPES)}
+        )
+        close_quietly(answer)
+        if answer.status == 404:
+            return None
+        if answer.status != 200 or "Docker-Content-Digest" not in answer.headers:
+            found = self.manifest(reference)
+            return found.digest, found.media_type, len(found.raw)
+        media_type = answer.headers.get("Content-Type", "").partition(";")[0]
+        return Digest(answer.headers["Docker-Content-Digest"]), media_type, int(answer.headers.get("Content-Length", 0))
+
+    def blob(self, digest: Digest, size: int) -> bytes:
+        """A small blob (a config) whole and verified."""
+        answer = self._get(f"blobs/{digest}", {}, what=f"blob {digest}")
+        with _closing(answer):
+            raw = answer.read(size + 1)
+        if len(raw) != size or f"sha256:{hashlib.sha256(raw).hexdigest()}" != digest:
+            raise Invalid(f"blob {digest}: got {len(raw)} bytes that do not match", reason="wrong-digest")
+        return raw
+
+    def open_blob(self, digest: Digest, start: int, end: int, *, cancelled: Callable[[], bool]) -> Answer:
+        """An unread answer for bytes [start, end) of a blob: 206, or 200 from a registry that ignores ranges."""
+        return self._get(f"blobs/{digest}", {"Range": f"bytes={start}-{end - 1}"}, what=f"blob {digest}", cancelled=cancelled)
+
+    def tags(self) -> list[str]:
+        """All tags, following `Link` pages (at most 1,000 of them)."""
+        found: list[str] = []
+        path = self._path("tags/list?n=1000")
+        for _ in range(1000):
+            answer = self.session.request("GET", path, scope=self.scope)
+            if answer.status != 200:
+                raise self._refusal(answer, f"tags of {self.familiar}")
+            with _closing(answer):
+                found += _tags(answer.read(LARGEST_MANIFEST), self.familiar)
+            link = answer.headers.get("Link", "")
+            if 'rel="next"' not in link:
+                break
+            path = link[link.index("<") + 1 : link.index(">")]
+        return found
+
+    def _get(self, tail: str, headers: Mapping[str, str], *, what: str, cancelled: Callable[[], bool] = lambda: False) -> Answer:
+        answer = self.session.request("GET", self._path(tail), scope=self.scope, headers=headers, cancelled=cancelled)
+        if answer.status not in (200, 206):
+            raise self._refusal(answer, what)
+        return answer
+
+    def _path(self, tail: str) -> str:
+        return f"/v2/{self.name}/{tail}"
+
+    def _refusal(self, answer: Answer, what: str) -> EngineError:
+        error = registry_error(answer, what)
+        if isinstance(error, Unauthenticated) or "denied" in error.message.lower():
+            return access_denied(self.familiar)
+        if isinstance(error, NotFound) and what.startswith("manifest"):
+            return NotFound(f"{what} not found: manifest unknown: manifest unknown", reason="manifest-unknown")
+        return error
+
+
+@contextmanager
+def _closing(answer: Answer) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        close_quietly(answer)
+
+
+def _declared_type(raw: bytes) -> str:
+    try:
+        data: Any = json.loads(raw)
+        return str(data.get("mediaType", "")) if isinstance(data, dict) else ""
+    except ValueError as error:
+        raise Invalid("the manifest is no JSON", reason="bad-manifest") from error
+
+
+def _tags(raw: bytes, name: str) -> list[str]:
+    try:
+        data: Any = json.loads(raw)
+        return [str(tag) for tag in data.get("tags") or []]
+    except (ValueError, AttributeError) as error:
+        raise Invalid(f"tags of {name}: the registry's answer is no tag list", reason="bad-tag-list") from error
+
+
+__all__ = ["Cancelled", "Manifest", "Repository", "Session"]

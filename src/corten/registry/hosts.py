@@ -1,0 +1,145 @@
+"""Which hosts answer for a registry's name, and how to reach them.
+
+Three sources, in this order: `certs.d/HOST/hosts.toml` (containerd's form: other hosts, capabilities, own CA), the daemon's
+`registry-mirrors` (for docker.io only, as in Docker) and `insecure-registries`, and the name itself. `certs.d/HOST/*.crt`,
+`*.cert` and `*.key` (Docker's form) name the CA and the client's certificate. Loopback addresses count as insecure, as in
+Docker: https is tried first, plain http then.
+"""
+
+import ipaddress
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from corten.errors import Invalid
+
+DOCKER_HUB = "docker.io"
+HUB_HOST = "registry-1.docker.io"
+CERTS_D = (Path("/etc/corten/certs.d"), Path("/etc/docker/certs.d"))
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One base URL that speaks the distribution API (`url` + `/v2/...`). `verify` False accepts any certificate."""
+
+    url: str
+    verify: bool = True
+    ca_file: str | None = None
+    client_cert: tuple[str, str] | None = None
+    can_push: bool = True
+    credentials: bool = True  # send the user's credentials: to the registry and its hosts.toml, not to a plain mirror
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).netloc
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """The daemon's settings: `--registry-mirror`, `--insecure-registry`, and where certs.d folders lie."""
+
+    mirrors: tuple[str, ...] = ()
+    insecure: tuple[str, ...] = ()
+    certs_d: tuple[Path, ...] = CERTS_D
+
+
+def endpoints(domain: str, settings: RegistrySettings, *, push: bool = False) -> tuple[Endpoint, ...]:
+    """Where to ask for `domain` (`docker.io`, `nvcr.io`, `127.0.0.1:5000`), best first. Never empty.
+
+    Raises Invalid for an unreadable hosts.toml.
+    """
+    own = _own_endpoints(domain, settings)
+    configured = _hosts_toml(domain, settings)
+    if configured is None:
+        mirrors = [] if push or domain != DOCKER_HUB else [_mirror(url, settings) for url in settings.mirrors]
+        return (*mirrors, *own)
+    hosts = [e for e in configured if e.can_push or not push]
+    return tuple(hosts) or own
+
+
+def is_insecure(domain: str, settings: RegistrySettings) -> bool:
+    """Loopback, or named (host, host:port or network) in `insecure-registries`."""
+    host = _hostname(domain)
+    address = _address(host)
+    if host == "localhost" or (address is not None and address.is_loopback):
+        return True
+    for entry in settings.insecure:
+        if entry in (domain, host):
+            return True
+        if address is not None and "/" in entry and address in ipaddress.ip_network(entry, strict=False):
+            return True
+    return False
+
+
+def _own_endpoints(domain: str, settings: RegistrySettings) -> tuple[Endpoint, ...]:
+    host = HUB_HOST if domain == DOCKER_HUB else domain
+    secure = _with_certificates(Endpoint(f"https://{host}"), domain, settings.certs_d)
+    if not is_insecure(domain, settings):
+        return (secure,)
+    return (replace(secure, verify=False), Endpoint(f"http://{host}"))
+
+
+def _mirror(url: str, settings: RegistrySettings) -> Endpoint:
+    base = Endpoint(url.rstrip("/"), can_push=False, credentials=False)
+    return replace(base, verify=not is_insecure(base.host, settings))
+
+
+def _with_certificates(endpoint: Endpoint, domain: str, folders: Iterable[Path]) -> Endpoint:
+    for folder in folders:
+        here = folder / domain
+        authorities = sorted(here.glob("*.crt"))
+        client = sorted(here.glob("*.cert"))
+        if authorities:
+            endpoint = replace(endpoint, ca_file=str(authorities[0]))
+        if client:
+            endpoint = replace(endpoint, client_cert=(str(client[0]), str(client[0].with_suffix(".key"))))
+    return endpoint
+
+
+def _hosts_toml(domain: str, settings: RegistrySettings) -> list[Endpoint] | None:
+    for folder in settings.certs_d:
+        path = folder / domain / "hosts.toml"
+        try:
+            text = path.read_text()
+        except OSError:
+            continue
+        try:
+            return _parse_hosts(tomllib.loads(text), path.parent, _own_endpoints(domain, settings))
+        except (tomllib.TOMLDecodeError, TypeError, ValueError, AttributeError) as error:
+            raise Invalid(f"{path}: {error}", reason="bad-hosts-toml", hint="see containerd's hosts.md for the form") from error
+    return None
+
+
+def _parse_hosts(data: Mapping[str, object], folder: Path, own: tuple[Endpoint, ...]) -> list[Endpoint]:
+    found = []
+    hosts = data.get("host", {})
+    if not isinstance(hosts, dict):
+        raise TypeError("[host] must be a table")
+    for url, options in hosts.items():
+        can = options.get("capabilities", ["pull", "resolve", "push"])
+        ca = options.get("ca")
+        found.append(
+            Endpoint(
+                url.rstrip("/") if "://" in url else f"https://{url.rstrip('/')}",
+                verify=not options.get("skip_verify", False),
+                ca_file=str(folder / ca) if isinstance(ca, str) else None,
+                can_push="push" in can,
+            )
+        )
+    server = data.get("server")
+    if isinstance(server, str):
+        return [*found, replace(own[0], url=server.rstrip("/"))]
+    return [*found, *own]
+
+
+def _hostname(domain: str) -> str:
+    return domain[1:].partition("]")[0] if domain.startswith("[") else domain.partition(":")[0]
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None

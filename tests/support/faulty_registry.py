@@ -1,0 +1,207 @@
+"""A registry on loopback that speaks the distribution API from memory and misbehaves on demand.
+
+Each knob is a field of `Faults`; requests are recorded in `Registry.seen` as (method, path, headers).
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+
+@dataclass
+class Faults:
+    ignore_range: bool = False
+    truncate_after: int | None = None  # bytes of each blob answer, then the connection closes
+    corrupt: bool = False  # flips a byte in every blob
+    lie_about_manifest: bool = False
+    status_first: list[int] = field(default_factory=list)  # answered, one each, before anything works
+    retry_after: str | None = None
+    redirect_blobs_to: str | None = None
+    token_realm: str | None = None
+    password: str | None = None  # "user:secret"
+    always_401: bool = False
+    largest_body: int | None = None
+    endless_manifest: bool = False
+
+
+@dataclass
+class Registry:
+    url: str
+    faults: Faults
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    uploads: dict[str, bytearray] = field(default_factory=dict)
+    seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).netloc
+
+    def add_blob(self, data: bytes) -> str:
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        self.blobs[digest] = data
+        return digest
+
+    def add_manifest(self, name: str, data: bytes, media_type: str = "application/vnd.oci.image.manifest.v1+json") -> str:
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        self.manifests[name] = self.manifests[digest] = (media_type, data)
+        return digest
+
+    def paths(self, method: str) -> list[str]:
+        return [path for m, path, _ in self.seen if m == method]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    registry: Registry
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def reply(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for key, value in (headers or {}).items():
+            self.send_header(key, value)
+        if "Content-Length" not in (headers or {}):
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def error(self, status: int, code: str) -> None:
+        self.reply(status, json.dumps({"errors": [{"code": code, "message": code.lower().replace("_", " ")}]}).encode())
+
+    def refused(self) -> bool:
+        faults = self.registry.faults
+        if faults.status_first:
+            self.read_body()
+            self.reply(faults.status_first.pop(0), b"", {"Retry-After": faults.retry_after} if faults.retry_after else {})
+            return True
+        authorization = self.headers.get("Authorization", "")
+        if faults.token_realm or faults.always_401:
+            if faults.always_401 or authorization != "Bearer good":
+                realm = faults.token_realm or f"{self.registry.url}/token"
+                self.read_body()
+                self.reply(401, b"", {"WWW-Authenticate": f'Bearer realm="{realm}",service="test",scope="repository:x:pull"'})
+                return True
+        elif faults.password and not authorization.startswith("Basic "):
+            self.read_body()
+            self.reply(401, b"", {"WWW-Authenticate": 'Basic realm="test"'})
+            return True
+        return False
+
+    def read_body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def handle_any(self) -> None:
+        self.registry.seen.append((self.command, self.path, dict(self.headers)))
+        parts = urlsplit(self.path)
+        if parts.path == "/token":
+            self.reply(200, json.dumps({"token": "good", "expires_in": 300}).encode())
+        elif not self.refused():
+            self.dispatch(parts.path, parse_qs(parts.query))
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
+
+    def dispatch(self, path: str, query: dict[str, list[str]]) -> None:
+        if "/blobs/uploads/" in path:
+            self.upload(path.rpartition("/")[2], query)
+        elif "/blobs/" in path:
+            self.blob(path.rpartition("/")[2])
+        elif "/manifests/" in path:
+            self.manifest(path.rpartition("/")[2])
+        elif path.endswith("/tags/list"):
+            self.reply(200, json.dumps({"tags": sorted(k for k in self.registry.manifests if ":" not in k)}).encode())
+        else:
+            self.reply(200, b"{}")
+
+    def manifest(self, name: str) -> None:
+        if self.command == "PUT":
+            body = self.read_body()
+            digest = self.registry.add_manifest(name, body, self.headers["Content-Type"])
+            self.reply(201, b"", {"Docker-Content-Digest": digest})
+            return
+        if self.registry.faults.endless_manifest:
+            self.reply(200, b"[" + b" " * (8 << 20))
+            return
+        if name not in self.registry.manifests:
+            self.error(404, "MANIFEST_UNKNOWN")
+            return
+        media_type, raw = self.registry.manifests[name]
+        digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+        if self.registry.faults.lie_about_manifest:
+            raw = raw.replace(b"{", b"{ ", 1)
+        headers = {"Content-Type": media_type, "Docker-Content-Digest": digest}
+        if self.command == "HEAD":
+            headers["Content-Length"] = str(len(raw))
+        self.reply(200, raw, headers)
+
+    def blob(self, digest: str) -> None:
+        faults = self.registry.faults
+        if digest not in self.registry.blobs:
+            self.error(404, "BLOB_UNKNOWN")
+            return
+        if faults.redirect_blobs_to and self.command == "GET":
+            self.reply(307, b"", {"Location": f"{faults.redirect_blobs_to}{self.path}"})
+            return
+        data = self.registry.blobs[digest]
+        if faults.corrupt:
+            data = bytes([data[0] ^ 1]) + data[1:]
+        status, headers = 200, {}
+        wanted = self.headers.get("Range")
+        if wanted and not faults.ignore_range:
+            first, _, last = wanted.removeprefix("bytes=").partition("-")
+            start, end = int(first), min(int(last or len(data) - 1), len(data) - 1)
+            headers["Content-Range"] = f"bytes {start}-{end}/{len(data)}"
+            data, status = data[start : end + 1], 206
+        headers["Content-Length"] = str(len(data))
+        if faults.truncate_after is not None and len(data) > faults.truncate_after:
+            data = data[: faults.truncate_after]
+            self.close_connection = True
+        self.reply(status, data, headers)
+
+    def upload(self, key: str, query: dict[str, list[str]]) -> None:
+        registry = self.registry
+        body = self.read_body()
+        if registry.faults.largest_body is not None and len(body) > registry.faults.largest_body:
+            self.error(413, "SIZE_INVALID")
+            return
+        if self.command == "POST":
+            if query.get("mount", [""])[0] in registry.blobs:
+                self.reply(201)
+                return
+            key = f"u{len(registry.uploads)}"
+            registry.uploads[key] = bytearray()
+        upload = registry.uploads[key]
+        upload += body
+        headers = {"Location": f"/v2/x/blobs/uploads/{key}", "Range": f"0-{len(upload) - 1}"}
+        if self.command == "PUT":
+            digest = registry.add_blob(bytes(upload))
+            if digest != query["digest"][0]:
+                self.error(400, "DIGEST_INVALID")
+                return
+            self.reply(201, b"", headers)
+        else:
+            self.reply(202 if self.command in ("POST", "PATCH") else 204, b"", headers)
+
+
+@contextmanager
+def running_registry(faults: Faults | None = None) -> Iterator[Registry]:
+    """A registry on a free loopback port, ended on leaving."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    registry = Registry(f"http://127.0.0.1:{server.server_address[1]}", faults or Faults())
+    server.RequestHandlerClass = type("Handler", (_Handler,), {"registry": registry})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield registry
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
