@@ -1,0 +1,53 @@
+"""The data root's directories that belong to the store, and what must be put right in them before anything else runs.
+
+content/   blobs by digest, and partial ones        layers/     unpacked layers by diff id
+snapshots/ writable halves of containers            tmp/        work in progress and trash: nothing here outlives a start
+"""
+
+import os
+from dataclasses import dataclass
+
+from corten.store.trash import Trash
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRoot:
+    """Paths only; `open_root` makes them."""
+
+    path: str
+
+    @property
+    def content(self) -> str:
+        return os.path.join(self.path, "content")
+
+    @property
+    def layers(self) -> str:
+        return os.path.join(self.path, "layers")
+
+    @property
+    def snapshots(self) -> str:
+        return os.path.join(self.path, "snapshots")
+
+    @property
+    def work(self) -> str:
+        return os.path.join(self.path, "tmp", "work")
+
+    @property
+    def trash(self) -> str:
+        return os.path.join(self.path, "tmp", "trash")
+
+    @property
+    def database(self) -> str:
+        return os.path.join(self.path, "corten.db")
+
+
+def open_root(path: str) -> tuple[StoreRoot, Trash]:
+    """Makes what is missing under `path` (absolute) and throws away what an earlier process left unfinished."""
+    root = StoreRoot(path)
+    os.makedirs(path, mode=0o710, exist_ok=True)
+    for directory in (root.content, root.layers, root.snapshots, root.work):
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+    trash = Trash(root.trash)
+    for name in os.listdir(root.work):
+        trash.throw(os.path.join(root.work, name))
+    return root, trash
