@@ -1,0 +1,101 @@
+"""Our nft table in the kernel, kept in step with networks and published ports; each change is one atomic batch."""
+
+import errno
+from collections.abc import Iterable
+
+from corten.kernel.netlink.codec import Message
+from corten.kernel.nftables.batch import NftSocket, add_elements, define_table, delete_elements, delete_table
+from corten.kernel.nftables.dump import has_table
+from corten.network.rules import SETS, Elements, NetworkRules, PortRule, chains, merge, network_elements, port_elements
+
+TABLE = "corten"
+
+
+class Firewall:
+    """Owner of the table. It remembers what must be in it, so a table that somebody flushed can be made again.
+
+    The socket belongs to the namespace of the thread that calls `open`; all methods are for that thread.
+    """
+
+    def __init__(self, *, table: str = TABLE, lone_router: bool = False) -> None:
+        self._table = table
+        self._lone_router = lone_router
+        self._socket: NftSocket | None = None
+        self._networks: dict[str, NetworkRules] = {}
+        self._ports: set[PortRule] = set()
+
+    def open(self) -> None:
+        self._socket = NftSocket()
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    @property
+    def _nft(self) -> NftSocket:
+        assert self._socket is not None, "Firewall.open first"
+        return self._socket
+
+    def rebuild(self, networks: Iterable[NetworkRules], ports: Iterable[PortRule], *, lone_router: bool | None = None) -> None:
+        """Put the whole table in place of the present one. Connections that are under way go on."""
+        self._networks = {network.bridge: network for network in networks}
+        self._ports = set(ports)
+        if lone_router is not None:
+            self._lone_router = lone_router
+        self.restore()
+
+    def restore(self) -> None:
+        """Write everything that is remembered."""
+        messages = define_table(self._table, SETS, chains(lone_router=self._lone_router))
+        parts = [network_elements(network) for network in self._networks.values()]
+        parts += [port_elements(port) for port in self._ports]
+        self._nft.run(messages + self._added(merge(parts)))
+
+    def is_intact(self) -> bool:
+        return has_table(self._nft.netlink, self._table)
+
+    def remove(self) -> None:
+        """Take the table away (for tests and for an engine that is being uninstalled)."""
+        if self.is_intact():
+            self._nft.run([delete_table(self._table)])
+
+    def add_network(self, network: NetworkRules) -> None:
+        self._apply(self._added(network_elements(network)))
+        self._networks[network.bridge] = network
+
+    def remove_network(self, bridge: str) -> None:
+        network = self._networks.pop(bridge, None)
+        if network is not None:
+            self._apply(self._deleted(network_elements(network)))
+
+    def add_ports(self, ports: Iterable[PortRule]) -> None:
+        fresh = [port for port in ports if port not in self._ports]
+        self._apply(self._added(merge([port_elements(port) for port in fresh])))
+        self._ports.update(fresh)
+
+    def remove_ports(self, ports: Iterable[PortRule]) -> None:
+        known = [port for port in ports if port in self._ports]
+        self._ports.difference_update(known)
+        self._apply(self._deleted(merge([port_elements(port) for port in known])))
+
+    def _added(self, elements: Elements) -> list[Message]:
+        return [message for name, members in elements.items() for message in add_elements(self._table, name, members)]
+
+    def _deleted(self, elements: Elements) -> list[Message]:
+        return [message for name, members in elements.items() for message in delete_elements(self._table, name, members)]
+
+    def _apply(self, messages: list[Message]) -> None:
+        """ENOENT: somebody took the table or an element away; what is remembered is written anew first."""
+        try:
+            self._nft.run(messages)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            self.restore()
+            self._retry(messages)
+
+    def _retry(self, messages: list[Message]) -> None:
+        """After a removal the restored table lacks the elements already: only an addition is sent again."""
+        additions = [message for message in messages if message.what.startswith("add ")]
+        self._nft.run(additions)
