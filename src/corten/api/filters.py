@@ -1,0 +1,49 @@
+"""The `filters` query value: `{"label":["a","b"]}` and the older `{"label":{"a":true}}`, with Docker's error texts."""
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from corten.errors import Invalid
+
+
+def parse_filters(text: str, accepted: Collection[str]) -> dict[str, list[str]]:
+    """Values by filter name, in the client's order. Raises Invalid for bad JSON and for names not in `accepted`."""
+    if not text:
+        return {}
+    filters = {name: _read_values(values) for name, values in _read_object(text).items()}
+    for name in filters:
+        if name not in accepted:
+            raise Invalid(f"invalid filter '{name}'", reason="bad-filter", hint=f"known filters: {', '.join(sorted(accepted))}")
+    return filters
+
+
+def filter_bool(filters: dict[str, list[str]], name: str, default: bool = False) -> bool:
+    """A filter that is one boolean (`dangling`, `all`). Raises Invalid for anything but 1, true, 0, false, or for both at once."""
+    values = {value.lower() for value in filters.get(name, ())}
+    if not values:
+        return default
+    if values <= {"1", "true"}:
+        return True
+    if values <= {"0", "false"}:
+        return False
+    raise Invalid(f"invalid filter '{name}={filters[name]}'", reason="bad-filter")
+
+
+def _read_object(text: str) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise Invalid("invalid filter", reason="bad-filter")
+    return value
+
+
+def _read_values(values: Any) -> list[str]:
+    if isinstance(values, dict) and all(isinstance(chosen, bool) for chosen in values.values()):
+        return [value for value, chosen in values.items() if chosen]
+    if isinstance(values, list) and all(isinstance(value, str) for value in values):
+        return values
+    raise Invalid("invalid filter", reason="bad-filter")

@@ -1,0 +1,151 @@
+"""The whole surface of the Engine API in one table: every operation of version 1.51, and those of dockerd's that its file omits.
+
+A row is method, path, handler and, when it is not 1.24, the version that brought it. What is refused has a `Refusal` as handler; the
+compatibility page is generated from this table. The owner of a handler module puts its functions into the rows here.
+"""
+
+from typing import Final
+
+from corten.api.handlers import system
+from corten.api.handlers.unsupported import NO_CLUSTER_VOLUMES, NO_SWARM_MODE, NOT_A_MANAGER, NOT_IN_SWARM, unbuilt
+from corten.api.router import Route
+
+_CONTAINERS = unbuilt("this container operation", "container-operation-unbuilt", "it comes with a later release")
+_COPY = unbuilt("copying files in and out of containers", "container-copy-unbuilt", "mount a directory (-v), or pipe a tar through exec")
+_STATS = unbuilt("container statistics", "container-stats-unbuilt", "read the container's cgroup")
+_TOP = unbuilt("listing a container's processes", "container-top-unbuilt", "run ps inside with exec")
+_CHECKPOINT = unbuilt("checkpointing containers", "checkpoint-unbuilt", "pause the container")
+_WEBSOCKET = unbuilt("attaching through a web socket", "attach-ws-unbuilt", "attach with POST and Upgrade: tcp")
+_PRUNE = unbuilt("pruning", "prune-unbuilt", "remove objects by name")
+_IMAGES = unbuilt("this image operation", "image-operation-unbuilt", "it comes with a later release")
+_BUILD = unbuilt("building images", "build-unbuilt", "run a container in the base image and import its files")
+_SEARCH = unbuilt("searching a registry", "image-search-unbuilt", "name the image")
+_VOLUMES = unbuilt("volumes", "volumes-unbuilt", "mount a host directory (-v /host:/container)")
+_NETWORKS = unbuilt("user-defined networks", "networks-unbuilt", "use the networks bridge, host and none")
+_PLUGINS = unbuilt("plugins", "plugins-unbuilt", "Corten's drivers are built in")
+_DISK_USAGE = unbuilt("disk usage", "disk-usage-unbuilt", "use du on the data root")
+
+ROUTES: Final = (
+    # System
+    Route("GET", "/_ping", system.ping),
+    Route("HEAD", "/_ping", system.ping),
+    Route("GET", "/version", system.version),
+    Route("GET", "/info", _CONTAINERS),
+    Route("GET", "/events", _CONTAINERS),
+    Route("POST", "/auth", system.authenticate),
+    Route("GET", "/system/df", _DISK_USAGE, (1, 25)),
+    # Containers
+    Route("GET", "/containers/json", _CONTAINERS),
+    Route("POST", "/containers/create", _CONTAINERS),
+    Route("POST", "/containers/prune", _PRUNE, (1, 25)),
+    Route("GET", "/containers/{id}/json", _CONTAINERS),
+    Route("GET", "/containers/{id}/top", _TOP),
+    Route("GET", "/containers/{id}/logs", _CONTAINERS),
+    Route("GET", "/containers/{id}/changes", _COPY),
+    Route("GET", "/containers/{id}/export", _COPY),
+    Route("GET", "/containers/{id}/stats", _STATS),
+    Route("GET", "/containers/{id}/attach/ws", _WEBSOCKET),
+    Route("POST", "/containers/{id}/attach", _CONTAINERS),
+    Route("POST", "/containers/{id}/resize", _CONTAINERS),
+    Route("POST", "/containers/{id}/start", _CONTAINERS),
+    Route("POST", "/containers/{id}/stop", _CONTAINERS),
+    Route("POST", "/containers/{id}/restart", _CONTAINERS),
+    Route("POST", "/containers/{id}/kill", _CONTAINERS),
+    Route("POST", "/containers/{id}/update", _CONTAINERS),
+    Route("POST", "/containers/{id}/rename", _CONTAINERS),
+    Route("POST", "/containers/{id}/pause", _CONTAINERS),
+    Route("POST", "/containers/{id}/unpause", _CONTAINERS),
+    Route("POST", "/containers/{id}/wait", _CONTAINERS),
+    Route("POST", "/containers/{id}/exec", _CONTAINERS),
+    Route("HEAD", "/containers/{id}/archive", _COPY),
+    Route("GET", "/containers/{id}/archive", _COPY),
+    Route("PUT", "/containers/{id}/archive", _COPY),
+    Route("GET", "/containers/{id}/checkpoints", _CHECKPOINT),
+    Route("POST", "/containers/{id}/checkpoints", _CHECKPOINT),
+    Route("DELETE", "/containers/{id}/checkpoints/{checkpoint}", _CHECKPOINT),
+    Route("DELETE", "/containers/{id}", _CONTAINERS),
+    # Exec
+    Route("POST", "/exec/{id}/start", _CONTAINERS),
+    Route("POST", "/exec/{id}/resize", _CONTAINERS),
+    Route("GET", "/exec/{id}/json", _CONTAINERS),
+    # Images
+    Route("GET", "/images/json", _IMAGES),
+    Route("POST", "/images/create", _IMAGES),
+    Route("GET", "/images/search", _SEARCH),
+    Route("POST", "/images/prune", _PRUNE, (1, 25)),
+    Route("GET", "/images/get", _IMAGES),
+    Route("POST", "/images/load", _IMAGES),
+    Route("GET", "/images/{name}/json", _IMAGES),
+    Route("GET", "/images/{name}/history", _IMAGES),
+    Route("GET", "/images/{name}/get", _IMAGES),
+    Route("POST", "/images/{name}/push", _IMAGES),
+    Route("POST", "/images/{name}/tag", _IMAGES),
+    Route("DELETE", "/images/{name}", _IMAGES),
+    Route("POST", "/commit", _IMAGES),
+    Route("GET", "/distribution/{name}/json", _IMAGES, (1, 30)),
+    # Build
+    Route("POST", "/build", _BUILD),
+    Route("POST", "/build/prune", _BUILD, (1, 31)),
+    Route("POST", "/build/cancel", _BUILD, (1, 31)),
+    Route("POST", "/session", _BUILD, (1, 31)),
+    Route("POST", "/grpc", _BUILD, (1, 38)),
+    # Volumes
+    Route("GET", "/volumes", _VOLUMES),
+    Route("POST", "/volumes/create", _VOLUMES),
+    Route("POST", "/volumes/prune", _PRUNE, (1, 25)),
+    Route("GET", "/volumes/{name}", _VOLUMES),
+    Route("PUT", "/volumes/{name}", NO_CLUSTER_VOLUMES, (1, 42)),
+    Route("DELETE", "/volumes/{name}", _VOLUMES),
+    # Networks
+    Route("GET", "/networks", _NETWORKS),
+    Route("GET", "/networks/", _NETWORKS),
+    Route("POST", "/networks/create", _NETWORKS),
+    Route("POST", "/networks/prune", _PRUNE, (1, 25)),
+    Route("GET", "/networks/{id}", _NETWORKS),
+    Route("DELETE", "/networks/{id}", _NETWORKS),
+    Route("POST", "/networks/{id}/connect", _NETWORKS),
+    Route("POST", "/networks/{id}/disconnect", _NETWORKS),
+    # Plugins
+    Route("GET", "/plugins", system.plugins),
+    Route("GET", "/plugins/privileges", _PLUGINS),
+    Route("POST", "/plugins/pull", _PLUGINS),
+    Route("POST", "/plugins/create", _PLUGINS),
+    Route("GET", "/plugins/{name}/json", _PLUGINS),
+    Route("DELETE", "/plugins/{name}", _PLUGINS),
+    Route("POST", "/plugins/{name}/enable", _PLUGINS),
+    Route("POST", "/plugins/{name}/disable", _PLUGINS),
+    Route("POST", "/plugins/{name}/upgrade", _PLUGINS, (1, 26)),
+    Route("POST", "/plugins/{name}/push", _PLUGINS),
+    Route("POST", "/plugins/{name}/set", _PLUGINS),
+    # Swarm: answered as a Docker node that is in no swarm
+    Route("GET", "/swarm", NOT_A_MANAGER),
+    Route("POST", "/swarm/init", NO_SWARM_MODE),
+    Route("POST", "/swarm/join", NO_SWARM_MODE),
+    Route("POST", "/swarm/leave", NOT_IN_SWARM),
+    Route("POST", "/swarm/update", NOT_A_MANAGER),
+    Route("GET", "/swarm/unlockkey", NOT_A_MANAGER),
+    Route("POST", "/swarm/unlock", NOT_A_MANAGER),
+    Route("GET", "/nodes", NOT_A_MANAGER),
+    Route("GET", "/nodes/{id}", NOT_A_MANAGER),
+    Route("DELETE", "/nodes/{id}", NOT_A_MANAGER),
+    Route("POST", "/nodes/{id}/update", NOT_A_MANAGER),
+    Route("GET", "/services", NOT_A_MANAGER),
+    Route("POST", "/services/create", NOT_A_MANAGER),
+    Route("GET", "/services/{id}/logs", NOT_A_MANAGER),
+    Route("GET", "/services/{id}", NOT_A_MANAGER),
+    Route("DELETE", "/services/{id}", NOT_A_MANAGER),
+    Route("POST", "/services/{id}/update", NOT_A_MANAGER),
+    Route("GET", "/tasks", NOT_A_MANAGER),
+    Route("GET", "/tasks/{id}/logs", NOT_A_MANAGER),
+    Route("GET", "/tasks/{id}", NOT_A_MANAGER),
+    Route("GET", "/secrets", NOT_A_MANAGER),
+    Route("POST", "/secrets/create", NOT_A_MANAGER),
+    Route("GET", "/secrets/{id}", NOT_A_MANAGER),
+    Route("DELETE", "/secrets/{id}", NOT_A_MANAGER),
+    Route("POST", "/secrets/{id}/update", NOT_A_MANAGER),
+    Route("GET", "/configs", NOT_A_MANAGER),
+    Route("POST", "/configs/create", NOT_A_MANAGER),
+    Route("GET", "/configs/{id}", NOT_A_MANAGER),
+    Route("DELETE", "/configs/{id}", NOT_A_MANAGER),
+    Route("POST", "/configs/{id}/update", NOT_A_MANAGER),
+)

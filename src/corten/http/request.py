@@ -1,0 +1,95 @@
+"""One request as a handler sees it: the head as values, the body on demand, and the way to take the socket over."""
+
+import socket
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from corten.errors import Invalid
+from corten.http.message import Headers, find_redirect, parse_query, split_target
+from corten.http.response import Fields, encode_plain_head
+
+BODY_LIMIT: Final = 4 * 1024 * 1024
+"""Bytes of body that `Request.body` collects unless told otherwise. Archives come through `stream`."""
+
+
+class ClientGone(ConnectionError):
+    """The client closed the connection in the middle of its request or of the answer."""
+
+
+@dataclass(slots=True)
+class Hijacked:
+    """A client's socket, taken over, with the bytes that arrived before it was.
+
+    `sock` is a duplicate, non-blocking, owned by whoever holds this value: leave the `with` block to close it.
+    For a TLS client it is one end of a socketpair whose other end is pumped to the client.
+    """
+
+    sock: socket.socket
+    initial: bytes
+
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.sock.close()
+
+
+class Channel(Protocol):
+    """The connection a request came in on."""
+
+    async def read_chunk(self) -> bytes:
+        """The next piece of the body, b"" at its end. Raises ClientGone."""
+        ...
+
+    async def take_over(self, head: bytes) -> Hijacked:
+        """Writes `head`, waits until it has left, and gives the socket up."""
+        ...
+
+
+class Request:
+    """`path` is decoded, `query` maps names to lists of values."""
+
+    __slots__ = ("_channel", "_query", "headers", "method", "path", "query_string")
+
+    def __init__(self, method: str, target: str, headers: Headers, channel: Channel) -> None:
+        self.method = method
+        self.path, self.query_string = split_target(target)
+        self.headers = headers
+        self._channel = channel
+        self._query: Mapping[str, list[str]] | None = None
+
+    @property
+    def query(self) -> Mapping[str, list[str]]:
+        if self._query is None:
+            self._query = parse_query(self.query_string)
+        return self._query
+
+    @property
+    def redirect(self) -> str | None:
+        """The clean form of an unclean path."""
+        return find_redirect(self.path, self.query_string)
+
+    async def body(self, limit: int = BODY_LIMIT) -> bytes:
+        """The whole body. Raises Invalid (`body-too-large`) beyond `limit` bytes, ClientGone when it never completes."""
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await self._channel.read_chunk():
+            size += len(piece)
+            if size > limit:
+                raise Invalid(f"request body is larger than {limit} bytes", reason="body-too-large")
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body piece by piece; the client is slowed to the reader's pace."""
+        while piece := await self._channel.read_chunk():
+            yield piece
+
+    async def hijack(self, status_line: str, headers: Fields) -> Hijacked:
+        """Answers with that head, flushed before this returns, and takes the socket over. Then answer TAKEN."""
+        return await self._channel.take_over(encode_plain_head(status_line, headers))
