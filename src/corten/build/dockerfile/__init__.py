@@ -1,0 +1,1 @@
+"""The Dockerfile language: text to instructions. No I/O, no engine."""

@@ -1,0 +1,211 @@
+"""Variable replacement and word splitting, as Dockerfiles have them (a small part of a shell's).
+
+`$name`, `${name}` and the modifiers `:-` `-` `:+` `+` `:?` `?` `#` `##` `%` `%%` `/` `//`. Single quotes keep their text, double
+quotes expand, the escape character protects one character. A variable that is not set becomes empty and is reported.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from corten.errors import Invalid
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SPECIAL = re.compile(r"[@*#?\-$!0-9]")
+_MODIFIERS = (":-", ":+", ":?", "##", "%%", "//", "-", "+", "?", "#", "%", "/")
+
+
+@dataclass(slots=True)
+class Expander:
+    """Expands against `values`. `unknown` collects the names that were not set (for the UndefinedVar check)."""
+
+    values: Mapping[str, str]
+    escape: str = "\\"
+    unknown: set[str] = field(default_factory=set)
+    used: set[str] = field(default_factory=set)
+
+    def word(self, text: str) -> str:
+        """One word: quotes and escapes removed, variables replaced. Raises Invalid."""
+        return "".join(piece for piece, _ in self._pieces(text))
+
+    def words(self, text: str) -> list[str]:
+        """Split at unquoted white space after replacement."""
+        found: list[str] = []
+        current: str | None = None
+        for piece, splits in self._pieces(text):
+            if not splits:
+                current = (current or "") + piece
+                continue
+            parts = re.split(r"(\s+)", piece)
+            for part in parts:
+                if part and not part.strip():
+                    if current is not None:
+                        found.append(current)
+                    current = None
+                elif part:
+                    current = (current or "") + part
+        return [*found, current] if current is not None else found
+
+    def keeping_quotes(self, text: str) -> str:
+        """Variables replaced, quotes and escapes left as they are: for heredoc bodies."""
+        out, i = [], 0
+        while i < len(text):
+            if text[i] == self.escape and i + 1 < len(text) and text[i + 1] in f"${self.escape}":
+                out.append(text[i + 1])
+                i += 2
+            elif text[i] == "$":
+                value, i = self._dollar(text, i)
+                out.append(value)
+            else:
+                out.append(text[i])
+                i += 1
+        return "".join(out)
+
+    def _pieces(self, text: str) -> list[tuple[str, bool]]:
+        out: list[tuple[str, bool]] = []
+        i = 0
+        while i < len(text):
+            c = text[i]
+            if c == "'":
+                end = text.find("'", i + 1)
+                if end < 0:
+                    raise Invalid("unexpected end of statement while looking for matching single-quote", reason="dockerfile-quote")
+                out.append((text[i + 1 : end], False))
+                i = end + 1
+            elif c == '"':
+                piece, i = self._double(text, i + 1)
+                out.append((piece, False))
+            elif c == self.escape:
+                out.append((text[i + 1 : i + 2], False))
+                i += 2
+            elif c == "$":
+                piece, i = self._dollar(text, i)
+                out.append((piece, True))
+            else:
+                out.append((c, True))
+                i += 1
+        return out
+
+    def _double(self, text: str, i: int) -> tuple[str, int]:
+        out: list[str] = []
+        while i < len(text):
+            c = text[i]
+            if c == '"':
+                return "".join(out), i + 1
+            if c == self.escape and i + 1 < len(text) and text[i + 1] in f'"${self.escape}':
+                out.append(text[i + 1])
+                i += 2
+            elif c == "$":
+                piece, i = self._dollar(text, i)
+                out.append(piece)
+            else:
+                out.append(c)
+                i += 1
+        raise Invalid("unexpected end of statement while looking for matching double-quote", reason="dockerfile-quote")
+
+    def _dollar(self, text: str, i: int) -> tuple[str, int]:
+        if text.startswith("${", i):
+            return self._braced(text, i + 2)
+        match = _NAME.match(text, i + 1) or _SPECIAL.match(text, i + 1)
+        if not match:
+            return "$", i + 1
+        return self._value(match[0]) or "", match.end()
+
+    def _braced(self, text: str, i: int) -> tuple[str, int]:
+        match = _NAME.match(text, i) or _SPECIAL.match(text, i)
+        if not match:
+            raise Invalid(f"bad substitution in {text!r}", reason="dockerfile-substitution")
+        name, i = match[0], match.end()
+        if text.startswith("}", i):
+            return self._value(name) or "", i + 1
+        modifier = next((m for m in _MODIFIERS if text.startswith(m, i)), None)
+        if modifier is None:
+            raise Invalid(f"unsupported modifier ({text[i : i + 1]}) in substitution", reason="dockerfile-substitution")
+        i += len(modifier)
+        end = self._closing_brace(text, i)
+        return self._modified(name, modifier, text[i:end]), end + 1
+
+    def _closing_brace(self, text: str, i: int) -> int:
+        depth = 1
+        while i < len(text):
+            if text[i] == self.escape:
+                i += 1
+            elif text.startswith("${", i):
+                depth += 1
+                i += 1
+            elif text[i] == "}":
+                depth -= 1
+                if not depth:
+                    return i
+            i += 1
+        raise Invalid("syntax error: missing '}' in substitution", reason="dockerfile-substitution")
+
+    def _modified(self, name: str, modifier: str, operand: str) -> str:
+        value = self._value(name, quiet=modifier in (":-", "-", ":+", "+", ":?", "?"))
+        missing = not value if modifier.startswith(":") else value is None
+        match modifier[-1] if modifier[0] == ":" else modifier:
+            case "-":
+                return self.word(operand) if missing else value or ""
+            case "+":
+                return "" if missing else self.word(operand)
+            case "?":
+                if missing:
+                    raise Invalid(f"{name}: {self.word(operand) or 'is not allowed to be unset'}", reason="dockerfile-unset")
+                return value or ""
+            case "#" | "##":
+                return _without_prefix(value or "", self.word(operand), longest=modifier == "##")
+            case "%" | "%%":
+                return _without_suffix(value or "", self.word(operand), longest=modifier == "%%")
+        pattern, _, replacement = _split_slash(operand)
+        regex = re.compile(glob_to_regex(self.word(pattern)), re.DOTALL)
+        text = self.word(replacement)
+        return regex.sub(lambda _: text, value or "", count=0 if modifier == "//" else 1)
+
+    def _value(self, name: str, *, quiet: bool = False) -> str | None:
+        self.used.add(name)
+        value = self.values.get(name)
+        if value is None and not quiet:
+            self.unknown.add(name)
+        return value
+
+
+def glob_to_regex(pattern: str) -> str:
+    """A shell pattern of `*`, `?` and backslash escapes as a regular expression."""
+    out, i = [], 0
+    while i < len(pattern):
+        c = pattern[i]
+        if c == "\\" and i + 1 < len(pattern):
+            i += 1
+            out.append(re.escape(pattern[i]))
+        else:
+            out.append({"*": ".*", "?": "."}.get(c) or re.escape(c))
+        i += 1
+    return "".join(out)
+
+
+def _without_prefix(value: str, pattern: str, *, longest: bool) -> str:
+    return _cut(value, pattern, range(len(value) + 1), longest, lambda n: (value[:n], value[n:]))
+
+
+def _without_suffix(value: str, pattern: str, *, longest: bool) -> str:
+    return _cut(value, pattern, range(len(value), -1, -1), longest, lambda n: (value[n:], value[:n]))
+
+
+def _cut(value: str, pattern: str, cuts: range, longest: bool, split: Callable[[int], tuple[str, str]]) -> str:
+    regex = re.compile(glob_to_regex(pattern), re.DOTALL)
+    for cut in reversed(cuts) if longest else cuts:
+        removed, kept = split(cut)
+        if regex.fullmatch(removed):
+            return kept
+    return value
+
+
+def _split_slash(operand: str) -> tuple[str, str, str]:
+    i = 0
+    while i < len(operand):
+        if operand[i] == "\\":
+            i += 1
+        elif operand[i] == "/":
+            return operand[:i], "/", operand[i + 1 :]
+        i += 1
+    return operand, "", ""
