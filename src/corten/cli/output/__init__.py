@@ -1,0 +1,1 @@
+"""What commands print: tables, units, Docker's list columns, inspected objects, progress."""
