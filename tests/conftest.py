@@ -1,0 +1,36 @@
+"""Options and fixtures of every suite. What a fixture needs is imported when it is used: unit tests pay for none of it."""
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["tests.support.daemon", "tests.support.leaks", "tests.support.clients"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--privileged", action="store_true", help="also run what needs root and a real kernel")
+    parser.addoption("--reference", default="", metavar="HOST", help="also run the API cases on this Docker (unix:///...)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without --privileged such tests are deselected, and counted in the last line; with it they run or fail."""
+    if config.getoption("--privileged"):
+        return
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
+    for item in items:
+        (left_out if "privileged" in item.keywords else kept).append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
+
+
+@pytest.fixture(scope="session")
+def reference_host(request: pytest.FixtureRequest) -> str:
+    """The Docker that `--reference` names; without it such a test is skipped."""
+    host: str = request.config.getoption("--reference")
+    if not host:
+        pytest.skip("no --reference engine was named")
+    if host.startswith("unix://") and not Path(host.removeprefix("unix://")).is_socket():
+        pytest.fail(f"{host} is not there")
+    return host

@@ -1,0 +1,53 @@
+"""Strangers' clients, pointed at a daemon under test: the stock docker CLI and docker-py."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.support.daemon import Daemon
+
+
+class DockerCli:
+    """`cli("run", "--rm", "busybox", "true")` runs `docker run ...` and returns what it did; `check=True` fails on an exit status."""
+
+    def __init__(self, host: str, home: Path) -> None:
+        self._environment = {"DOCKER_HOST": host, "HOME": str(home), "PATH": os.environ["PATH"], "DOCKER_CONFIG": str(home)}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For programs that are started otherwise (a pty)."""
+        return dict(self._environment)
+
+    def __call__(
+        self, *arguments: str, stdin: str | None = None, check: bool = False, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            ["docker", *arguments], input=stdin, env=self._environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+
+@pytest.fixture(scope="session")
+def docker_program() -> str:
+    """The stock CLI: a test that needs it fails without it (tools/setup.sh installs it)."""
+    program = shutil.which("docker")
+    assert program, "no docker CLI in PATH"
+    return program
+
+
+@pytest.fixture
+def docker_cli(engine: Daemon, docker_program: str, tmp_path: Path) -> DockerCli:
+    return DockerCli(engine.host, tmp_path)
+
+
+@pytest.fixture
+def docker_py(engine: Daemon) -> Iterator[docker.DockerClient]:
+    client = docker.DockerClient(base_url=engine.host)
+    yield client
+    client.close()
