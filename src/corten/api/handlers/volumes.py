@@ -1,0 +1,62 @@
+"""`/volumes`: the wire's side of `corten.engine.volumes`."""
+
+from datetime import UTC, datetime
+
+from corten.api.filters import filter_bool
+from corten.api.request import Request
+from corten.api.types.volumes import VolumeAnswer, VolumeCreate, VolumeList, VolumePrune
+from corten.api.wire import json_response
+from corten.engine.volumes import Volumes
+from corten.errors import Invalid, Unsupported
+from corten.http.response import Reply, Response
+from corten.store.volumes import Volume
+
+ALL_SINCE = (1, 42)
+"""From this version on a prune spares named volumes unless the filter `all` says otherwise."""
+
+
+async def volume_list(request: Request) -> Reply:
+    filters = request.filters("name", "driver", "label", "dangling")
+    filter_bool(filters, "dangling")
+    found = request.app.volumes.list(filters)
+    return json_response(VolumeList(volumes=[answer(request.app.volumes, v) for v in found]))
+
+
+async def volume_create(request: Request) -> Reply:
+    body = await request.json(VolumeCreate, default=VolumeCreate())
+    if body.cluster_volume_spec:
+        raise Unsupported(
+            "cluster volumes need swarm, which Corten does not have", reason="no-cluster-volumes", hint="use the driver local"
+        )
+    volume = await request.app.volumes.create(body.name or "", driver=body.driver or "", options=body.driver_opts, labels=body.labels)
+    return json_response(answer(request.app.volumes, volume), 201)
+
+
+async def volume_inspect(request: Request) -> Reply:
+    return json_response(answer(request.app.volumes, request.app.volumes.get(request.params["name"])))
+
+
+async def volume_remove(request: Request) -> Reply:
+    await request.app.volumes.remove(request.params["name"], force=request.flag("force"))
+    return Response(204)
+
+
+async def volume_prune(request: Request) -> Reply:
+    filters = request.filters("label", "label!", "all")
+    everything = filter_bool(filters, "all") or request.version < ALL_SINCE
+    if filters.get("all") and request.version < ALL_SINCE:
+        raise Invalid("invalid filter 'all'", reason="bad-filter")
+    pruned = await request.app.volumes.prune(filters, everything=everything)
+    return json_response(VolumePrune(volumes_deleted=list(pruned.names), space_reclaimed=pruned.reclaimed))
+
+
+def answer(volumes: Volumes, volume: Volume) -> VolumeAnswer:
+    created = datetime.fromtimestamp(volume.created / 1e9, UTC)
+    return VolumeAnswer(
+        created_at=created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        driver=volume.driver,
+        labels=dict(volume.labels) or None,
+        mountpoint=volumes.mountpoint(volume),
+        name=volume.name,
+        options=dict(volume.options) or None,
+    )
