@@ -1,0 +1,34 @@
+"""The environment of a process: the engine's variables, then the container's, in Docker's order."""
+
+from collections.abc import Sequence
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def container_environment(hostname: str, own: Sequence[str], *, tty: bool, home: str) -> list[str]:
+    """PATH, HOSTNAME, with a terminal TERM; `own` (image's and user's, merged) over these; HOME last where nobody set one."""
+    defaults = [f"PATH={DEFAULT_PATH}", f"HOSTNAME={hostname}"]
+    if tty:
+        defaults.append("TERM=xterm")
+    environment = replace_or_append(defaults, own)
+    if not any(entry.startswith("HOME=") and entry != "HOME=" for entry in environment):
+        environment = [entry for entry in environment if entry != "HOME="]
+        environment.append(f"HOME={home}")
+    return environment
+
+
+def replace_or_append(defaults: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """`defaults` with `overrides` put in their places or behind them; one without "=" takes the variable away."""
+    found = list(defaults)
+    places = {entry.partition("=")[0]: index for index, entry in enumerate(found)}
+    removed = set()
+    for entry in overrides:
+        name, equals, _ = entry.partition("=")
+        if not equals:
+            removed.add(places.get(name, -1))
+        elif name in places:
+            found[places[name]] = entry
+            removed.discard(places[name])
+        else:
+            found.append(entry)
+    return [entry for index, entry in enumerate(found) if index not in removed]
