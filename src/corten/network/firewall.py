@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from corten.kernel.netlink.codec import Message
 from corten.kernel.nftables.batch import NftSocket, add_elements, define_table, delete_elements, delete_table
-from corten.kernel.nftables.dump import has_table
-from corten.network.rules import SETS, Elements, NetworkRules, PortRule, chains, merge, network_elements, port_elements
+from corten.kernel.nftables.dump import count_rules, has_table, list_elements
+from corten.network.rules import CHAINS, SETS, Elements, NetworkRules, PortRule, merge, network_elements, port_elements, uplink_elements
 
 TABLE = "corten"
 
@@ -17,9 +17,9 @@ class Firewall:
     The socket belongs to the namespace of the thread that calls `open`; all methods are for that thread.
     """
 
-    def __init__(self, *, table: str = TABLE, lone_router: bool = False) -> None:
+    def __init__(self, table: str = TABLE) -> None:
         self._table = table
-        self._lone_router = lone_router
+        self._uplinks: frozenset[str] = frozenset()
         self._socket: NftSocket | None = None
         self._networks: dict[str, NetworkRules] = {}
         self._ports: set[PortRule] = set()
@@ -37,27 +37,38 @@ class Firewall:
         assert self._socket is not None, "Firewall.open first"
         return self._socket
 
-    def rebuild(self, networks: Iterable[NetworkRules], ports: Iterable[PortRule], *, lone_router: bool | None = None) -> None:
+    def rebuild(self, networks: Iterable[NetworkRules], ports: Iterable[PortRule], *, uplinks: Iterable[str] = ()) -> None:
         """Put the whole table in place of the present one. Connections that are under way go on."""
+        self._uplinks = frozenset(uplinks)
         self._networks = {network.bridge: network for network in networks}
         self._ports = set(ports)
-        if lone_router is not None:
-            self._lone_router = lone_router
         self.restore()
 
     def restore(self) -> None:
         """Write everything that is remembered."""
-        messages = define_table(self._table, SETS, chains(lone_router=self._lone_router))
+        messages = define_table(self._table, SETS, CHAINS)
         parts = [network_elements(network) for network in self._networks.values()]
         parts += [port_elements(port) for port in self._ports]
+        parts.append(uplink_elements(self._uplinks))
         self._nft.run(messages + self._added(merge(parts)))
 
     def is_intact(self) -> bool:
-        return has_table(self._nft.netlink, self._table)
+        """Whether the table has all its rules."""
+        return count_rules(self._nft.netlink, self._table) == sum(len(chain.rules) for chain in CHAINS)
+
+    def present_uplinks(self) -> list[str]:
+        """What an earlier daemon's table says."""
+        if not has_table(self._nft.netlink, self._table):
+            return []
+        try:
+            keys = list_elements(self._nft.netlink, self._table, "uplinks")
+        except FileNotFoundError:
+            return []
+        return [key.rstrip(b"\0").decode() for key in keys]
 
     def remove(self) -> None:
         """Take the table away (for tests and for an engine that is being uninstalled)."""
-        if self.is_intact():
+        if has_table(self._nft.netlink, self._table):
             self._nft.run([delete_table(self._table)])
 
     def add_network(self, network: NetworkRules) -> None:

@@ -9,10 +9,11 @@ veth pair, and a container's namespace lives as long as its processes. `path` is
 /proc/<daemon>/fd/<n> while this daemon lives.
 """
 
+import asyncio
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
@@ -37,18 +38,20 @@ class NetworkThread:
 
     async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """The call's value or exception. A cancelled caller does not stop a call that has begun."""
-        import asyncio
-
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, lambda: call(*args, **kwargs))
+
+    def submit(self, call: Callable[[], R], done: Callable[[Future[R]], None]) -> None:
+        """The same for callers who do not wait: `done` is called in the network thread."""
+        self._executor.submit(call).add_done_callback(done)
 
     def close(self) -> None:
         self._executor.shutdown(wait=True)
 
 
-def open_own_namespace() -> int:
-    """An fd on the calling thread's network namespace."""
-    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+def open_own_namespace(of: int | str = "thread-self") -> int:
+    """An fd on the network namespace of the calling thread, or of a process."""
+    return os.open(f"/proc/{of}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
 @contextmanager
@@ -77,7 +80,7 @@ def write_sysctl(name: str, value: str, *, optional: bool = False) -> None:
         raise
     try:
         if os.read(fd, 128).decode().strip() != value:
-            os.write(fd, value.encode())
+            os.pwrite(fd, value.encode(), 0)  # behind the first byte a write would be ignored
     finally:
         os.close(fd)
 

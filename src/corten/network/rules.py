@@ -11,6 +11,7 @@ keeps its say. Rules never change: networks and ports are elements.
 """
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -74,6 +75,7 @@ SETS = (
     Set(name="same", key_length=32, key_type=concat_type(TYPE_INTERFACE, TYPE_INTERFACE)),
     Set(name="internal", key_length=16, key_type=TYPE_INTERFACE),
     Set(name="open", key_length=16, key_type=TYPE_INTERFACE),
+    Set(name="uplinks", key_length=16, key_type=TYPE_INTERFACE),
     Set(name="subnets4", key_length=4, key_type=TYPE_IPV4, flags=SET_INTERVAL),
     Set(name="subnets6", key_length=16, key_type=TYPE_IPV6, flags=SET_INTERVAL),
     Set(name="masq4", key_length=4, key_type=TYPE_IPV4, flags=SET_INTERVAL),
@@ -138,8 +140,8 @@ def _local() -> Chain:
     return Chain(name="local", hook="output", priority=_DSTNAT, kind="nat", rules=rules)
 
 
-def _forward(*, lone_router: bool) -> Chain:
-    rules = [
+def _forward() -> Chain:
+    rules = (
         e.connection_state(e.CT_ESTABLISHED | e.CT_RELATED) + e.accept(),
         e.load_input_name(0) + e.load_output_name(4) + e.lookup("same") + e.accept(),
         e.load_input_name() + e.lookup("internal") + e.drop(),
@@ -149,10 +151,9 @@ def _forward(*, lone_router: bool) -> Chain:
         e.family_is(e.NFPROTO_IPV6) + _load_destination(e.NFPROTO_IPV6) + e.lookup("routed6") + e.accept(),
         e.load_output_name() + e.lookup("open") + e.load_input_name() + e.lookup("bridges", absent=True) + e.accept(),
         _to_bridge(e.drop()),
-    ]
-    if lone_router:
-        rules.append(e.load_input_name() + e.lookup("bridges", absent=True) + e.drop())
-    return Chain(name="forward", hook="forward", priority=_FILTER, rules=tuple(rules))
+        e.load_input_name() + e.lookup("uplinks") + e.load_output_name() + e.lookup("uplinks") + e.drop(),
+    )
+    return Chain(name="forward", hook="forward", priority=_FILTER, rules=rules)
 
 
 def _source_in(family: int, name: str) -> bytes:
@@ -173,9 +174,12 @@ def _srcnat() -> Chain:
     return Chain(name="srcnat", hook="postrouting", priority=_SRCNAT, kind="nat", rules=rules)
 
 
-def chains(*, lone_router: bool = False) -> tuple[Chain, ...]:
-    """`lone_router`: forwarding was switched on for the containers' sake only, so nothing else is forwarded."""
-    return _guard(), _dstnat(), _local(), _forward(lone_router=lone_router), _srcnat()
+CHAINS = (_guard(), _dstnat(), _local(), _forward(), _srcnat())
+
+
+def uplink_elements(names: Iterable[str]) -> Elements:
+    """Where forwarding was switched on for the containers' sake only, the host still does not route between these links."""
+    return {"uplinks": [Element(e.interface_bytes(name)) for name in names]}
 
 
 def _interval(network: Network) -> list[Element]:

@@ -118,13 +118,15 @@ def mac_of(address: IPv4Address) -> str:
     return format_mac(b"\x02\x42" + address.packed)
 
 
-def new_bridge(name: str, *, mtu: int = 0, mac: str = "") -> Message:
+def new_bridge(name: str, *, mtu: int = 0, mac: str = "", alias: str = "") -> Message:
     """A bridge with the kernel's defaults: no spanning tree, so that a new port forwards at once."""
     parts = [_head(), text(_IFLA_IFNAME, name)]
     if mac:
         parts.append(attribute(_IFLA_ADDRESS, parse_mac(mac)))
     if mtu:
         parts.append(u32(_IFLA_MTU, mtu))
+    if alias:
+        parts.append(text(_IFLA_IFALIAS, alias))
     parts.append(nested(_IFLA_LINKINFO, text(_IFLA_INFO_KIND, "bridge")))
     return Message(RTM_NEWLINK, _NEW, b"".join(parts), f"create bridge {name}")
 
@@ -196,34 +198,27 @@ def delete_link(link: str | int) -> Message:
     return Message(RTM_DELLINK, 0, head + name, f"delete link {link}", _GONE)
 
 
+def set_link(link: str | int, *, up: bool | None = None, master: int | None = None, mac: str = "", mtu: int = 0, name: str = "") -> Message:
+    """Change what is given, in one message; the kernel sets the address, then the master, then the flag. `master` 0 = none.
+    `name` renames (by index only); a link that is up can be renamed since Linux 6.2."""
+    assert not name or isinstance(link, int), "a link is renamed by its index"
+    change = 0 if up is None else IFF_UP
+    parts = [_head(link if isinstance(link, int) else 0, IFF_UP if up else 0, change)]
+    if name or isinstance(link, str):
+        parts.append(text(_IFLA_IFNAME, name or str(link)))
+    if mac:
+        parts.append(attribute(_IFLA_ADDRESS, parse_mac(mac)))
+    if mtu:
+        parts.append(u32(_IFLA_MTU, mtu))
+    if master is not None:
+        parts.append(u32(_IFLA_MASTER, master))
+    wanted = {"up": up, "master": master, "mac": mac, "mtu": mtu, "name": name}
+    words = " ".join(f"{key}={value}" for key, value in wanted.items() if value not in (None, "", 0) or value is False)
+    return Message(RTM_NEWLINK, 0, b"".join(parts), f"set link {link} {words}")
+
+
 def set_up(link: str | int) -> Message:
-    name = b"" if isinstance(link, int) else text(_IFLA_IFNAME, link)
-    return Message(RTM_NEWLINK, 0, _head(link if isinstance(link, int) else 0, IFF_UP, IFF_UP) + name, f"set link {link} up")
-
-
-def set_down(link: str | int) -> Message:
-    name = b"" if isinstance(link, int) else text(_IFLA_IFNAME, link)
-    return Message(RTM_NEWLINK, 0, _head(link if isinstance(link, int) else 0, 0, IFF_UP) + name, f"set link {link} down")
-
-
-def set_master(link: str | int, master: int) -> Message:
-    """Make the link a port of the bridge with index `master`; 0 takes it out."""
-    head, name = _target(link)
-    return Message(RTM_NEWLINK, 0, head + name + u32(_IFLA_MASTER, master), f"put link {link} under {master}")
-
-
-def rename(link: int, name: str) -> Message:
-    return Message(RTM_NEWLINK, 0, _head(link) + text(_IFLA_IFNAME, name), f"rename link {link} to {name}")
-
-
-def set_mac(link: str | int, mac: str) -> Message:
-    head, name = _target(link)
-    return Message(RTM_NEWLINK, 0, head + name + attribute(_IFLA_ADDRESS, parse_mac(mac)), f"set the MAC address of {link} to {mac}")
-
-
-def set_mtu(link: str | int, mtu: int) -> Message:
-    head, name = _target(link)
-    return Message(RTM_NEWLINK, 0, head + name + u32(_IFLA_MTU, mtu), f"set the MTU of {link} to {mtu}")
+    return set_link(link, up=True)
 
 
 def move(link: str | int, netns_fd: int) -> Message:

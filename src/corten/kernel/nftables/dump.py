@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from corten.kernel.netlink.codec import NLM_F_DUMP, Message, attributes, text, unpack_text, walk
 from corten.kernel.netlink.socket import Netlink, NetlinkError
-from corten.kernel.nftables.batch import GETCHAIN, GETSETELEM, GETTABLE, HOOKS, SUBSYS
+from corten.kernel.nftables.batch import GETCHAIN, GETRULE, GETSETELEM, GETTABLE, HOOKS, SUBSYS
 from corten.kernel.nftables.expressions import NFPROTO_INET
 
 _HOOK_NAMES = {number: name for name, number in HOOKS.items()}
@@ -37,6 +37,17 @@ def has_table(netlink: Netlink, table: str) -> bool:
         if error.errno != errno.ENOENT:
             raise
         return False
+
+
+def count_rules(netlink: Netlink, table: str) -> int:
+    """How many rules the table has; 0 without the table."""
+    question = Message(SUBSYS | GETRULE, NLM_F_DUMP, _head(NFPROTO_INET) + text(1, table), f"list rules of {table}")
+    try:
+        return len(netlink.query(question))
+    except NetlinkError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        return 0
 
 
 def list_base_chains(netlink: Netlink) -> list[BaseChain]:

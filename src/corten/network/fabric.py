@@ -1,0 +1,320 @@
+"""The kernel side of all networks as one object: bridges, the firewall, namespaces and their endpoints.
+
+Everything waits in the network thread, one piece of work after another (the kernel's own lock for links is one as well); the event
+loop only awaits. What it is told are values; nothing of containers, names or storage is known here.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv6Address
+
+from corten.kernel.netlink import conntrack, links, routes
+from corten.kernel.netlink.socket import NETLINK_NETFILTER, Netlink
+from corten.kernel.nftables.batch import DELCHAIN, DELRULE, DELTABLE, SUBSYS
+from corten.network.bridge import BridgeSpec, enable_forwarding, ensure_bridge, host_networks, remove_bridge, uplink_mtu
+from corten.network.endpoints import Plug, default_routes, no_default_routes, plug, unplug
+from corten.network.firewall import Firewall
+from corten.network.namespaces import Namespace, NamespacePool, NetworkThread, create_namespace, entered, open_own_namespace
+from corten.network.rules import NetworkRules, PortRule
+
+logger = logging.getLogger("corten.network")
+_NFTABLES_GROUP = 7
+_REMOVALS = frozenset(SUBSYS | kind for kind in (DELTABLE, DELCHAIN, DELRULE))
+_REFILL_DELAY = 0.05
+IPAddress = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FabricSettings:
+    """`table` and `owner` tell this engine's rules and links from another's on the same host. `forwarding` and `firewall` may be
+    switched off by the user, who then does it himself."""
+
+    table: str = "corten"
+    owner: str = "corten"
+    pool_size: int = 4
+    forwarding: bool = True
+    firewall: bool = True
+
+
+@dataclass(slots=True)
+class Sandbox:
+    """A container's namespace and what is plugged into it, by the network's name."""
+
+    namespace: Namespace
+    plugs: dict[str, Plug] = field(default_factory=dict)
+    ports: list[PortRule] = field(default_factory=list)
+
+    @property
+    def path(self) -> str:
+        return self.namespace.path
+
+
+def new_link_name() -> str:
+    return f"veth{secrets.token_hex(4)[:7]}"
+
+
+class Fabric:
+    """Made in the event loop, opened once. Every method returns when the kernel has done it."""
+
+    def __init__(self, settings: FabricSettings) -> None:
+        self._settings = settings
+        self._thread = NetworkThread()
+        self._firewall = Firewall(settings.table)
+        self._pool = NamespacePool(settings.pool_size, new_name=new_link_name)
+        self._parents: dict[str, int] = {}
+        self._host: Netlink | None = None
+        self._watch: Netlink | None = None
+        self._closed = False
+
+    async def open(self, bridges: Sequence[tuple[BridgeSpec, NetworkRules]], ports: Iterable[PortRule]) -> None:
+        """Bring the kernel to this state: bridges made or mended, ours that are not listed removed, the table written anew."""
+        loop = asyncio.get_running_loop()
+        await self._thread.run(self._open, list(bridges), list(ports))
+        if self._settings.firewall:
+            self._watch = Netlink(NETLINK_NETFILTER, groups=[_NFTABLES_GROUP])
+            loop.add_reader(self._watch.fileno(), self._heard)
+        self._refill()
+
+    async def close(self) -> None:
+        """Lets go of everything. Live containers keep their links, rules and ports."""
+        self._closed = True
+        if self._watch is not None:
+            asyncio.get_running_loop().remove_reader(self._watch.fileno())
+            self._watch.close()
+        await self._thread.run(self._close)
+        self._thread.close()
+
+    async def facts(self) -> tuple[int, list[routes.Network]]:
+        """The uplink's MTU, and the networks that the host routes elsewhere than to our bridges."""
+        return await self._thread.run(self._facts)
+
+    async def list_links(self) -> list[links.Link]:
+        return await self._thread.run(self._list_links)
+
+    async def add_bridge(self, spec: BridgeSpec, rules: NetworkRules) -> None:
+        await self._thread.run(self._add_bridge, spec, rules)
+
+    async def remove_bridge(self, name: str) -> None:
+        """Idempotent."""
+        await self._thread.run(self._remove_bridge, name)
+
+    async def attach(self, plugs: dict[str, Plug], ports: Sequence[PortRule], *, default: str | None) -> Sandbox:
+        """A fresh namespace with these endpoints; `default` is the network that gives the default route. The sandbox is the
+        caller's to `detach`. On an error nothing is left."""
+        try:
+            return await self._thread.run(self._attach, plugs, list(ports), default)
+        finally:
+            self._refill_soon()
+
+    async def adopt(self, pid: int, plugs: dict[str, Plug], ports: Sequence[PortRule]) -> Sandbox:
+        """The sandbox of a container that outlived the last daemon, by one of its processes. Raises FileNotFoundError."""
+        return await self._thread.run(self._adopt, pid, plugs, list(ports))
+
+    async def detach(self, sandbox: Sandbox) -> None:
+        """Closes its ports and lets the namespace go. Quick: the kernel removes the links when the last process has left."""
+        await self._thread.run(self._detach, sandbox)
+
+    async def connect(self, sandbox: Sandbox, name: str, wanted: Plug, *, default: bool, ports: Sequence[PortRule] = ()) -> None:
+        """One more endpoint for a running container; with `default` its gateway takes over."""
+        await self._thread.run(self._connect, sandbox, name, wanted, default, list(ports))
+
+    async def disconnect(self, sandbox: Sandbox, name: str, *, default: str | None, ports: Sequence[PortRule] = ()) -> None:
+        """Take an endpoint and these ports away; `default` names the endpoint that gives the default route from now on."""
+        await self._thread.run(self._disconnect, sandbox, name, default, list(ports))
+
+    async def run_inside(self, sandbox: Sandbox, call: Callable[[], "object"]) -> object:
+        """The value of `call`, made by the network thread while it is in the sandbox's namespace."""
+        return await self._thread.run(self._run_inside, sandbox, call)
+
+    # In the network thread from here on.
+
+    def _open(self, bridges: list[tuple[BridgeSpec, NetworkRules]], ports: list[PortRule]) -> None:
+        self._host = host = Netlink()
+        self._pool.open()
+        wanted = {spec.name for spec, _ in bridges}
+        for link in links.list_links(host):
+            if link.kind == "bridge" and link.alias == self._settings.owner and link.name not in wanted:
+                host.run([links.delete_link(link.index)])
+        for spec, _ in bridges:
+            self._parents[spec.name] = ensure_bridge(host, replace(spec, owner=self._settings.owner))
+        was_off = self._settings.forwarding and enable_forwarding(ipv6=any(spec.has_ipv6 for spec, _ in bridges))
+        if not self._settings.firewall:
+            return
+        self._firewall.open()
+        uplinks = self._firewall.present_uplinks()
+        if was_off:
+            uplinks = [link.name for link in links.list_links(host) if not link.kind and not link.flags & links.IFF_LOOPBACK]
+        self._firewall.rebuild([rules for _, rules in bridges], ports, uplinks=uplinks)
+
+    def _close(self) -> None:
+        self._pool.close()
+        self._firewall.close()
+        if self._host is not None:
+            self._host.close()
+
+    @property
+    def _netlink(self) -> Netlink:
+        assert self._host is not None, "Fabric.open first"
+        return self._host
+
+    def _facts(self) -> tuple[int, list[routes.Network]]:
+        with Netlink() as netlink:
+            ours = [link.name for link in links.list_links(netlink) if link.alias == self._settings.owner]
+            return uplink_mtu(netlink), host_networks(netlink, ignore_links=ours)
+
+    def _list_links(self) -> list[links.Link]:
+        with Netlink() as netlink:
+            return links.list_links(netlink)
+
+    def _add_bridge(self, spec: BridgeSpec, rules: NetworkRules) -> None:
+        if self._settings.forwarding and spec.has_ipv6:
+            enable_forwarding(ipv6=True)
+        self._parents[spec.name] = ensure_bridge(self._netlink, replace(spec, owner=self._settings.owner))
+        if self._settings.firewall:
+            self._firewall.add_network(rules)
+
+    def _remove_bridge(self, name: str) -> None:
+        if self._settings.firewall:
+            self._firewall.remove_network(name)
+        remove_bridge(self._netlink, name)
+        self._parents.pop(name, None)
+
+    def _parent(self, name: str) -> int:
+        """The index of a bridge of ours, or of any other link."""
+        return self._parents.get(name) or links.get_link(self._netlink, name).index
+
+    def _attach(self, plugs: dict[str, Plug], ports: list[PortRule], default: str | None) -> Sandbox:
+        ready = any(wanted.kind == "bridge" for wanted in plugs.values())
+        namespace = self._pool.take() if ready else create_namespace()
+        sandbox = Sandbox(namespace)
+        try:
+            with self._inside(sandbox) as inside:
+                spare = namespace.link
+                for name, wanted in plugs.items():
+                    if wanted.kind == "bridge":
+                        wanted = replace(wanted, host_link=spare or new_link_name())  # noqa: PLW2901
+                        spare = ""
+                    self._plug(sandbox, inside, name, wanted, default=name == default)
+            self._open_ports(sandbox, ports)
+        except OSError:
+            self._detach(sandbox)
+            raise
+        return sandbox
+
+    def _plug(self, sandbox: Sandbox, inside: Netlink, name: str, wanted: Plug, *, default: bool) -> None:
+        sandbox.plugs[name] = wanted
+        plug(self._netlink, inside, sandbox.namespace, wanted, parent=self._parent(wanted.parent), is_default=default)
+
+    def _inside(self, sandbox: Sandbox) -> Netlink:
+        """A netlink socket of the sandbox's namespace."""
+        with entered(sandbox.namespace.fd):
+            return Netlink()
+
+    def _adopt(self, pid: int, plugs: dict[str, Plug], ports: list[PortRule]) -> Sandbox:
+        sandbox = Sandbox(Namespace(open_own_namespace(pid)), plugs, ports)
+        with self._inside(sandbox) as inside:
+            outer = {link.index: link.name for link in links.list_links(self._netlink)}
+            for link in links.list_links(inside):
+                for name, wanted in plugs.items():
+                    if wanted.name == link.name:
+                        sandbox.plugs[name] = replace(wanted, host_link=outer.get(link.parent, ""))
+        return sandbox
+
+    def _open_ports(self, sandbox: Sandbox, ports: list[PortRule]) -> None:
+        if self._settings.firewall:
+            self._firewall.add_ports(ports)
+        sandbox.ports += ports
+
+    def _close_ports(self, sandbox: Sandbox, ports: list[PortRule]) -> None:
+        """Without a flush, datagrams of a known peer would go on to the address of a container that is gone."""
+        if self._settings.firewall:
+            self._firewall.remove_ports(ports)
+        sandbox.ports = [port for port in sandbox.ports if port not in ports]
+        self._flush_datagrams({port.address for port in ports if port.protocol == "udp"})
+
+    def _flush_datagrams(self, addresses: set[IPAddress]) -> None:
+        if addresses:
+            with Netlink(NETLINK_NETFILTER) as netlink:
+                conntrack.flush_flows(netlink, addresses, protocol=17)
+
+    def _detach(self, sandbox: Sandbox) -> None:
+        self._close_ports(sandbox, list(sandbox.ports))
+        sandbox.namespace.close()
+
+    def _connect(self, sandbox: Sandbox, name: str, wanted: Plug, default: bool, ports: list[PortRule]) -> None:
+        wanted = replace(wanted, host_link=new_link_name()) if wanted.kind == "bridge" else wanted
+        with self._inside(sandbox) as inside:
+            try:
+                if default:
+                    inside.run(no_default_routes(inside))
+                self._plug(sandbox, inside, name, wanted, default=default)
+                self._open_ports(sandbox, ports)
+            except OSError:
+                unplug(self._netlink, inside, wanted)
+                sandbox.plugs.pop(name, None)
+                raise
+
+    def _disconnect(self, sandbox: Sandbox, name: str, default: str | None, ports: list[PortRule]) -> None:
+        self._close_ports(sandbox, ports)
+        gone = sandbox.plugs.pop(name, None)
+        if gone is None:
+            return
+        with self._inside(sandbox) as inside:
+            unplug(self._netlink, inside, gone)
+            heir = sandbox.plugs.get(default) if default else None
+            if heir is not None:
+                index = links.get_link(inside, heir.name).index
+                inside.run(no_default_routes(inside) + default_routes(heir, index))
+
+    def _run_inside(self, sandbox: Sandbox, call: Callable[[], object]) -> object:
+        with entered(sandbox.namespace.fd):
+            return call()
+
+    # The event loop again.
+
+    def _refill_soon(self) -> None:
+        if not self._closed:
+            asyncio.get_running_loop().call_later(_REFILL_DELAY, self._refill)
+
+    def _refill(self) -> None:
+        """One namespace at a time, so that a start never waits for more than one."""
+        if self._closed:
+            return
+        loop = asyncio.get_running_loop()
+
+        def done(future: Future[bool]) -> None:
+            if future.exception() is not None:
+                logger.warning("no namespace made in advance: %s", future.exception())
+            elif future.result() and not loop.is_closed():
+                loop.call_soon_threadsafe(self._refill)
+
+        self._thread.submit(self._pool.fill, done)
+
+    def _heard(self) -> None:
+        """Somebody changed a rule set: read the news away and look at ours."""
+        assert self._watch is not None
+        harm = False
+        try:
+            while news := self._watch.receive(wait=False):
+                harm = harm or any(item.type in _REMOVALS for item in news)
+        except OSError as error:
+            logger.debug("rule set news were lost: %s", error)  # ENOBUFS: more than the socket could hold
+            harm = True
+        if harm:
+            self._thread.submit(self._mend, self._mended)
+
+    def _mend(self) -> bool:
+        if self._closed or self._firewall.is_intact():
+            return False
+        self._firewall.restore()
+        return True
+
+    def _mended(self, future: Future[bool]) -> None:
+        if future.exception() is not None:
+            logger.error("the firewall table could not be written again: %s", future.exception())
+        elif future.result():
+            logger.warning("somebody removed the firewall table %s; it is back", self._settings.table)
