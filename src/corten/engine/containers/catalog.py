@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from corten.engine.containers.names import name_in_use
+from corten.engine.containers.create.names import name_in_use
 from corten.engine.containers.waiters import Waiters
 from corten.engine.values.container import Container, Endpoint, PortBinding, State
 from corten.errors import Invalid, NotFound
@@ -44,13 +44,15 @@ class Entry:
 
     `lock` is held by whatever changes the container (start, the handling of its end, remove, rename, update), never while
     waiting for its process to end. `prepared`: the monitor holds stdio for the next start. `held`: a user's restart is under way, so
-    its end neither removes it nor starts it again. `pause` is the last wait before an automatic restart, in seconds.
+    its end neither removes it nor starts it again. `restart` waits for an automatic restart, `pause` is its last wait in seconds;
+    `cleanup` gives back what the last run left.
     """
 
     value: Container
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiters: Waiters = field(default_factory=Waiters)
     restart: asyncio.Task[None] | None = None
+    cleanup: asyncio.Task[None] | None = None
     prepared: bool = False
     held: bool = False
     pause: float = 0.0
@@ -98,6 +100,11 @@ class Catalog:
         if entry is None:
             raise NotFound(f"No such container: {ref}", reason="no-such-container")
         return entry
+
+    def check_present(self, entry: Entry, ref: str) -> None:
+        """Raise NotFound if the container was removed while its lock was waited for."""
+        if self._entries.get(entry.id) is not entry:
+            raise NotFound(f"No such container: {ref}", reason="no-such-container")
 
     def name_owner(self, name: str) -> ContainerId | None:
         return self._ids_by_name.get(name)

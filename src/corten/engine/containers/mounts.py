@@ -13,7 +13,7 @@ from typing import Protocol
 
 from corten.engine.values.container import ContainerConfig, HostConfig, MountPoint, MountRequest
 from corten.errors import EngineError, Invalid, Unsupported
-from corten.ids import ContainerId
+from corten.ids import ContainerId, DiffId
 
 PROPAGATIONS = frozenset(("private", "rprivate", "slave", "rslave", "shared", "rshared"))
 _CONSISTENCIES = frozenset(("consistent", "cached", "delegated", "default"))
@@ -34,28 +34,19 @@ class Volume:
 class Volumes(Protocol):
     """What containers need of volumes."""
 
-    async def ensure(self, request: MountRequest, *, user: ContainerId) -> Volume:
-        """The volume that `request` names, made when missing (anonymous when it names none), held by the container `user`."""
+    async def ensure(self, request: MountRequest, *, user: ContainerId, layers: Sequence[DiffId] = ()) -> Volume:
+        """The volume that `request` names, made when missing (anonymous when it names none), held by the container `user`.
+
+        An empty one is filled from what the image of `layers` has at the target."""
+        ...
+
+    async def activate(self, user: ContainerId) -> None:
+        """Before `user` starts: mount what its volumes are made of."""
         ...
 
     async def release(self, user: ContainerId, *, remove_anonymous: bool) -> None:
         """The container is gone; its anonymous volumes too, when asked for."""
         ...
-
-
-class NoVolumes:
-    """Stands in until volumes exist: refuses each by name."""
-
-    async def ensure(self, request: MountRequest, *, user: ContainerId) -> Volume:
-        what = f"volume {request.source!r}" if request.source else f"anonymous volume for {request.target}"
-        raise Unsupported(
-            f"{what}: volumes are not supported yet",
-            reason="volumes-not-built",
-            hint=f"mount a host directory instead: -v /some/dir:{request.target}",
-        )
-
-    async def release(self, user: ContainerId, *, remove_anonymous: bool) -> None:
-        return None
 
 
 def parse_bind(spec: str) -> MountPoint:
@@ -117,15 +108,17 @@ def requested(config: ContainerConfig, host: HostConfig) -> list[MountPoint]:
     return points
 
 
-async def with_volumes(points: Iterable[MountPoint], volumes: Volumes, user: ContainerId) -> tuple[MountPoint, ...]:
-    """The points with each volume made and held for `user`."""
+async def with_volumes(
+    points: Iterable[MountPoint], volumes: Volumes, *, user: ContainerId, layers: Sequence[DiffId]
+) -> tuple[MountPoint, ...]:
+    """The points with each volume made, filled from the image and held for `user`."""
     found: list[MountPoint] = []
     for point in points:
         if point.type != "volume":
             found.append(point)
             continue
         request = point.request or MountRequest(type="volume", target=point.destination, source=point.name)
-        volume = await volumes.ensure(request, user=user)
+        volume = await volumes.ensure(request, user=user, layers=layers)
         found.append(
             MountPoint(
                 type="volume",

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from corten.engine.containers.restart import check_policy
+from corten.config import Config
+from corten.engine.containers.run.restart import check_policy
 from corten.engine.host import HostFacts, parse_list
 from corten.engine.signals import parse_signal
 from corten.engine.values.container import ContainerConfig, HealthCheck, HostConfig, LogConfig, PortBinding, Resources
@@ -15,7 +16,8 @@ from corten.errors import Invalid, Unsupported
 
 MIN_MEMORY = 6 << 20
 DEFAULT_SHM_SIZE = 64 << 20
-DEFAULT_LOG_DRIVER = "json-file"
+BUILT_IN_RUNTIMES = ("", "corten", "runc", "io.containerd.runc.v2")
+"""Names that mean the built-in runtime: configurations made for Docker name runc."""
 LOG_OPTIONS: Mapping[str, frozenset[str]] = {
     "json-file": frozenset(
         ("max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size")
@@ -28,21 +30,23 @@ _PORT = re.compile(r"\d{1,5}(-\d{1,5})?(/(tcp|udp|sctp))?")
 _HOST_PORT = re.compile(r"(\d{1,5}(-\d{1,5})?)?")
 
 
-def check(config: ContainerConfig, host: HostConfig, facts: HostFacts) -> None:
+def check(config: ContainerConfig, host: HostConfig, facts: HostFacts, runtimes: Mapping[str, str]) -> None:
     """Raise Invalid (or Unsupported) when no container can be made of this."""
     _check_config(config)
     check_policy(host.restart_policy)
     if host.auto_remove and host.restart_policy.name not in ("", "no"):
         raise Invalid("can't create 'AutoRemove' container with restart policy", reason="auto-remove-and-restart")
     _check_host(host)
+    if host.runtime not in (*BUILT_IN_RUNTIMES, *runtimes):
+        raise Invalid(f"unknown or invalid runtime name: {host.runtime}", reason="unknown-runtime")
     _check_modes(host)
     _check_ports(host)
     check_log_config(host.log_config)
     check_resources(host.resources, facts)
 
 
-def with_defaults(host: HostConfig, facts: HostFacts) -> HostConfig:
-    """`host` with the values Docker fills in and shows in inspect."""
+def with_defaults(host: HostConfig, facts: HostFacts, config: Config) -> HostConfig:
+    """`host` with the values that Docker fills in, the daemon's own among them, as inspect shows them."""
     resources = host.resources
     if resources.memory > 0 and resources.memory_swap == 0:
         resources = replace(resources, memory_swap=2 * resources.memory)
@@ -52,7 +56,9 @@ def with_defaults(host: HostConfig, facts: HostFacts) -> HostConfig:
         resources = replace(resources, pids_limit=None)
     if resources.oom_kill_disable is None and facts.cgroup_version == 1:
         resources = replace(resources, oom_kill_disable=False)
-    log = host.log_config if host.log_config.type else replace(host.log_config, type=DEFAULT_LOG_DRIVER)
+    log = host.log_config
+    if not log.type:
+        log = LogConfig(type=config.log_driver, config={**config.log_options, **log.config})
     policy = host.restart_policy if host.restart_policy.name else replace(host.restart_policy, name="no")
     return replace(
         host,
@@ -60,10 +66,15 @@ def with_defaults(host: HostConfig, facts: HostFacts) -> HostConfig:
         log_config=log,
         restart_policy=policy,
         network_mode="bridge" if host.network_mode in ("", "default") else host.network_mode,
-        shm_size=host.shm_size or DEFAULT_SHM_SIZE,
-        cgroupns_mode=host.cgroupns_mode or ("host" if facts.cgroup_version == 1 or host.privileged else "private"),
-        ipc_mode=host.ipc_mode or "private",
+        shm_size=host.shm_size or config.default_shm_size or DEFAULT_SHM_SIZE,
+        cgroupns_mode=host.cgroupns_mode or config.default_cgroupns_mode or _cgroupns_mode(host, facts),
+        ipc_mode=host.ipc_mode or config.default_ipc_mode or "private",
+        runtime=host.runtime or config.default_runtime,
     )
+
+
+def _cgroupns_mode(host: HostConfig, facts: HostFacts) -> str:
+    return "host" if facts.cgroup_version == 1 or host.privileged else "private"
 
 
 def warnings(config: ContainerConfig, host: HostConfig) -> list[str]:

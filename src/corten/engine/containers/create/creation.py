@@ -1,0 +1,155 @@
+"""Making a container: the request checked, completed from the image and the daemon's defaults, and written down.
+
+Row and writable layer come in one transaction. A crash before it leaves at most a held volume, which the next start lets go.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from corten.config import Config
+from corten.engine.containers.catalog import Catalog
+from corten.engine.containers.create.checks import check, warnings, with_defaults
+from corten.engine.containers.create.merge import argv, merged
+from corten.engine.containers.create.names import check_name, free_name, name_in_use
+from corten.engine.containers.mounts import requested, with_volumes
+from corten.engine.containers.shelves import Shelves
+from corten.engine.events import Events
+from corten.engine.host import HostFacts
+from corten.engine.spec.capabilities import normalize_capabilities
+from corten.engine.spec.checks import check_options
+from corten.engine.spec.placement import Machine
+from corten.engine.values.container import Container, ContainerConfig, Endpoint, EndpointConfig, HostConfig
+from corten.errors import EngineError, Invalid, NotFound
+from corten.ids import ContainerId, NetworkId, new_container_id, short_id
+from corten.store.images import Image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateRequest:
+    """`name` "" = make one up. `endpoints` by network name or id."""
+
+    config: ContainerConfig
+    host: HostConfig = field(default_factory=HostConfig)
+    endpoints: Mapping[str, EndpointConfig] = field(default_factory=dict)
+    name: str = ""
+    platform: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    id: ContainerId
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a request is measured against and completed from."""
+
+    config: Config
+    facts: HostFacts
+    machine: Machine
+
+
+class Creation:
+    def __init__(self, catalog: Catalog, shelves: Shelves, defaults: Defaults, events: Events) -> None:
+        self._catalog = catalog
+        self._shelves = shelves
+        self._defaults = defaults
+        self._events = events
+
+    async def create(self, request: CreateRequest) -> Created:
+        """Raises NotFound for an unknown image, Conflict for a name in use, Invalid for what cannot be."""
+        self._check_name(request.name)
+        if not request.config.image:
+            raise Invalid("no command specified", reason="no-image")
+        image = self._shelves.images.get(request.config.image)
+        defaults = self._defaults
+        check(request.config, request.host, defaults.facts, defaults.config.runtimes)
+        check_options(request.config, request.host, defaults.machine)
+        container = self._draft(request, image)
+        points = requested(container.config, container.host)
+        try:
+            container = replace(container, mounts=await with_volumes(points, self._shelves.volumes, user=container.id, layers=image.layers))
+            self._store(container, image)
+        except (EngineError, OSError):
+            await self._shelves.volumes.release(container.id, remove_anonymous=True)
+            raise
+        self._events.container(container, "create")
+        return Created(container.id, tuple(warnings(request.config, request.host)))
+
+    def _check_name(self, name: str) -> None:
+        if not name:
+            return
+        check_name(name)
+        if owner := self._catalog.name_owner(name):
+            raise name_in_use(name, owner)
+
+    def _draft(self, request: CreateRequest, image: Image) -> Container:
+        """The container with everything settled but its mounts."""
+        container_id = new_container_id()
+        host = self._settled(with_defaults(request.host, self._defaults.facts, self._defaults.config))
+        config = merged(request.config, image.config.run)
+        command = argv(config)
+        if not config.hostname:
+            config = replace(config, hostname=self._hostname(host, container_id))
+        return Container(
+            id=container_id,
+            name=request.name or free_name(self._catalog.is_taken),
+            created=time.time_ns(),
+            image_id=image.id,
+            image_ref=request.config.image,
+            path=command[0],
+            args=command[1:],
+            config=config,
+            host=host,
+            endpoints=_endpoints(request, host),
+        )
+
+    def _settled(self, host: HostConfig) -> HostConfig:
+        """References to other containers as ids, capabilities in the kernel's spelling."""
+        if host.pid_mode.startswith("container:"):
+            host = replace(host, pid_mode=f"container:{self._other(host.pid_mode)}")
+        if host.ipc_mode.startswith("container:"):
+            host = replace(host, ipc_mode=f"container:{self._other(host.ipc_mode)}")
+        if host.network_mode.startswith("container:"):
+            try:
+                host = replace(host, network_mode=f"container:{self._catalog.get(host.network_mode.partition(':')[2]).id}")
+            except NotFound:
+                pass  # said at start, as Docker does: it may be created in between
+        available = self._defaults.machine.capabilities
+        return replace(
+            host,
+            cap_add=tuple(normalize_capabilities(host.cap_add, available)),
+            cap_drop=tuple(normalize_capabilities(host.cap_drop, available)),
+        )
+
+    def _other(self, mode: str) -> ContainerId:
+        try:
+            return self._catalog.get(mode.partition(":")[2]).id
+        except NotFound as error:
+            raise Invalid(error.message, reason=error.reason) from error
+
+    def _hostname(self, host: HostConfig, container_id: ContainerId) -> str:
+        if host.network_mode == "host" or host.uts_mode == "host":
+            return self._defaults.facts.hostname
+        owner = self._catalog.find(host.network_mode.removeprefix("container:"))
+        return owner.value.config.hostname if owner else short_id(container_id)
+
+    def _store(self, container: Container, image: Image) -> None:
+        shelves = self._shelves
+        with shelves.database.transaction():
+            shelves.snapshots.prepare(container.id, image.layers, volatile=container.host.auto_remove)
+            os.makedirs(shelves.paths.container(container.id), mode=0o710, exist_ok=True)
+            self._catalog.add(container)
+
+
+def _endpoints(request: CreateRequest, host: HostConfig) -> dict[str, Endpoint]:
+    """What inspect shows before the first start: the network of the mode, and those the request adds."""
+    if host.network_mode.startswith("container:"):
+        return {}
+    names = {host.network_mode: EndpointConfig(network=host.network_mode, mac_address=request.config.mac_address)}
+    for name, wanted in request.endpoints.items():
+        names[host.network_mode if name == "default" else name] = wanted
+    return {name: Endpoint(config=wanted, network_id=NetworkId("")) for name, wanted in names.items()}

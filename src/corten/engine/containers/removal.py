@@ -1,0 +1,36 @@
+"""The end of a container: its row, writable layer, files and anonymous volumes.
+
+The row and the snapshot's row go in one transaction, so a crash leaves either a whole container or files without one, which the next
+start sweeps.
+"""
+
+from corten.engine.containers.catalog import Catalog, Entry
+from corten.engine.containers.shelves import Shelves
+from corten.engine.containers.waiters import WaitResult
+from corten.engine.events import Events
+from corten.engine.execs import Execs
+from corten.store.trash import Trash
+
+
+class Removal:
+    """Deletes containers that do not run. The caller holds the entry's lock."""
+
+    def __init__(self, catalog: Catalog, shelves: Shelves, trash: Trash, execs: Execs, events: Events) -> None:
+        self._catalog = catalog
+        self._shelves = shelves
+        self._trash = trash
+        self._execs = execs
+        self._events = events
+
+    async def delete(self, entry: Entry, *, volumes: bool) -> None:
+        """The container is gone when this returns; its disk space comes back a little later. `volumes`: anonymous ones go too."""
+        container = entry.value
+        with self._shelves.database.transaction():
+            self._catalog.remove(entry)
+            self._execs.container_removed(container.id)
+            self._shelves.snapshots.remove(container.id)
+        self._trash.throw(self._shelves.paths.container(container.id))
+        if any(point.type == "volume" for point in container.mounts):
+            await self._shelves.volumes.release(container.id, remove_anonymous=volumes)
+        self._events.container(container, "destroy")
+        entry.waiters.removed(WaitResult(container.state.exit_code))

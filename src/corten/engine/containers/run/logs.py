@@ -1,0 +1,91 @@
+"""How a container's output is kept: `--log-driver` and `--log-opt` as the monitor's LogSpec.
+
+Rotation is on by default (10 files of 10 MB): a chatty container must not fill the disk, which Docker's default lets it.
+"""
+
+import re
+from collections.abc import Mapping
+
+from corten.engine.values.container import Container
+from corten.errors import EngineError
+from corten.ids import short_id
+from corten.monitor.values import LogSpec, StdioSpec
+
+DEFAULT_MAX_SIZE = 10_000_000
+DEFAULT_MAX_FILE = 10
+_SIZE = re.compile(r"(-?\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+
+
+def stdio_spec(container: Container, log_path: str) -> StdioSpec:
+    config = container.config
+    return {
+        "tty": config.tty,
+        "open_stdin": config.open_stdin,
+        "stdin_once": config.stdin_once,
+        "log": log_spec(container, log_path),
+    }
+
+
+def log_spec(container: Container, log_path: str) -> LogSpec | None:
+    """None when nothing is kept. Raises EngineError for option values that only now show to be wrong."""
+    log = container.host.log_config
+    if log.type == "none":
+        return None
+    spec: LogSpec = {
+        "driver": "local" if log.type == "local" else "json-file",
+        "path": log_path,
+        "max_size": parse_size(log.config["max-size"]) if "max-size" in log.config else DEFAULT_MAX_SIZE,
+        "max_file": _count(log.config.get("max-file", str(DEFAULT_MAX_FILE))),
+        "compress": log.config.get("compress", "").lower() in ("1", "true", "t"),
+    }
+    attributes = _attributes(container, log.config)
+    if attributes:
+        spec["attrs"] = attributes
+    return spec
+
+
+def parse_size(text: str) -> int:
+    """`10m`, `1.5g`, `-1` (no limit) as bytes."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise EngineError(f"invalid size: '{text}'", reason="bad-log-option")
+    return -1 if match[1].startswith("-") else int(float(match[1]) * 1024 ** _POWERS[match[2].lower()])
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise EngineError("max-file cannot be less than 1", reason="bad-log-option")
+    return int(text)
+
+
+def _attributes(container: Container, options: Mapping[str, str]) -> dict[str, str]:
+    """What each line of the log repeats: chosen labels, chosen environment, and the tag when one is asked for."""
+    labels = container.config.labels
+    environment = dict(entry.partition("=")[::2] for entry in container.config.env)
+    found = _chosen(labels, options.get("labels", ""), options.get("labels-regex", ""))
+    found |= _chosen(environment, options.get("env", ""), options.get("env-regex", ""))
+    if options.get("tag"):
+        found["tag"] = _tag(container, options["tag"])
+    return found
+
+
+def _chosen(values: Mapping[str, str], names: str, pattern: str) -> dict[str, str]:
+    wanted = [name for name in names.split(",") if name in values]
+    if pattern:
+        wanted += [name for name in values if re.search(pattern, name)]
+    return {name: values[name] for name in wanted}
+
+
+def _tag(container: Container, template: str) -> str:
+    """The placeholders of Docker's log tags that make sense here, e.g. `{{.Name}}/{{.ID}}`."""
+    values = {
+        "ID": short_id(container.id),
+        "FullID": container.id,
+        "Name": container.name,
+        "ImageID": short_id(container.image_id),
+        "ImageFullID": container.image_id,
+        "ImageName": container.image_ref,
+        "DaemonName": "corten",
+    }
+    return re.sub(r"\{\{\s*\.(\w+)\s*\}\}", lambda m: values.get(m[1], ""), template)

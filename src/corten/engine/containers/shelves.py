@@ -1,0 +1,18 @@
+"""Where the parts of containers are kept."""
+
+from dataclasses import dataclass
+
+from corten.engine.containers.mounts import Volumes
+from corten.engine.paths import Paths
+from corten.store.db import Database
+from corten.store.images import Images
+from corten.store.snapshots import Snapshots
+
+
+@dataclass(frozen=True, slots=True)
+class Shelves:
+    database: Database
+    images: Images
+    snapshots: Snapshots
+    volumes: Volumes
+    paths: Paths

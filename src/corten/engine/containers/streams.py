@@ -1,0 +1,102 @@
+"""A container's streams for clients: attach, logs, resize. The bytes never pass here: the client's socket goes to the monitor."""
+
+from dataclasses import dataclass
+
+from corten.engine.containers.catalog import Catalog, Entry
+from corten.engine.containers.run.ends import Ends
+from corten.engine.containers.run.logs import log_spec, stdio_spec
+from corten.engine.containers.state import has_process, require
+from corten.engine.events import Events
+from corten.engine.paths import Paths
+from corten.errors import Conflict, Unsupported
+from corten.monitor.client import Monitors
+from corten.monitor.values import AttachOptions, LogOptions, LogSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogQuery:
+    """Which lines of a log: times are ns since the epoch, 0 = open; `tail` -1 = all."""
+
+    follow: bool = False
+    stdout: bool = False
+    stderr: bool = False
+    since: int = 0
+    until: int = 0
+    tail: int = -1
+    timestamps: bool = False
+    details: bool = False
+
+
+class Streams:
+    def __init__(self, catalog: Catalog, monitors: Monitors, ends: Ends, paths: Paths, events: Events) -> None:
+        self._catalog = catalog
+        self._monitors = monitors
+        self._ends = ends
+        self._paths = paths
+        self._events = events
+
+    def is_tty(self, ref: str) -> bool:
+        return self._catalog.get(ref).value.config.tty
+
+    async def prepare_attach(self, ref: str) -> None:
+        """Before the client's socket is taken over: refuse what cannot be attached to, and open the streams of what does not run."""
+        entry = self._catalog.get(ref)
+        require("attach", entry.value, ref)
+        if has_process(entry.state) or entry.prepared:
+            return
+        async with entry.lock:
+            self._catalog.check_present(entry, ref)
+            await self._ends.cleaned(entry)
+            if not has_process(entry.state) and not entry.prepared:
+                await self._monitors.prepare(entry.id, stdio_spec(entry.value, self._paths.log(entry.id)))
+                entry.prepared = True
+
+    async def attach(self, ref: str, options: AttachOptions, sock_fd: int, initial: bytes = b"") -> None:
+        """Give the client its streams; `sock_fd` stays the caller's. Call `prepare_attach` first."""
+        entry = self._catalog.get(ref)
+        config = entry.value.config
+        wanted: AttachOptions = {**options, "stdin": options["stdin"] and config.open_stdin, "framed": not config.tty}
+        await self._monitors.attach(entry.id, wanted, sock_fd, initial)
+        self._events.container(entry.value, "attach")
+
+    def check_logs(self, ref: str) -> None:
+        """Raise Unsupported when the container's output is not kept."""
+        self._log_of(self._catalog.get(ref))
+
+    async def logs(self, ref: str, query: LogQuery, sock_fd: int) -> None:
+        """Write the log to the client in HTTP chunks and end its stream; `sock_fd` stays the caller's."""
+        entry = self._catalog.get(ref)
+        options: LogOptions = {
+            "log": self._log_of(entry),
+            "follow": query.follow,
+            "stdout": query.stdout,
+            "stderr": query.stderr,
+            "since_ns": query.since,
+            "until_ns": query.until,
+            "tail": query.tail,
+            "timestamps": query.timestamps,
+            "details": query.details,
+            "framed": not entry.value.config.tty,
+            "chunked": True,
+        }
+        await self._monitors.logs(entry.id, options, sock_fd)
+
+    async def resize(self, ref: str, height: int, width: int) -> None:
+        """Set the size of its terminal; without one nothing happens, as in Docker."""
+        entry = self._catalog.get(ref)
+        require("resize", entry.value, ref)
+        try:
+            await self._monitors.of(entry.id).resize(height, width)
+        except Conflict:
+            return
+        self._events.container(entry.value, "resize", height=str(height), width=str(width))
+
+    def _log_of(self, entry: Entry) -> LogSpec:
+        spec = log_spec(entry.value, self._paths.log(entry.id))
+        if spec is None:
+            raise Unsupported(
+                "configured logging driver does not support reading",
+                reason="log-driver-without-reading",
+                hint="use --log-driver json-file",
+            )
+        return spec
