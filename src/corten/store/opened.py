@@ -6,23 +6,24 @@ from dataclasses import dataclass
 from corten.store import images, layers, snapshots
 from corten.store.db import Database, Migration
 from corten.store.images import Images
-from corten.store.layers import Layers
-from corten.store.root import StoreRoot, open_root
+from corten.store.layers import Durability, Layers
+from corten.store.root import StoreRoot, make_root
 from corten.store.snapshots import Snapshots
-from corten.store.trash import Trash
+from corten.store.trash import Background, Trash
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
     root: StoreRoot
     db: Database
-    trash: Trash
+    background: Background
     layers: Layers
+    durability: Durability
     snapshots: Snapshots
     images: Images
 
     def close(self) -> None:
-        self.trash.close()
+        self.background.close()
         self.db.close()
 
 
@@ -31,9 +32,12 @@ def open_store(path: str, migrations: Sequence[Migration] = ()) -> Store:
 
     One process at a time: the caller holds the data root's lock. Blocks for as long as broken layers take to check (none, usually).
     """
-    root, trash = open_root(path)
+    root = make_root(path)
+    background = Background()
+    trash = Trash(root.trash, background)
     db = Database(root.database, [*layers.MIGRATIONS, *snapshots.MIGRATIONS, *images.MIGRATIONS, *migrations])
-    layer_store = Layers(root.layers, db, trash)
+    layer_store = Layers(root.layers, root.work, db, trash)
     snapshot_store = Snapshots(root.snapshots, db, layer_store, trash)
+    store = Store(root, db, background, layer_store, Durability(root.layers, db, background), snapshot_store, Images(db))
     snapshot_store.recover()
-    return Store(root, db, trash, layer_store, snapshot_store, Images(db))
+    return store

@@ -1,4 +1,4 @@
-"""The data root's directories that belong to the store, and what must be put right in them before anything else runs.
+"""The data root's directories that belong to the store.
 
 content/   blobs by digest, and partial ones        layers/     unpacked layers by diff id
 snapshots/ writable halves of containers            tmp/        work in progress and trash: nothing here outlives a start
@@ -7,12 +7,10 @@ snapshots/ writable halves of containers            tmp/        work in progress
 import os
 from dataclasses import dataclass
 
-from corten.store.trash import Trash
-
 
 @dataclass(frozen=True, slots=True)
 class StoreRoot:
-    """Paths only; `open_root` makes them."""
+    """Paths only; `make_root` makes them."""
 
     path: str
 
@@ -41,13 +39,10 @@ class StoreRoot:
         return os.path.join(self.path, "corten.db")
 
 
-def open_root(path: str) -> tuple[StoreRoot, Trash]:
-    """Makes what is missing under `path` (absolute) and throws away what an earlier process left unfinished."""
+def make_root(path: str) -> StoreRoot:
+    """Makes what is missing under `path` (absolute)."""
     root = StoreRoot(path)
     os.makedirs(path, mode=0o710, exist_ok=True)
-    for directory in (root.content, root.layers, root.snapshots, root.work):
+    for directory in (root.content, root.layers, root.snapshots, root.work, root.trash):
         os.makedirs(directory, mode=0o700, exist_ok=True)
-    trash = Trash(root.trash)
-    for name in os.listdir(root.work):
-        trash.throw(os.path.join(root.work, name))
-    return root, trash
+    return root

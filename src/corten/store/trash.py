@@ -1,21 +1,50 @@
-"""Where removed trees go: renamed away at once, deleted by one thread behind the answer, swept at the next start."""
+"""What the store does behind its answers: removed trees are deleted and written layers flushed, by one thread."""
 
 import os
 import secrets
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from corten.store.files import remove_tree
 
 
-class Trash:
-    """`root` must be on the file system of everything thrown into it."""
+class Background:
+    """Tasks one after another in one thread. What is not done at `close` is done after the next start by whoever asked for it."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="corten-store")
+        self.closing = threading.Event()
+
+    def submit(self, task: Callable[[], None]) -> "Future[None] | None":
+        """None when closing."""
+        return None if self.closing.is_set() else self._thread.submit(task)
+
+    def wait(self) -> None:
+        """Returns when everything submitted before is done."""
+        if (done := self.submit(_nothing)) is not None:
+            done.result()
+
+    def close(self) -> None:
+        """Stops after the task in hand."""
+        self.closing.set()
+        self._thread.shutdown(cancel_futures=True)
+
+
+def _nothing() -> None:
+    """The task behind which `wait` waits."""
+
+
+class Trash:
+    """Where removed trees go: renamed away at once, deleted behind the answer, or after the next start.
+
+    `root` must be on the file system of everything thrown into it.
+    """
+
+    def __init__(self, root: str, background: Background) -> None:
         self._root = root
+        self._background = background
         os.makedirs(root, mode=0o700, exist_ok=True)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="corten-trash")
-        self._closing = threading.Event()
 
     def throw(self, path: str) -> None:
         """`path` is gone when this returns (one rename); its space comes back a little later. A missing path is fine."""
@@ -27,20 +56,10 @@ class Trash:
 
     def sweep(self) -> None:
         """Ask for everything in the trash to be deleted."""
-        if not self._closing.is_set():
-            self._thread.submit(self._empty)
-
-    def wait(self) -> None:
-        """Returns when all that was thrown before is deleted. Raises what made deleting fail."""
-        self._thread.submit(self._empty).result()
-
-    def close(self) -> None:
-        """Stops after the tree in hand; the rest is swept at the next start."""
-        self._closing.set()
-        self._thread.shutdown(cancel_futures=True)
+        self._background.submit(self._empty)
 
     def _empty(self) -> None:
         for name in os.listdir(self._root):
-            if self._closing.is_set():
+            if self._background.closing.is_set():
                 return
             remove_tree(os.path.join(self._root, name))
