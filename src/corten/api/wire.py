@@ -6,7 +6,7 @@ field, so every field is optional. Errors name the path of the field: `HostConfi
 """
 
 from functools import cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -14,6 +14,9 @@ from corten.errors import Invalid
 from corten.http.response import Fields, Response
 
 T = TypeVar("T")
+
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63)]
+"""Go's int64: a bigger number in a body is an error."""
 
 _ACRONYMS = {
     "id": "ID",
