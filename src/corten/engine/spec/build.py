@@ -10,7 +10,7 @@ from typing import Any
 from corten.engine.spec import seccomp
 from corten.engine.spec.capabilities import container_capabilities
 from corten.engine.spec.devices import default_rules, mapped_devices, parse_cgroup_rules, privileged_devices
-from corten.engine.spec.environment import container_environment
+from corten.engine.spec.environment import container_environment, replace_or_append
 from corten.engine.spec.filesystem.mounts import INIT_PATH, container_mounts
 from corten.engine.spec.filesystem.paths import READ_ONLY, masked_paths
 from corten.engine.spec.namespaces import (
@@ -81,7 +81,8 @@ def build_exec(container: Container, request: ExecRequest, placement: Placement)
     security = parse_security_options(host.security_opt, machine.security)
     names = list(machine.capabilities) if request.privileged else _capabilities(host, machine)
     user = resolve_user(request.user or config.user, placement.read_file("/etc/passwd"), placement.read_file("/etc/group"), host.group_add)
-    env = container_environment(config.hostname, (*config.env, *request.env), tty=request.tty, home=user.home)
+    own = replace_or_append(config.env, request.env)
+    env = container_environment(config.hostname, own, tty=request.tty, home=user.home)
     return (
         _process_of(
             user,

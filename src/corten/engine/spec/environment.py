@@ -6,7 +6,10 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def container_environment(hostname: str, own: Sequence[str], *, tty: bool, home: str) -> list[str]:
-    """PATH, HOSTNAME, with a terminal TERM; `own` (image's and user's, merged) over these; HOME last where nobody set one."""
+    """PATH, HOSTNAME, with a terminal TERM; `own` (image's and user's, merged) over these; HOME last where nobody set one.
+
+    HOME is what runc adds; here it is part of the spec, so that any runtime gives the same.
+    """
     defaults = [f"PATH={DEFAULT_PATH}", f"HOSTNAME={hostname}"]
     if tty:
         defaults.append("TERM=xterm")
@@ -18,17 +21,21 @@ def container_environment(hostname: str, own: Sequence[str], *, tty: bool, home:
 
 
 def replace_or_append(defaults: Sequence[str], overrides: Sequence[str]) -> list[str]:
-    """`defaults` with `overrides` put in their places or behind them; one without "=" takes the variable away."""
+    """`defaults` with `overrides` put in their places or behind them; one without "=" takes the variable away.
+
+    Of several settings of one variable the last holds, as with runc; a program would see the first.
+    """
     found = list(defaults)
     places = {entry.partition("=")[0]: index for index, entry in enumerate(found)}
     removed = set()
     for entry in overrides:
         name, equals, _ = entry.partition("=")
-        if not equals:
-            removed.add(places.get(name, -1))
-        elif name in places:
-            found[places[name]] = entry
-            removed.discard(places[name])
-        else:
+        place = places.setdefault(name, len(found))
+        if place == len(found):
             found.append(entry)
+        found[place] = entry
+        if equals:
+            removed.discard(place)
+        else:
+            removed.add(place)
     return [entry for index, entry in enumerate(found) if index not in removed]

@@ -7,7 +7,7 @@ from typing import Any
 from corten.engine.spec.filesystem.propagation import check_propagation, propagation_of, root_propagation
 from corten.engine.spec.filesystem.tmpfs import request_text, tmpfs_options
 from corten.engine.spec.placement import Placement
-from corten.engine.values.container import Container, HostConfig, MountPoint
+from corten.engine.values.container import Container, HostConfig, MountPoint, MountRequest
 from corten.errors import Invalid
 
 Mount = dict[str, Any]
@@ -76,8 +76,8 @@ def _engine_files(placement: Placement, host: HostConfig) -> Iterable[Mount]:
     files = {"/etc/resolv.conf": placement.resolv_conf_file, "/etc/hostname": placement.hostname_file, "/etc/hosts": placement.hosts_file}
     for destination, source in files.items():
         if source:
-            options = ("rbind", "ro", "rprivate") if host.readonly_rootfs else ("rbind", "rprivate")
-            yield _mount(destination, "bind", source, *options)
+            read_only = (_read_only(placement),) if host.readonly_rootfs else ()
+            yield _mount(destination, "bind", source, "rbind", *read_only, "rprivate")
 
 
 def _tmpfs(destination: str, text: str) -> Mount:
@@ -90,7 +90,7 @@ def _mount_point(point: MountPoint, placement: Placement) -> Mount:
     request = point.request
     options = ["bind" if request is not None and request.non_recursive else "rbind"]
     if not point.rw:
-        options.append(_read_only(point, placement))
+        options.append(_read_only(placement, request))
     elif request is not None and (request.read_only_non_recursive or request.read_only_force_recursive):
         name = "ReadOnlyNonRecursive" if request.read_only_non_recursive else "ReadOnlyForceRecursive"
         raise Invalid(f"mount options conflict: !ReadOnly && BindOptions.{name}", reason="bad-mount")
@@ -101,9 +101,8 @@ def _mount_point(point: MountPoint, placement: Placement) -> Mount:
     return _mount(point.destination, "bind", point.source, *options)
 
 
-def _read_only(point: MountPoint, placement: Placement) -> str:
+def _read_only(placement: Placement, request: MountRequest | None = None) -> str:
     """`rro` makes what is mounted below the source read-only too; the default where the kernel can (5.12)."""
-    request = point.request
     if request is not None and request.read_only_non_recursive:
         if request.read_only_force_recursive:
             raise Invalid("mount options conflict: ReadOnlyNonRecursive && BindOptions.ReadOnlyForceRecursive", reason="bad-mount")
