@@ -9,13 +9,13 @@ import msgspec
 
 from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.run.failures import exec_failure
+from corten.engine.containers.run.needs import Processes
 from corten.engine.containers.state import require
 from corten.engine.events import Events
 from corten.engine.values.container import Container
 from corten.engine.values.exec import Exec, ExecConfig
 from corten.errors import Conflict, EngineError, Invalid, NotFound
 from corten.ids import ExecId, new_exec_id
-from corten.monitor.client import Monitors
 from corten.monitor.events import Exited, LiveContainer
 from corten.monitor.values import AttachOptions, JsonObject
 from corten.store.db import Database, Migration
@@ -49,7 +49,7 @@ class _Session:
 
 
 class Execs:
-    def __init__(self, database: Database, catalog: Catalog, monitors: Monitors, events: Events, build_process: ProcessBuilder) -> None:
+    def __init__(self, database: Database, catalog: Catalog, monitors: Processes, events: Events, build_process: ProcessBuilder) -> None:
         self._database = database
         self._catalog = catalog
         self._monitors = monitors

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from corten.engine.containers.catalog import Catalog, Entry
 from corten.engine.containers.run.ends import Ends
 from corten.engine.containers.run.logs import log_spec, stdio_spec
+from corten.engine.containers.run.needs import Processes
 from corten.engine.containers.state import has_process, require
 from corten.engine.events import Events
 from corten.engine.paths import Paths
 from corten.errors import Conflict, Unsupported
-from corten.monitor.client import Monitors
 from corten.monitor.values import AttachOptions, LogOptions, LogSpec
 
 
@@ -28,7 +28,7 @@ class LogQuery:
 
 
 class Streams:
-    def __init__(self, catalog: Catalog, monitors: Monitors, ends: Ends, paths: Paths, events: Events) -> None:
+    def __init__(self, catalog: Catalog, monitors: Processes, ends: Ends, paths: Paths, events: Events) -> None:
         self._catalog = catalog
         self._monitors = monitors
         self._ends = ends

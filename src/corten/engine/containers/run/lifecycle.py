@@ -10,12 +10,12 @@ from dataclasses import replace
 from corten.engine.containers.catalog import Catalog, Entry
 from corten.engine.containers.run.ends import Ends
 from corten.engine.containers.run.launch import Launch
+from corten.engine.containers.run.needs import Processes
 from corten.engine.containers.state import has_process, is_up, moved, require
 from corten.engine.containers.waiters import Condition, WaitResult
 from corten.engine.events import Events
 from corten.engine.signals import parse_signal
 from corten.errors import Conflict, EngineError, Invalid, NotFound
-from corten.monitor.client import Monitors
 
 SIGKILL = 9
 SIGTERM = 15
@@ -25,7 +25,7 @@ KILL_SECONDS = 10
 
 
 class Lifecycle:
-    def __init__(self, catalog: Catalog, launch: Launch, ends: Ends, monitors: Monitors, events: Events) -> None:
+    def __init__(self, catalog: Catalog, launch: Launch, ends: Ends, monitors: Processes, events: Events) -> None:
         self._catalog = catalog
         self._launch = launch
         self._ends = ends

@@ -5,18 +5,17 @@ from dataclasses import dataclass
 
 from corten.engine.containers.mounts import Volumes
 from corten.engine.containers.run.bundles import Bundles
-from corten.engine.containers.run.needs import Networks
+from corten.engine.containers.run.needs import Networks, Processes
 from corten.engine.paths import Paths
 from corten.engine.spec.namespaces import is_container_mode
 from corten.engine.values.container import Container, Endpoint
-from corten.monitor.client import Monitors
 
 
 @dataclass(frozen=True, slots=True)
 class Rented:
     """Whom a run takes things from."""
 
-    monitors: Monitors
+    monitors: Processes
     networks: Networks
     volumes: Volumes
     paths: Paths
