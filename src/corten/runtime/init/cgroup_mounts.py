@@ -1,0 +1,63 @@
+"""The `cgroup` mount of a container: /sys/fs/cgroup as it looks from inside its own cgroup."""
+
+import errno
+import os
+
+from corten.kernel import mount as m
+from corten.kernel.cgroup import Hierarchies
+from corten.runtime.init.mounts import mount_one, open_source
+from corten.runtime.mount_options import Attributes, MountPlan
+
+_FLAGS = m.MS_NOSUID | m.MS_NODEV | m.MS_NOEXEC | m.MS_RELATIME
+
+
+def mount_cgroups(plan: MountPlan, root_fd: int, hierarchies: Hierarchies, paths: dict[str, str], own_namespace: bool) -> None:
+    """`paths`: controller -> the container's host directory. Hierarchies that it is not in are left out: they would show the host's."""
+    if hierarchies.version == 2:
+        _mount_v2(plan, root_fd, paths)
+    else:
+        _mount_v1(plan, root_fd, hierarchies, paths, own_namespace)
+
+
+def _mount_v2(plan: MountPlan, root_fd: int, paths: dict[str, str]) -> None:
+    unified = plan._replace(type="cgroup2", source="cgroup", bind=0, fs_options=())
+    try:
+        source = open_source(unified)
+    except OSError as e:
+        if e.errno not in (errno.EPERM, errno.EBUSY):
+            raise
+        source = open_source(unified._replace(bind=1, source=paths.get("", "/sys/fs/cgroup")))
+    mount_one(unified, root_fd, source)
+
+
+def _mount_v1(plan: MountPlan, root_fd: int, hierarchies: Hierarchies, paths: dict[str, str], own_namespace: bool) -> None:
+    """A tmpfs with one directory per hierarchy, named as on the host, and a link per controller where several share one."""
+    writable = plan._replace(
+        type="tmpfs",
+        source="tmpfs",
+        bind=0,
+        fs_options=("mode=755",),
+        attributes=Attributes(plan.attributes.set & ~m.MOUNT_ATTR_RDONLY),
+    )
+    folder = open_source(writable)
+    mount_one(writable, root_fd, os.dup(folder))
+    read_only = m.MS_RDONLY if plan.attributes.set & m.MOUNT_ATTR_RDONLY else 0
+    by_point: dict[str, list[str]] = {}
+    for controller, point in hierarchies.roots.items():
+        if controller and controller in paths:
+            by_point.setdefault(point, []).append(controller)
+    for point, controllers in by_point.items():
+        name = os.path.basename(point)
+        os.mkdir(name, 0o755, dir_fd=folder)
+        place = f"/proc/self/fd/{folder}/{name}"
+        if not own_namespace:
+            m.mount(paths[controllers[0]], place, None, m.MS_BIND)
+            m.mount(None, place, None, m.MS_BIND | m.MS_REMOUNT | _FLAGS | read_only)
+        else:
+            m.mount("cgroup", place, "cgroup", _FLAGS | read_only, ",".join(controllers))
+        for controller in controllers:
+            if controller != name and not controller.startswith("name="):
+                os.symlink(name, controller, dir_fd=folder)
+    if read_only:
+        m.mount_setattr(folder, "", 0, attr_set=m.MOUNT_ATTR_RDONLY)
+    os.close(folder)

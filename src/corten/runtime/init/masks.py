@@ -1,0 +1,78 @@
+"""linux.maskedPaths and linux.readonlyPaths: what of /proc and /sys a container must not read, or not write."""
+
+import errno
+import os
+import stat
+
+from corten.errors import EngineError
+from corten.kernel import mount as m
+from corten.kernel.openat2 import is_directory, open_in_root
+
+
+def open_null() -> int:
+    """The host's /dev/null, looked at: a container whose /dev/null is something else must not have that bound over its masks."""
+    fd = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
+    status = os.fstat(fd)
+    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(1, 3):
+        os.close(fd)
+        raise EngineError("/dev/null is not the null device", reason="bad-dev-null")
+    return fd
+
+
+def mask_paths(paths: list[str], root_fd: int) -> None:
+    """Files get /dev/null over them, directories one empty read-only tmpfs. What does not exist is passed over."""
+    covers: dict[bool, int] = {}
+    for path in paths:
+        target = _open(path, root_fd)
+        if target < 0:
+            continue
+        directory = is_directory(target)
+        if directory not in covers:
+            # Once in place it is a mount of this namespace, of which later ones are copies (before 6.15 a detached one has none).
+            covers[directory] = _empty_directory() if directory else _null_mount()
+            m.move_mount(covers[directory], "", target, "")
+        else:
+            copy = m.open_tree(covers[directory], "", m.OPEN_TREE_CLONE)
+            m.move_mount(copy, "", target, "")
+            os.close(copy)
+        os.close(target)
+    for fd in covers.values():
+        os.close(fd)
+
+
+def make_paths_readonly(paths: list[str], root_fd: int) -> None:
+    """Each becomes a read-only bind mount of itself, with all below it."""
+    for path in paths:
+        target = _open(path, root_fd)
+        if target < 0:
+            continue
+        tree = m.open_tree(target, "", m.OPEN_TREE_CLONE | m.AT_RECURSIVE)
+        m.mount_setattr(tree, "", m.AT_RECURSIVE, attr_set=m.MOUNT_ATTR_RDONLY)
+        m.move_mount(tree, "", target, "")
+        os.close(tree)
+        os.close(target)
+
+
+def _open(path: str, root_fd: int) -> int:
+    try:
+        return open_in_root(root_fd, path, os.O_PATH)
+    except OSError as e:
+        if e.errno in (errno.ENOENT, errno.ENOTDIR):
+            return -1
+        raise
+
+
+def _empty_directory() -> int:
+    with m.FsContext("tmpfs") as fs:
+        fs.set_string("size", "0")
+        fs.set_string("nr_inodes", "1")
+        fs.create()
+        return fs.mount(m.MOUNT_ATTR_RDONLY | m.MOUNT_ATTR_NOSUID | m.MOUNT_ATTR_NODEV | m.MOUNT_ATTR_NOEXEC)
+
+
+def _null_mount() -> int:
+    null = open_null()
+    try:
+        return m.open_tree(null, "", m.OPEN_TREE_CLONE)
+    finally:
+        os.close(null)

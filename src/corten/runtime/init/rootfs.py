@@ -1,0 +1,121 @@
+"""The root file system: put together, made the root of the mount namespace, and the host's let go."""
+
+import errno
+import os
+
+from corten.errors import EngineError
+from corten.kernel import mount as m
+from corten.runtime.mount_options import Attributes
+from corten.runtime.values import RootMount
+
+_DEFAULT_PROPAGATION = m.MS_SLAVE | m.MS_REC
+
+
+def separate_from_host(propagation: int | None, rootfs: str) -> None:
+    """Stop mounts made here from reaching the host. `propagation` is linux.rootfsPropagation as MS_* flags.
+
+    A shared root stays tied to the host on purpose, but the mount that the root lies on must not carry ours out.
+    """
+    m.mount(None, "/", None, _DEFAULT_PROPAGATION if propagation is None else propagation)
+    if propagation is not None and propagation & m.MS_SHARED:
+        points = [info.mount_point for info in m.read_mountinfo() if _is_below(rootfs, info.mount_point)]
+        m.mount(None, max(points, key=len), None, m.MS_PRIVATE)
+
+
+def _is_below(path: str, point: str) -> bool:
+    return point in ("/", path) or path.startswith(point + "/")
+
+
+def open_root(root_mounts: tuple[RootMount, ...], rootfs: str) -> int:
+    """The root's tree as a detached mount, the caller's; `rootfs` itself where no mount is asked for."""
+    if not root_mounts:
+        return m.open_tree(m.AT_FDCWD, rootfs, m.OPEN_TREE_CLONE | m.AT_RECURSIVE)
+    mount = root_mounts[0]
+    if mount["type"] == "bind" or "bind" in mount["options"] or "rbind" in mount["options"]:
+        return m.open_tree(m.AT_FDCWD, mount["source"], m.OPEN_TREE_CLONE | m.AT_RECURSIVE)
+    with m.FsContext(mount["type"]) as fs:
+        fs.set_string("source", mount["source"])
+        for option in root_options(mount):
+            fs.set_option(option)
+        fs.create()
+        return fs.mount()
+
+
+def root_options(mount: RootMount) -> list[str]:
+    """A `lowerdir=A:B` becomes one `lowerdir+=` per layer: a value of fsconfig(2) holds 255 bytes, a layer's path fits."""
+    options: list[str] = []
+    for option in mount["options"]:
+        key, _, value = option.partition("=")
+        if key == "lowerdir" and mount["type"] == "overlay":
+            options += [f"lowerdir+={layer}" for layer in value.split(":")]
+        elif option not in ("rw", "ro", "defaults"):
+            options.append(option)
+    return options
+
+
+def attach_root(tree: int, rootfs: str) -> int:
+    """Mount the tree at `rootfs` (in this namespace) and open it: an O_PATH fd below which all else is resolved."""
+    m.move_mount(tree, "", m.AT_FDCWD, rootfs)
+    return os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def mount_root(root_mounts: tuple[RootMount, ...], rootfs: str) -> int:
+    """`open_root` and `attach_root`; mount(2) where the kernel's overlay does not know `lowerdir+` (before 6.5) or fsopen."""
+    try:
+        tree = open_root(root_mounts, rootfs)
+    except OSError as e:
+        if not root_mounts or e.errno not in (errno.ENOSYS, errno.EINVAL):
+            raise EngineError(f"error mounting the root file system: {e}", reason="mount-failed") from e
+        return _mount_root_classic(root_mounts[0], rootfs)
+    try:
+        return attach_root(tree, rootfs)
+    finally:
+        os.close(tree)
+
+
+def _mount_root_classic(mount: RootMount, rootfs: str) -> int:
+    """All options of mount(2) share one page: when layers lie in one directory, they are named relative to it."""
+    lower = [o.partition("=")[2] for o in root_options(mount) if o.startswith("lowerdir+=")]
+    others = [o for o in root_options(mount) if not o.startswith("lowerdir+=")]
+    common = os.path.commonpath(lower) if len(lower) > 1 else "/"
+    names = [os.path.relpath(path, common) for path in lower] if len(lower) > 1 else lower
+    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.chdir(common)
+        m.mount(mount["source"], rootfs, mount["type"], 0, ",".join([*others, *([f"lowerdir={':'.join(names)}"] if lower else [])]))
+    except OSError as e:
+        raise EngineError(f"error mounting the root file system: {e}", reason="mount-failed") from e
+    finally:
+        os.fchdir(here)
+        os.close(here)
+    return os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def pivot(root_fd: int) -> None:
+    """Make `root_fd` the root and forget the old one: pivot_root(".", ".") stacks the old root upon the new, which is then unmounted."""
+    old = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    os.fchdir(root_fd)
+    m.pivot_root(".", ".")
+    os.fchdir(old)
+    m.mount(None, ".", None, m.MS_SLAVE | m.MS_REC)  # so that the unmount does not reach the host
+    m.umount2(".", m.MNT_DETACH)
+    os.close(old)
+    os.chdir("/")
+
+
+def move_and_chroot(root_fd: int) -> None:
+    """Where pivot_root cannot work (the host's root is the initramfs): move our tree over it. The mounts it hides stay there."""
+    os.fchdir(root_fd)
+    m.mount(".", "/", None, m.MS_MOVE)
+    os.chroot(".")
+    os.chdir("/")
+
+
+def dress_root(attributes: Attributes, propagation: int | None) -> None:
+    """After the change of root: read-only, and its propagation as asked for."""
+    if propagation is not None:
+        m.mount(None, "/", None, propagation)
+    if attributes.set:
+        root = os.open("/", os.O_PATH | os.O_CLOEXEC)
+        m.mount_setattr(root, "", 0, attr_set=attributes.set)
+        os.close(root)
