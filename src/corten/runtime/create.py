@@ -182,7 +182,7 @@ class Creation:
         if self.cgroup is None:
             return []
         try:
-            self.cgroup.create((self.plan.spec.get("linux") or {}).get("resources") or {})
+            self.cgroup.create(self.plan.resources)
             return self.cgroup.entry_fds()
         except (OSError, ValueError) as e:
             raise EngineError(f"making the cgroup: {e}", reason="cgroup-failed") from e

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from corten.errors import Invalid, Unsupported
 from corten.kernel.namespaces import NAMESPACES
-from corten.runtime.init.devices import Device, planned_devices
+from corten.runtime.init.devices import Device, planned_devices, with_default_rules
 from corten.runtime.mount_options import IdMapping, MountPlan, parse_mount, propagation_flag
 from corten.runtime.sysctl import check_sysctls
 from corten.runtime.values import CreateOptions, SeccompFilter, Spec
@@ -34,6 +34,7 @@ class InitPlan(NamedTuple):
     gid_mappings: tuple[IdMapping, ...]
     mounts: tuple[MountPlan, ...]
     devices: tuple[Device, ...]
+    resources: dict[str, Any]
     rootfs_propagation: int | None
     seccomp: SeccompFilter | None
     options: CreateOptions
@@ -59,6 +60,7 @@ def make_plan(spec: Spec, bundle: str, seccomp: SeccompFilter | None, options: C
         gid_mappings=_mappings(linux.get("gidMappings")),
         mounts=tuple(_mount(entry, bundle) for entry in spec.get("mounts") or ()),
         devices=_devices(linux, spec.get("mounts") or []),
+        resources=with_default_rules(linux.get("resources") or {}),
         rootfs_propagation=_propagation(propagation) if propagation else None,
         seccomp=seccomp,
         options=options,

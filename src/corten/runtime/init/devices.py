@@ -37,6 +37,13 @@ _LINKS = (
     ("stderr", "/proc/self/fd/2"),
     ("ptmx", "pts/ptmx"),
 )
+_DEFAULT_RULES: tuple[dict[str, Any], ...] = (
+    {"allow": True, "type": "c", "access": "m"},  # making a node is harmless, opening it is not
+    {"allow": True, "type": "b", "access": "m"},
+    *({"allow": True, "type": d.kind, "major": d.major, "minor": d.minor, "access": "rwm"} for d in DEFAULT_DEVICES),
+    {"allow": True, "type": "c", "major": 136, "access": "rwm"},  # /dev/pts/*
+    {"allow": True, "type": "c", "major": 5, "minor": 2, "access": "rwm"},  # /dev/ptmx
+)
 _KINDS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 
 
@@ -59,6 +66,12 @@ def planned_devices(entries: list[dict[str, Any]]) -> tuple[Device, ...]:
     for device in map(parse_device, entries):
         devices[device.path] = device
     return tuple(devices.values())
+
+
+def with_default_rules(resources: dict[str, Any]) -> dict[str, Any]:
+    """linux.resources with rules that allow what every container has, as runc adds them; without any rule all else is refused."""
+    rules = resources.get("devices") or [{"allow": False, "access": "rwm"}]
+    return {**resources, "devices": [*rules, *(rule for rule in _DEFAULT_RULES if rule not in rules)]}
 
 
 def make_devices(devices: tuple[Device, ...], root_fd: int, *, by_bind: bool) -> None:
