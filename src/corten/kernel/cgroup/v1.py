@@ -52,6 +52,10 @@ class CgroupV1:
             self.delete()
             raise
 
+    def _directories(self) -> list[str]:
+        """Those joined, each once: some machines mount cpu and cpuacct together."""
+        return list(dict.fromkeys(self.paths().values()))
+
     def _needed(self, writes: Iterable[Write], policy: Policy) -> list[str]:
         asked = {controller for controller, _, _ in writes}
         if not policy.allows_everything():
@@ -88,7 +92,7 @@ class CgroupV1:
     def entry_fds(self) -> list[int]:
         fds: list[int] = []
         try:
-            for directory in self.paths().values():
+            for directory in self._directories():
                 fds.append(os.open(f"{directory}/tasks", os.O_WRONLY | os.O_CLOEXEC))
         except BaseException:
             for fd in fds:
@@ -97,7 +101,7 @@ class CgroupV1:
         return fds
 
     def add(self, pid: int) -> None:
-        for directory in self.paths().values():
+        for directory in self._directories():
             _add(directory, pid)
 
     def apply(self, resources: Resources) -> None:
@@ -169,7 +173,7 @@ class CgroupV1:
         return int(text.rpartition("oom_kill ")[2] or 0) if "oom_kill " in text else 0
 
     def delete(self) -> None:
-        for directory in self.paths().values():
+        for directory in self._directories():
             remove_tree(directory)
         self._joined = None
 
