@@ -10,6 +10,13 @@ from corten.api.errors import error_response, failure
 from corten.api.request import Request
 from corten.api.router import Match, Route, Router, split_version
 from corten.api.versions import CURRENT, find_refusal, format_version, parse_version
+from corten.engine.containers.containers import Containers
+from corten.engine.containers.create.creation import Creation
+from corten.engine.containers.run.lifecycle import Lifecycle
+from corten.engine.containers.streams import Streams
+from corten.engine.events import Events
+from corten.engine.execs import Execs
+from corten.engine.volumes import Volumes
 from corten.errors import EngineError
 from corten.http.request import ClientGone
 from corten.http.request import Request as HttpRequest
@@ -29,6 +36,14 @@ COMMON_HEADERS: Final = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What handlers may call: one engine object per noun, made by `corten.daemon`. Who adds a noun adds its line here."""
+
+    creation: Creation
+    containers: Containers
+    lifecycle: Lifecycle
+    streams: Streams
+    execs: Execs
+    events: Events
+    volumes: Volumes
 
 
 class App:

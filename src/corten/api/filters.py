@@ -8,13 +8,13 @@ import msgspec
 from corten.errors import Invalid
 
 
-def parse_filters(text: str, accepted: Collection[str]) -> dict[str, list[str]]:
-    """Values by filter name, in the client's order. Raises Invalid for bad JSON and for names not in `accepted`."""
+def parse_filters(text: str, accepted: Collection[str] | None) -> dict[str, list[str]]:
+    """Values by filter name, in the client's order. Raises Invalid for bad JSON and for names not in `accepted` (None = any name)."""
     if not text:
         return {}
     filters = {name: _read_values(values) for name, values in _read_object(text).items()}
     for name in filters:
-        if name not in accepted:
+        if accepted is not None and name not in accepted:
             raise Invalid(f"invalid filter '{name}'", reason="bad-filter", hint=f"known filters: {', '.join(sorted(accepted))}")
     return filters
 

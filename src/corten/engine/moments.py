@@ -2,12 +2,13 @@
 
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from corten.errors import Invalid
 
 _UNIX = re.compile(r"(-?\d+)(?:\.(\d{1,9}))?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 
 
@@ -32,7 +33,7 @@ def parse_moment(text: str) -> int:
         raise Invalid(f'failed to parse value as time or duration: "{text}"', reason="bad-time") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 10**6) * 1000
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def find_duration(text: str) -> int | None:

@@ -1,17 +1,19 @@
 """Containers as a collection: look up, list, rename, remove, prune, update."""
 
 import asyncio
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from corten.engine.containers.catalog import Catalog, Entry
 from corten.engine.containers.create.names import check_name
-from corten.engine.containers.listing import ImageFamily, ListQuery, check_filters, has_labels, select
+from corten.engine.containers.listing import ListQuery, check_filters, has_labels, select
 from corten.engine.containers.removal import Removal
 from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.containers.shelves import Shelves
-from corten.engine.containers.state import is_up, moved, require
+from corten.engine.containers.state import has_process, is_up, moved, require
 from corten.engine.events import Events
+from corten.engine.execs import Execs
 from corten.engine.moments import parse_moment
 from corten.engine.values.container import Container
 from corten.errors import Conflict, EngineError, Invalid, NotFound, Unsupported
@@ -32,16 +34,29 @@ class Sizes:
     root: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """Everything that inspect shows of one container."""
+
+    container: Container
+    exec_ids: Sequence[str]
+    sizes: Sizes | None
+    hostname_path: str
+    hosts_path: str
+    resolv_conf_path: str
+    log_path: str
+    netns_path: str
+    driver_data: Mapping[str, str]
+
+
 class Containers:
-    def __init__(
-        self, catalog: Catalog, shelves: Shelves, lifecycle: Lifecycle, removal: Removal, events: Events, image_family: ImageFamily
-    ) -> None:
+    def __init__(self, catalog: Catalog, shelves: Shelves, lifecycle: Lifecycle, removal: Removal, execs: Execs, events: Events) -> None:
         self._catalog = catalog
         self._shelves = shelves
         self._lifecycle = lifecycle
         self._removal = removal
+        self._execs = execs
         self._events = events
-        self._image_family = image_family
 
     def get(self, ref: str) -> Container:
         """By id, name or unambiguous id prefix. Raises NotFound, Invalid for an ambiguous prefix."""
@@ -54,8 +69,36 @@ class Containers:
         """Newest first."""
         return select(self._catalog, query, self._image_family)
 
+    def current_image_name(self, container: Container) -> str:
+        """How the user named the image, or its id once that name means another image or none."""
+        try:
+            same = self._shelves.images.find_id(container.image_ref) == container.image_id
+        except Invalid:
+            same = False
+        return container.image_ref if same else container.image_id
+
     def using_image(self, image_id: ImageId) -> Sequence[Container]:
         return [entry.value for entry in self._catalog if entry.value.image_id == image_id]
+
+    async def inspect(self, ref: str, *, size: bool = False) -> Inspection:
+        """`size` measures what the container wrote, which takes its time."""
+        container = self.get(ref)
+        paths = self._shelves.paths
+        mode = container.host.network_mode
+        owner = self._catalog.find(mode.removeprefix("container:"))
+        folder = paths.container(owner.id if owner else container.id)
+        running = has_process(container.state)
+        return Inspection(
+            container=container,
+            exec_ids=self._execs.running_in(container.id),
+            sizes=await self.sizes(container) if size else None,
+            hostname_path=os.path.join(folder, "hostname"),
+            hosts_path=os.path.join(folder, "hosts"),
+            resolv_conf_path=os.path.join(folder, "resolv.conf"),
+            log_path="" if container.host.log_config.type == "none" else paths.log(container.id),
+            netns_path=f"/proc/{container.state.pid}/ns/net" if running and not mode.startswith("container:") else "",
+            driver_data=self._driver_data(container),
+        )
 
     async def sizes(self, container: Container) -> Sizes:
         usage = await asyncio.to_thread(self._shelves.snapshots.usage, container.id)
@@ -110,6 +153,30 @@ class Containers:
             reclaimed += size
         self._events.publish("container", "prune", "", {"reclaimed": str(reclaimed)})
         return Pruned(tuple(removed), reclaimed)
+
+    def _driver_data(self, container: Container) -> dict[str, str]:
+        """The directories that make up its root file system, as Docker's overlay2 shows them."""
+        upper = self._shelves.snapshots.upper(container.id)
+        layers = self._shelves.snapshots.get(container.id).layers
+        return {
+            "ID": container.id,
+            "LowerDir": ":".join(self._shelves.layers.path(diff_id) for diff_id in reversed(layers)),
+            "MergedDir": os.path.join(self._shelves.paths.bundle(container.id), "rootfs"),
+            "UpperDir": upper,
+            "WorkDir": os.path.join(os.path.dirname(upper), "work"),
+        }
+
+    def _image_family(self, ref: str) -> Collection[ImageId]:
+        """The image that `ref` means and every image built on it."""
+        images = self._shelves.images
+        try:
+            first = images.find_id(ref)
+        except Invalid:
+            return ()
+        family = [first] if first else []
+        for image_id in family:
+            family += [child for child in images.children(image_id) if child not in family]
+        return family
 
     async def _end(self, entry: Entry) -> None:
         """Kill it; it shall neither start again nor remove itself meanwhile."""

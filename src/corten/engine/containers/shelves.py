@@ -6,6 +6,7 @@ from corten.engine.containers.mounts import Volumes
 from corten.engine.paths import Paths
 from corten.store.db import Database
 from corten.store.images import Images
+from corten.store.layers import Layers
 from corten.store.snapshots import Snapshots
 
 
@@ -13,6 +14,7 @@ from corten.store.snapshots import Snapshots
 class Shelves:
     database: Database
     images: Images
+    layers: Layers
     snapshots: Snapshots
     volumes: Volumes
     paths: Paths

@@ -1,4 +1,4 @@
-"""A container's streams for clients: attach, logs, resize. The bytes never pass here: the client's socket goes to the monitor."""
+"""A running container seen from outside: attach, logs, resize, top. The bytes never pass here: the client's socket goes to the monitor."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from corten.engine.containers.run.ends import Ends
 from corten.engine.containers.run.logs import log_spec, stdio_spec
 from corten.engine.containers.run.needs import Processes
 from corten.engine.containers.state import has_process, require
+from corten.engine.containers.top import Table, process_table
 from corten.engine.events import Events
 from corten.engine.paths import Paths
 from corten.errors import Conflict, Unsupported
@@ -90,6 +91,14 @@ class Streams:
         except Conflict:
             return
         self._events.container(entry.value, "resize", height=str(height), width=str(width))
+
+    async def top(self, ref: str, ps_args: str) -> Table:
+        """Its processes, as the host's `ps` would show them."""
+        entry = self._catalog.get(ref)
+        require("top", entry.value, ref)
+        table = process_table(await self._monitors.of(entry.id).pids(), ps_args)
+        self._events.container(entry.value, "top")
+        return table
 
     def _log_of(self, entry: Entry) -> LogSpec:
         spec = log_spec(entry.value, self._paths.log(entry.id))

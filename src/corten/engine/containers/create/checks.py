@@ -4,13 +4,15 @@
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from corten.config import Config
 from corten.engine.containers.run.restart import check_policy
 from corten.engine.host import HostFacts, parse_list
 from corten.engine.signals import parse_signal
+from corten.engine.spec.filesystem.paths import READ_ONLY, masked_paths
+from corten.engine.spec.security import parse_security_options
 from corten.engine.values.container import ContainerConfig, HealthCheck, HostConfig, LogConfig, PortBinding, Resources
 from corten.errors import Invalid, Unsupported
 
@@ -70,7 +72,15 @@ def with_defaults(host: HostConfig, facts: HostFacts, config: Config) -> HostCon
         cgroupns_mode=host.cgroupns_mode or config.default_cgroupns_mode or _cgroupns_mode(host, facts),
         ipc_mode=host.ipc_mode or config.default_ipc_mode or "private",
         runtime=host.runtime or config.default_runtime,
+        masked_paths=_system_paths(host, host.masked_paths, masked_paths()),
+        readonly_paths=_system_paths(host, host.readonly_paths, READ_ONLY),
     )
+
+
+def _system_paths(host: HostConfig, own: tuple[str, ...] | None, default: Sequence[str]) -> tuple[str, ...] | None:
+    if own is not None or host.privileged or parse_security_options(host.security_opt).unconfined_system_paths:
+        return own
+    return tuple(default)
 
 
 def _cgroupns_mode(host: HostConfig, facts: HostFacts) -> str:

@@ -5,7 +5,7 @@ Row and writable layer come in one transaction. A crash before it leaves at most
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from corten.config import Config
@@ -28,11 +28,11 @@ from corten.store.images import Image
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateRequest:
-    """`name` "" = make one up. `endpoints` by network name or id."""
+    """`name` "" = make one up."""
 
     config: ContainerConfig
     host: HostConfig = field(default_factory=HostConfig)
-    endpoints: Mapping[str, EndpointConfig] = field(default_factory=dict)
+    endpoints: Sequence[EndpointConfig] = ()
     name: str = ""
     platform: str = ""
 
@@ -150,6 +150,6 @@ def _endpoints(request: CreateRequest, host: HostConfig) -> dict[str, Endpoint]:
     if host.network_mode.startswith("container:"):
         return {}
     names = {host.network_mode: EndpointConfig(network=host.network_mode, mac_address=request.config.mac_address)}
-    for name, wanted in request.endpoints.items():
-        names[host.network_mode if name == "default" else name] = wanted
+    for wanted in request.endpoints:
+        names[host.network_mode if wanted.network == "default" else wanted.network] = wanted
     return {name: Endpoint(config=wanted, network_id=NetworkId("")) for name, wanted in names.items()}

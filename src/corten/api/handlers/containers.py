@@ -1,0 +1,50 @@
+"""The calls on containers as a collection: create, list, inspect, rename, update, remove, prune."""
+
+import asyncio
+
+from corten.api.handlers.containers_view import inspect_answer, summary
+from corten.api.request import Request
+from corten.api.types.containers import CreateAnswer, CreateBody, PruneAnswer
+from corten.api.wire import json_response
+from corten.engine.containers.create.creation import CreateRequest
+from corten.engine.containers.listing import ACCEPTED, ListQuery
+from corten.http.response import Reply, Response
+
+
+async def container_create(request: Request) -> Reply:
+    body = await request.json(CreateBody)
+    config, host, endpoints = body.to_engine()
+    wanted = CreateRequest(
+        config=config, host=host, endpoints=endpoints, name=request.text("name").removeprefix("/"), platform=request.text("platform")
+    )
+    created = await request.app.creation.create(wanted)
+    return json_response(CreateAnswer(id=created.id, warnings=list(created.warnings)), 201)
+
+
+async def container_list(request: Request) -> Reply:
+    query = ListQuery(all=request.flag("all"), limit=request.integer("limit"), filters=request.filters(*ACCEPTED))
+    containers = request.app.containers
+    found = containers.list(query)
+    sizes = await asyncio.gather(*(containers.sizes(c) for c in found)) if request.flag("size") else [None] * len(found)
+    return json_response([summary(c, size, containers.current_image_name(c)) for c, size in zip(found, sizes, strict=True)])
+
+
+async def container_inspect(request: Request) -> Reply:
+    return json_response(inspect_answer(await request.app.containers.inspect(request.params["id"], size=request.flag("size"))))
+
+
+async def container_rename(request: Request) -> Reply:
+    await request.app.containers.rename(request.params["id"], request.text("name"))
+    return Response(204)
+
+
+async def container_remove(request: Request) -> Reply:
+    await request.app.containers.remove(
+        request.params["id"], force=request.flag("force"), volumes=request.flag("v"), link=request.flag("link")
+    )
+    return Response(204)
+
+
+async def container_prune(request: Request) -> Reply:
+    pruned = await request.app.containers.prune(request.filters("label", "label!", "until"))
+    return json_response(PruneAnswer(containers_deleted=list(pruned.ids) or None, space_reclaimed=pruned.reclaimed))

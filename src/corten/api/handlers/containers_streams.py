@@ -1,0 +1,80 @@
+"""The calls that give a client a container's streams: attach, logs, resize. The socket goes to the monitor."""
+
+from corten.api.request import Request
+from corten.api.types.containers import TopAnswer
+from corten.api.versions import stream_type
+from corten.api.wire import json_response
+from corten.engine.containers.streams import LogQuery
+from corten.engine.moments import parse_unix
+from corten.errors import Invalid
+from corten.http.response import TAKEN, Reply, Response
+from corten.monitor.values import AttachOptions
+
+
+async def container_attach(request: Request) -> Reply:
+    ref, streams = request.params["id"], request.app.streams
+    options: AttachOptions = {
+        "stdin": request.flag("stdin"),
+        "stdout": request.flag("stdout"),
+        "stderr": request.flag("stderr"),
+        "stream": request.flag("stream"),
+        "logs": request.flag("logs"),
+        "framed": not streams.is_tty(ref),
+        "detach_keys": request.text("detachKeys"),
+    }
+    await streams.prepare_attach(ref)
+    with await request.hijack_stream(multiplexed=options["framed"]) as taken:
+        await streams.attach(ref, options, taken.fileno(), taken.initial)
+    return TAKEN
+
+
+async def container_logs(request: Request) -> Reply:
+    ref, streams = request.params["id"], request.app.streams
+    query = _log_query(request)
+    streams.check_logs(ref)
+    head = (("Content-Type", stream_type(request.version, multiplexed=not streams.is_tty(ref))), ("Transfer-Encoding", "chunked"))
+    with await request.hijack("HTTP/1.1 200 OK", (*head, ("Connection", "close"))) as taken:
+        await streams.logs(ref, query, taken.fileno())
+    return TAKEN
+
+
+async def container_resize(request: Request) -> Reply:
+    height, width = terminal_size(request)
+    await request.app.streams.resize(request.params["id"], height, width)
+    return Response(200)
+
+
+async def container_top(request: Request) -> Reply:
+    table = await request.app.streams.top(request.params["id"], request.text("ps_args"))
+    return json_response(TopAnswer(titles=list(table.titles), processes=[list(row) for row in table.rows]))
+
+
+def terminal_size(request: Request) -> tuple[int, int]:
+    """`h` and `w`. Raises Invalid in Docker's words."""
+    return _dimension(request.text("h"), "height"), _dimension(request.text("w"), "width")
+
+
+def _dimension(text: str, name: str) -> int:
+    if not text.removeprefix("-").removeprefix("+").isdecimal():
+        raise Invalid(f'invalid resize {name} "{text}": invalid syntax', reason="bad-terminal-size")
+    if not 0 <= int(text) < 1 << 32:
+        raise Invalid(f'invalid resize {name} "{text}": value out of range', reason="bad-terminal-size")
+    return min(int(text), 0xFFFF)
+
+
+def _log_query(request: Request) -> LogQuery:
+    stdout, stderr = request.flag("stdout"), request.flag("stderr")
+    if not stdout and not stderr:
+        raise Invalid("Bad parameters: you must choose at least one stream", reason="no-stream")
+    tail = request.text("tail")
+    since, until = request.text("since"), request.text("until")
+    return LogQuery(
+        follow=request.flag("follow"),
+        stdout=stdout,
+        stderr=stderr,
+        since=max(0, parse_unix(since)) if since else 0,
+        until=max(0, parse_unix(until)) if until else 0,
+        tail=int(tail) if tail.isdecimal() else -1,
+        timestamps=request.flag("timestamps"),
+        details=request.flag("details"),
+    )
