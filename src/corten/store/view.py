@@ -1,4 +1,4 @@
-"""A stack of layers as one read-only tree that is mounted nowhere: a descriptor of its root.
+"""A stack of layers as one tree that is mounted nowhere: a descriptor of its root.
 
 The overlay hangs off the descriptor alone (fsmount(2), no move_mount): nothing to unmount, nothing to leak, no namespace changed.
 """
@@ -17,23 +17,36 @@ def opened_view(layers: Sequence[str]) -> Iterator[int]:
 
     A single directory is opened as it is. Raises EngineError when the kernel refuses the stack.
     """
-    fd = os.open(layers[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if len(layers) == 1 else _stacked(layers)
+    if len(layers) == 1:
+        fd = os.open(layers[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    else:
+        fd = _stacked([f"lowerdir+={layer}" for layer in layers], MOUNT_ATTR_RDONLY)
     try:
         yield fd
     finally:
         os.close(fd)
 
 
-def _stacked(layers: Sequence[str]) -> int:
+@contextmanager
+def opened_writable(options: Sequence[str]) -> Iterator[int]:
+    """A directory fd at the root of a writable overlay with these mount options (as `Snapshots.mounts` gives them)."""
+    fd = _stacked(options, 0)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _stacked(options: Sequence[str], attributes: int) -> int:
     try:
         with FsContext("overlay") as overlay:
             overlay.set_string("source", "overlay")
-            for layer in layers:
-                overlay.set_option(f"lowerdir+={layer}")
+            for option in options:
+                overlay.set_option(option)
             overlay.create()
-            mount_fd = overlay.mount(MOUNT_ATTR_RDONLY)
+            mount_fd = overlay.mount(attributes)
     except OSError as error:
-        raise EngineError(f"stacking {len(layers)} layers: {error}", reason="overlay") from error
+        raise EngineError(f"stacking layers: {error}", reason="overlay") from error
     try:
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount_fd)
     finally:

@@ -1,0 +1,114 @@
+"""`RUN --mount=type=cache`: named directories that live on from build to build, outside every layer.
+
+build/caches/<sha256 of the id>/     the directory; its record is a row
+"""
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from corten.errors import Conflict, NotFound
+from corten.store.db import Database, Migration
+from corten.store.trash import Trash
+from corten.store.tree import measure
+
+Sharing = Literal["shared", "private", "locked"]
+
+MIGRATIONS: Final = (
+    Migration(
+        "cache_mounts",
+        1,
+        (
+            """CREATE TABLE cache_mounts (
+                 id TEXT PRIMARY KEY, created INTEGER NOT NULL, used INTEGER NOT NULL, uses INTEGER NOT NULL
+               ) WITHOUT ROWID""",
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheMount:
+    """Times are ns since the epoch."""
+
+    id: str
+    path: str
+    created: int
+    used: int
+    uses: int
+    in_use: bool
+
+
+@dataclass(slots=True)
+class _Use:
+    count: int = 0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class CacheMounts:
+    """Belongs to the event loop; `size` walks and belongs in a thread."""
+
+    def __init__(self, root: str, db: Database, trash: Trash) -> None:
+        self._root = root
+        self._db = db
+        self._trash = trash
+        self._uses: dict[str, _Use] = {}
+        os.makedirs(root, mode=0o700, exist_ok=True)
+
+    @asynccontextmanager
+    async def held(self, cache_id: str, sharing: Sharing, *, mode: int = 0o755, owner: tuple[int, int] = (0, 0)) -> AsyncIterator[str]:
+        """The directory of that cache, made when missing. "locked" waits for the others; "private" takes a copy's name while in use."""
+        use = self._uses.setdefault(cache_id, _Use())
+        name = cache_id
+        if sharing == "private" and use.count:
+            name = next(f"{cache_id}#{n}" for n in range(1, 1 << 16) if not self._uses.setdefault(f"{cache_id}#{n}", _Use()).count)
+            use = self._uses[name]
+        if sharing == "locked":
+            await use.lock.acquire()
+        use.count += 1
+        try:
+            yield self._prepare(name, mode, owner)
+        finally:
+            use.count -= 1
+            if sharing == "locked":
+                use.lock.release()
+
+    def path(self, cache_id: str) -> str:
+        return os.path.join(self._root, hashlib.sha256(cache_id.encode()).hexdigest())
+
+    def list(self) -> list[CacheMount]:
+        """Least recently used first."""
+        rows = self._db.query("SELECT id, created, used, uses FROM cache_mounts ORDER BY used")
+        return [CacheMount(i, self.path(i), created, used, uses, self._in_use(i)) for i, created, used, uses in rows]
+
+    def size(self, cache_id: str) -> int:
+        return measure(self.path(cache_id)).size
+
+    def remove(self, cache_id: str) -> None:
+        """Raises NotFound, and Conflict while a build has it."""
+        if self._in_use(cache_id):
+            raise Conflict(f"cache {cache_id} is in use by a build", reason="cache-in-use")
+        if not self._db.execute("DELETE FROM cache_mounts WHERE id = ?", (cache_id,)):
+            raise NotFound(f"no such cache: {cache_id}", reason="no-such-cache")
+        self._trash.throw(self.path(cache_id))
+
+    def _in_use(self, cache_id: str) -> bool:
+        use = self._uses.get(cache_id)
+        return bool(use and use.count)
+
+    def _prepare(self, cache_id: str, mode: int, owner: tuple[int, int]) -> str:
+        path, now = self.path(cache_id), time.time_ns()
+        if not os.path.isdir(path):
+            os.mkdir(path)
+            os.chmod(path, mode)
+            os.chown(path, *owner)
+        self._db.execute(
+            "INSERT INTO cache_mounts VALUES (?, ?, ?, 1) ON CONFLICT (id) DO UPDATE SET used = excluded.used, uses = uses + 1",
+            (cache_id, now, now),
+        )
+        return path

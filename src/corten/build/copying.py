@@ -1,0 +1,246 @@
+"""Putting files where COPY and ADD want them: into the root of a stage that is being built, through descriptors only.
+
+Existing directories are merged and keep what they are; files replace files; a directory never replaces a file. Owner and mode
+come from `--chown` and `--chmod`, else root's and the source's own. Times are one fixed time, so that the same files make the
+same layer wherever and whenever they are copied.
+"""
+
+import os
+import posixpath
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from corten.build.modes import ModeChange
+from corten.build.tree import Tree
+from corten.errors import Invalid
+from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
+from corten.store.copytree import copy_content
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """What copied files get: `owner` None keeps the source's, `mode` None too; `time` is ns since the epoch, None keeps."""
+
+    owner: tuple[int, int] | None = (0, 0)
+    mode: ModeChange | None = None
+    time: int | None = None
+
+    def put(self, fd: int, found: os.stat_result) -> None:
+        """On an open file or directory."""
+        os.fchown(fd, *(self.owner or (found.st_uid, found.st_gid)))
+        mode = stat.S_IMODE(found.st_mode)
+        os.fchmod(fd, self.mode.apply(mode, is_directory=stat.S_ISDIR(found.st_mode)) if self.mode else mode)
+        os.utime(fd, ns=self._times(found))
+
+    def put_on_name(self, folder: int, name: str, found: os.stat_result) -> None:
+        """On a link or special file."""
+        os.chown(name, *(self.owner or (found.st_uid, found.st_gid)), dir_fd=folder, follow_symlinks=False)
+        os.utime(name, ns=self._times(found), dir_fd=folder, follow_symlinks=False)
+
+    def _times(self, found: os.stat_result) -> tuple[int, int]:
+        return (found.st_mtime_ns, found.st_mtime_ns) if self.time is None else (self.time, self.time)
+
+
+@dataclass(slots=True)
+class Copier:
+    """Copies from `source` into the directory tree at `target` (an fd). `keep` is asked for each source path."""
+
+    source: Tree
+    target: int
+    stamp: Stamp
+    keep: Callable[[str], bool] = lambda path: True
+
+    def copy(self, path: str, destination: str, *, into: bool) -> None:
+        """A file to `destination` (below it when `into` or when it is a directory), a directory's contents into `destination`."""
+        fd = self.source.open(path, os.O_PATH)
+        try:
+            found = os.fstat(fd)
+        finally:
+            os.close(fd)
+        if stat.S_ISDIR(found.st_mode):
+            folder = self.directory(destination)
+            try:
+                self._contents(path, folder)
+            finally:
+                os.close(folder)
+            return
+        if into or self._is_directory(destination):
+            destination = posixpath.join(destination, posixpath.basename(path))
+        parent, name = posixpath.split(destination.rstrip("/"))
+        folder = self.directory(parent)
+        try:
+            self._resolved_file(path, found, folder, name)
+        finally:
+            os.close(folder)
+
+    def write(self, content: bytes, destination: str, mode: int = 0o644) -> None:
+        """A new file with `content` (a heredoc)."""
+        parent, name = posixpath.split(destination)
+        folder = self.directory(parent)
+        try:
+            self._make_room(folder, name, is_directory=False)
+            fd = os.open(name, _CREATE, 0o600, dir_fd=folder)
+            with os.fdopen(fd, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fchmod(fd, mode)
+                self.stamp.put(fd, os.fstat(fd))
+                if self.stamp.owner is not None:
+                    os.fchown(fd, *self.stamp.owner)
+        finally:
+            os.close(folder)
+
+    def directory(self, path: str) -> int:
+        """The directory `path` in the target, made (0755, with the stamp's owner) as far as it is missing. The caller closes it."""
+        clean = posixpath.normpath("/" + path).lstrip("/")
+        try:
+            return openat2(self.target, clean or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT)
+        except NotADirectoryError:
+            raise Invalid(f"cannot copy to {path!r}: not a directory", reason="copy-target") from None
+        except FileNotFoundError:
+            parent, name = posixpath.split(clean)
+        above = self.directory(parent)
+        try:
+            try:
+                os.mkdir(name, 0o755, dir_fd=above)
+            except FileExistsError:  # a link that leads nowhere
+                os.unlink(name, dir_fd=above)
+                os.mkdir(name, 0o755, dir_fd=above)
+            fd = os.open(name, _DIRECTORY, dir_fd=above)
+        finally:
+            os.close(above)
+        os.fchmod(fd, 0o755)
+        os.fchown(fd, *(self.stamp.owner or (0, 0)))
+        if self.stamp.time is not None:
+            os.utime(fd, ns=(self.stamp.time, self.stamp.time))
+        return fd
+
+    def _is_directory(self, path: str) -> bool:
+        clean = posixpath.normpath("/" + path).lstrip("/")
+        try:
+            os.close(openat2(self.target, clean or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT))
+        except OSError:
+            return False
+        return True
+
+    def _contents(self, path: str, folder: int) -> None:
+        source = self.source.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for name in sorted(os.listdir(source)):
+                self._entry(source, name, posixpath.join(path, name), folder)
+        finally:
+            os.close(source)
+
+    def _entry(self, source: int, name: str, path: str, folder: int) -> None:
+        found = os.stat(name, dir_fd=source, follow_symlinks=False)
+        ignored = self.source.ignores(path) or not self.keep(path)
+        if stat.S_ISDIR(found.st_mode):
+            self._subdirectory(source, name, path, folder, ignored=ignored)
+        elif ignored:
+            return
+        elif stat.S_ISREG(found.st_mode):
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+            self._file(fd, found, folder, name)
+        else:
+            self._special(source, name, found, folder)
+
+    def _subdirectory(self, source: int, name: str, path: str, folder: int, *, ignored: bool) -> None:
+        """An ignored directory is made only when something below it is taken back."""
+        inner = os.open(name, _DIRECTORY, dir_fd=source)
+        try:
+            found = os.fstat(inner)
+            if ignored and not self._anything_kept(inner, path):
+                return
+            is_new = self._make_room(folder, name, is_directory=True)
+            if is_new:
+                os.mkdir(name, 0o700, dir_fd=folder)
+            outer = os.open(name, _DIRECTORY, dir_fd=folder)
+            try:
+                for child in sorted(os.listdir(inner)):
+                    self._entry(inner, child, posixpath.join(path, child), outer)
+                if is_new:
+                    _copy_xattrs(inner, outer)
+                    self.stamp.put(outer, found)
+            finally:
+                os.close(outer)
+        finally:
+            os.close(inner)
+
+    def _anything_kept(self, folder: int, path: str) -> bool:
+        if self.source.rules and self.source.rules.prunes(path):
+            return False
+        for child in os.listdir(folder):
+            below = posixpath.join(path, child)
+            if not self.source.ignores(below) and self.keep(below):
+                return True
+            if stat.S_ISDIR(os.stat(child, dir_fd=folder, follow_symlinks=False).st_mode):
+                inner = os.open(child, _DIRECTORY, dir_fd=folder)
+                try:
+                    if self._anything_kept(inner, below):
+                        return True
+                finally:
+                    os.close(inner)
+        return False
+
+    def _resolved_file(self, path: str, found: os.stat_result, folder: int, name: str) -> None:
+        """The file that a source names, links followed within its tree."""
+        if stat.S_ISREG(found.st_mode):
+            self._file(self.source.open(path), found, folder, name)
+            return
+        parent, source_name = posixpath.split(path)
+        source = self.source.open(parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._special(source, source_name, os.stat(source_name, dir_fd=source, follow_symlinks=False), folder, name)
+        finally:
+            os.close(source)
+
+    def _file(self, read: int, found: os.stat_result, folder: int, name: str) -> None:
+        """Takes over `read`."""
+        try:
+            self._make_room(folder, name, is_directory=False)
+            write = os.open(name, _CREATE, 0o600, dir_fd=folder)
+            try:
+                copy_content(read, write)
+                _copy_xattrs(read, write)
+                self.stamp.put(write, found)
+            finally:
+                os.close(write)
+        finally:
+            os.close(read)
+
+    def _special(self, source: int, name: str, found: os.stat_result, folder: int, new_name: str = "") -> None:
+        target = new_name or name
+        if stat.S_ISSOCK(found.st_mode):
+            return
+        self._make_room(folder, target, is_directory=False)
+        if stat.S_ISLNK(found.st_mode):
+            os.symlink(os.readlink(name, dir_fd=source), target, dir_fd=folder)
+        else:
+            os.mknod(target, found.st_mode, found.st_rdev, dir_fd=folder)
+            os.chmod(target, stat.S_IMODE(found.st_mode), dir_fd=folder)
+        self.stamp.put_on_name(folder, target, found)
+
+    def _make_room(self, folder: int, name: str, *, is_directory: bool) -> bool:
+        """Removes what a new entry replaces; False when a directory is there already and is to be merged."""
+        try:
+            there = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        if stat.S_ISDIR(there.st_mode):
+            if is_directory:
+                return False
+            raise Invalid(f"cannot copy to non-directory: {name!r} is a directory", reason="copy-onto-directory")
+        if is_directory:
+            raise Invalid(f"cannot copy directory to non-directory: {name!r}", reason="copy-onto-file")
+        os.unlink(name, dir_fd=folder)
+        return True
+
+
+def _copy_xattrs(source: int, target: int) -> None:
+    for name in os.listxattr(source):
+        if not name.startswith(("trusted.overlay.", "user.overlay.", "security.selinux")):
+            os.setxattr(target, name, os.getxattr(source, name))

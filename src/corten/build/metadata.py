@@ -1,0 +1,158 @@
+"""The instructions that make no files: they change the stage's config and variables only."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from corten.build.dockerfile import instructions as ins
+from corten.build.draft import Draft
+from corten.errors import Invalid
+from corten.oci.image import Healthcheck
+
+_PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ArgValues:
+    """What an ARG finds: `given` on the command line (strongest), `inherited` from before the first FROM (where it has no default)."""
+
+    given: Mapping[str, str]
+    inherited: Mapping[str, str]
+
+
+def apply_metadata(draft: Draft, step: ins.Instruction, values: ArgValues, created: str) -> Draft | None:
+    """The draft after `step`; None when `step` is one that makes files (RUN, COPY, ADD, WORKDIR). Raises Invalid."""
+    if isinstance(step, ins.Arg):
+        return _arg(draft, step, values, created)
+    change = _CHANGES.get(type(step))
+    return change(draft, step, created) if change else None
+
+
+def _env(draft: Draft, step: ins.Env, created: str) -> Draft:
+    """All values of one instruction see the variables as they were before it."""
+    expand, env = draft.expander(), draft.env
+    found = [(expand.word(k), expand.word(v)) for k, v in step.pairs]
+    env |= dict(found)
+    noted = " ".join(f"{k}={v}" for k, v in found)
+    return draft.with_config(env=[f"{k}={v}" for k, v in env.items()]).noted(f"ENV {noted}", created)
+
+
+def _label(draft: Draft, step: ins.Label, created: str) -> Draft:
+    expand = draft.expander()
+    found = {expand.word(k): expand.word(v) for k, v in step.pairs}
+    noted = " ".join(f"{k}={v}" for k, v in found.items())
+    return draft.with_config(labels={**(draft.config.labels or {}), **found}).noted(f"LABEL {noted}", created)
+
+
+def _arg(draft: Draft, step: ins.Arg, values: ArgValues, created: str) -> Draft:
+    args = dict(draft.args)
+    for name, default in step.pairs:
+        value = values.given.get(name)
+        if value is None and default is not None:
+            value = replace(draft, args=args).expander().word(default)
+        args[name] = values.inherited.get(name) if value is None else value
+    text = " ".join(name if args[name] is None else f"{name}={args[name]}" for name, _ in step.pairs)
+    return replace(draft, args=args).noted(f"ARG {text}", created)
+
+
+def _argv(draft: Draft, command: ins.Command) -> list[str]:
+    return [*draft.shell, command.text] if command.is_shell else list(command.argv or ())
+
+
+def _json(argv: list[str]) -> str:
+    return "[" + " ".join(f'"{a}"' for a in argv) + "]"
+
+
+def _cmd(draft: Draft, step: ins.Cmd, created: str) -> Draft:
+    argv = _argv(draft, step.command)
+    changed = draft.with_config(cmd=argv, args_escaped=step.command.is_shell)
+    return replace(changed, has_cmd=True).noted(f"CMD {_json(argv)}", created)
+
+
+def _entrypoint(draft: Draft, step: ins.Entrypoint, created: str) -> Draft:
+    argv = _argv(draft, step.command)
+    cmd = draft.config.cmd if draft.has_cmd else None
+    return draft.with_config(entrypoint=argv, cmd=cmd).noted(f"ENTRYPOINT {_json(argv)}", created)
+
+
+def _expose(draft: Draft, step: ins.Expose, created: str) -> Draft:
+    expand = draft.expander()
+    ports: list[str] = []
+    for word in step.ports:
+        for text in expand.words(word):
+            ports += _ports(text)
+    exposed = {**(draft.config.exposed_ports or {}), **{p: {} for p in ports}}
+    return draft.with_config(exposed_ports=exposed).noted(f"EXPOSE [{' '.join(sorted(ports))}]", created)
+
+
+def _ports(text: str) -> list[str]:
+    match = _PORT.fullmatch(text.rpartition(":")[2])
+    if not match:
+        raise Invalid(f"invalid containerPort: {text}", reason="bad-port")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if not 0 < first <= last <= 65535:
+        raise Invalid(f"invalid start port or range: {text}", reason="bad-port")
+    return [f"{port}/{(match[3] or 'tcp').lower()}" for port in range(first, last + 1)]
+
+
+def _volume(draft: Draft, step: ins.Volume, created: str) -> Draft:
+    expand = draft.expander()
+    paths = [expand.word(p) for p in step.paths]
+    if any(not p for p in paths):
+        raise Invalid("VOLUME specified can not be an empty string", reason="bad-volume")
+    volumes = {**(draft.config.volumes or {}), **{p: {} for p in paths}}
+    return draft.with_config(volumes=volumes).noted(f"VOLUME [{' '.join(paths)}]", created)
+
+
+def _user(draft: Draft, step: ins.User, created: str) -> Draft:
+    user = draft.expander().word(step.user)
+    return draft.with_config(user=user).noted(f"USER {user}", created)
+
+
+def _stop_signal(draft: Draft, step: ins.StopSignal, created: str) -> Draft:
+    signal = draft.expander().word(step.signal)
+    return draft.with_config(stop_signal=signal).noted(f"STOPSIGNAL {signal}", created)
+
+
+def _shell(draft: Draft, step: ins.Shell, created: str) -> Draft:
+    return draft.with_config(shell=list(step.argv)).noted(f"SHELL {_json(list(step.argv))}", created)
+
+
+def _healthcheck(draft: Draft, step: ins.HealthCheck, created: str) -> Draft:
+    check = Healthcheck(
+        test=list(step.test),
+        interval=step.interval,
+        timeout=step.timeout,
+        start_period=step.start_period,
+        start_interval=step.start_interval,
+        retries=step.retries,
+    )
+    return draft.with_config(healthcheck=check).noted(f"HEALTHCHECK {_json(list(step.test))}", created)
+
+
+def _onbuild(draft: Draft, step: ins.OnBuild, created: str) -> Draft:
+    return draft.with_config(on_build=[*(draft.config.on_build or []), step.trigger]).noted(f"ONBUILD {step.trigger}", created)
+
+
+def _maintainer(draft: Draft, step: ins.Maintainer, created: str) -> Draft:
+    name = draft.expander().word(step.name)
+    return replace(draft, base=msgspec.structs.replace(draft.base, author=name)).noted(f"MAINTAINER {name}", created)
+
+
+_CHANGES: dict[type[ins.Instruction], Callable[[Draft, Any, str], Draft]] = {
+    ins.Env: _env,
+    ins.Label: _label,
+    ins.Cmd: _cmd,
+    ins.Entrypoint: _entrypoint,
+    ins.Expose: _expose,
+    ins.Volume: _volume,
+    ins.User: _user,
+    ins.StopSignal: _stop_signal,
+    ins.Shell: _shell,
+    ins.HealthCheck: _healthcheck,
+    ins.OnBuild: _onbuild,
+    ins.Maintainer: _maintainer,
+}

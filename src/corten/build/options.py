@@ -1,0 +1,103 @@
+"""What a build is told, and what it needs from outside: values, and protocols of a few methods that the engine fills in."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from corten.build.tree import Tree
+from corten.ids import DiffId
+from corten.oci.image import ImageConfig
+
+OLDEST_EPOCH = 315532800
+"""1980-01-01, the first date that zip and FAT can tell: the time of files where nothing gives a better one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """Sizes in bytes. `epoch` (seconds) is SOURCE_DATE_EPOCH; None takes the base image's creation time."""
+
+    target: str = ""
+    build_args: Mapping[str, str | None] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    no_cache: bool = False
+    no_cache_stages: tuple[str, ...] = ()
+    pull: bool = False
+    platform: str = "linux/amd64"
+    network: str = "default"
+    extra_hosts: tuple[str, ...] = ()
+    shm_size: int = 0
+    epoch: int | None = None
+    parallel: int = 2
+    entitlements: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class BaseImage:
+    """What FROM or `COPY --from` an image resolved to."""
+
+    reference: str
+    id: str
+    config: ImageConfig
+    layers: tuple[DiffId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindMount:
+    """A host path to be bound into a RUN step."""
+
+    source: str
+    target: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunJob:
+    """A RUN step as a process: `snapshot` is its root's key."""
+
+    snapshot: str
+    argv: tuple[str, ...]
+    env: tuple[str, ...]
+    cwd: str
+    user: str
+    network: str
+    mounts: tuple[BindMount, ...] = ()
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+    extra_hosts: tuple[str, ...] = ()
+    shm_size: int = 0
+    privileged: bool = False
+
+
+class Images(Protocol):
+    """Where base images come from."""
+
+    async def resolve(self, reference: str, *, pull: bool, platform: str) -> BaseImage:
+        """Raises NotFound in Docker's words."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs RUN steps."""
+
+    async def run(self, job: RunJob, output: Callable[[str, bytes], None]) -> int:
+        """The exit status. `output(stream, data)` gets "stdout" and "stderr" as they come. Cancelling kills the process."""
+        ...
+
+
+class Secrets(Protocol):
+    def find(self, secret_id: str) -> bytes | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NoSecrets:
+    def find(self, secret_id: str) -> bytes | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """`context` is the main one; `named` those of `--build-context`."""
+
+    context: Tree | None
+    named: Mapping[str, Tree] = field(default_factory=dict)
+    images: Images
+    secrets: Secrets = field(default_factory=NoSecrets)

@@ -1,0 +1,1 @@
+"""The instructions that make files: RUN, COPY, ADD, WORKDIR."""

@@ -1,0 +1,183 @@
+"""`RUN --mount`: binds from the context or a stage, caches, tmpfs, secrets. All of it is gone when the step ends."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from corten.build.caches import Sharing
+from corten.build.dockerfile import instructions as ins
+from corten.build.draft import Draft
+from corten.build.options import BindMount
+from corten.build.steps.surroundings import Surroundings
+from corten.build.tree import Tree
+from corten.errors import Invalid
+from corten.ids import DiffId
+from corten.kernel.mount import mount, umount2
+from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
+
+MNT_DETACH: Final = 2
+_SHARING: Final[dict[str, Sharing]] = {"": "shared", "shared": "shared", "private": "private", "locked": "locked"}
+_TRUE: Final = frozenset({"", "true", "1"})
+
+
+@dataclass(slots=True)
+class MountedExtras:
+    """What the mounts of one RUN come to."""
+
+    binds: list[BindMount] = field(default_factory=list)
+    tmpfs: dict[str, str] = field(default_factory=dict)
+    env: list[str] = field(default_factory=list)
+
+    @property
+    def targets(self) -> list[str]:
+        return [m.target for m in self.binds] + list(self.tmpfs)
+
+
+async def mount_key(draft: Draft, flag: ins.MountFlag, around: Surroundings) -> object:
+    """What of a mount decides the step's result: the content of binds; of caches and secrets only that they are there."""
+    options = {k: draft.expander().word(v) for k, v in flag.options.items()}
+    if flag.type != "bind":
+        return (flag.type, options.get("target"), options.get("id"))
+    source = options.get("source", "").strip("/")
+    if "from" in options:
+        origin = await around.stage(options["from"])
+        return ("bind", options["target"], source, origin.key)
+    context = _context(around)
+    return ("bind", options["target"], await asyncio.to_thread(context.digest, source))
+
+
+def _context(around: Surroundings) -> Tree:
+    if around.sources.context is None:
+        raise Invalid("there is no build context", reason="no-context", hint="the Dockerfile came from standard input")
+    return around.sources.context
+
+
+async def opened_mounts(draft: Draft, step: ins.Run, around: Surroundings, stack: AsyncExitStack) -> MountedExtras:
+    extra = MountedExtras()
+    for flag in step.mounts:
+        options = {k: draft.expander().word(v) for k, v in flag.options.items()}
+        if "target" in options:
+            options["target"] = os.path.normpath(os.path.join(draft.workdir, options["target"]))
+        match flag.type:
+            case "cache":
+                extra.binds.append(await _cache(options, around, stack))
+            case "tmpfs":
+                extra.tmpfs[options["target"]] = f"size={options['size']}" if options.get("size") else ""
+            case "secret":
+                await _secret(options, around, stack, extra)
+            case "bind":
+                extra.binds.append(await _bind(options, around, stack))
+            case _:
+                _ssh(options)
+    return extra
+
+
+def _ssh(options: dict[str, str]) -> None:
+    if options.get("required", "false").lower() in _TRUE:
+        raise Invalid("no SSH agent was forwarded to this build", reason="no-ssh", hint="build with --ssh default")
+
+
+async def _cache(options: dict[str, str], around: Surroundings, stack: AsyncExitStack) -> BindMount:
+    sharing = _SHARING.get(options.get("sharing", ""))
+    if sharing is None:
+        raise Invalid(f"unsupported sharing value {options['sharing']!r}", reason="bad-mount", hint="one of shared, private, locked")
+    owner = (int(options.get("uid") or 0), int(options.get("gid") or 0))
+    name = options.get("id") or options["target"]
+    held = around.caches.held(name, sharing, mode=int(options.get("mode") or "0755", 8), owner=owner)
+    return BindMount(source=await stack.enter_async_context(held), target=options["target"], read_only="ro" in options)
+
+
+async def _secret(options: dict[str, str], around: Surroundings, stack: AsyncExitStack, extra: MountedExtras) -> None:
+    name = options.get("id") or os.path.basename(options.get("target", ""))
+    value = around.sources.secrets.find(name)
+    if value is None:
+        if options.get("required", "false").lower() in _TRUE:
+            raise Invalid(f"secret {name}: not found", reason="no-secret", hint=f"build with --secret id={name},src=FILE")
+        return
+    if "env" in options:
+        extra.env.append(f"{options['env'] or name}={value.decode(errors='surrogateescape')}")
+        if "target" not in options:
+            return
+    path = await stack.enter_async_context(_secret_file(value, options))
+    extra.binds.append(BindMount(source=path, target=options.get("target") or f"/run/secrets/{name}"))
+
+
+@asynccontextmanager
+async def _secret_file(value: bytes, options: dict[str, str]) -> AsyncIterator[str]:
+    """In memory: /dev/shm, so that a secret is never written to a disk."""
+    folder = tempfile.mkdtemp(prefix="corten-secret-", dir="/dev/shm")
+    path = os.path.join(folder, "secret")
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
+        os.write(fd, value)
+        os.fchmod(fd, int(options.get("mode") or "0400", 8))
+        os.fchown(fd, int(options.get("uid") or 0), int(options.get("gid") or 0))
+        os.close(fd)
+        yield path
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _bind(options: dict[str, str], around: Surroundings, stack: AsyncExitStack) -> BindMount:
+    source, writable = options.get("source", "").strip("/"), "rw" in options
+    if "from" in options:
+        layers = (await around.stage(options["from"])).layers
+        root = await stack.enter_async_context(_mounted_stack(around, layers, writable=writable))
+    else:
+        context = os.readlink(f"/proc/self/fd/{_context(around).root}")
+        root = await stack.enter_async_context(_scratch_over(context)) if writable else context
+    path = _inside(root, source)
+    return BindMount(source=path, target=options["target"], read_only=not writable)
+
+
+def _inside(root: str, source: str) -> str:
+    """The host path of `source` in `root`, links followed within it."""
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        found = openat2(fd, source or ".", os.O_PATH | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT)
+    except OSError as error:
+        raise Invalid(f'failed to compute cache key: "/{source}": not found', reason="mount-source-missing") from error
+    finally:
+        os.close(fd)
+    try:
+        return os.readlink(f"/proc/self/fd/{found}")
+    finally:
+        os.close(found)
+
+
+@asynccontextmanager
+async def _mounted_stack(around: Surroundings, layers: Sequence[DiffId], *, writable: bool) -> AsyncIterator[str]:
+    """A stage's files at a host path while a step needs them; what the step writes there is thrown away."""
+    workshop = around.workshop
+    key = await asyncio.to_thread(workshop.prepare, layers)
+    folder = tempfile.mkdtemp(prefix="corten-bind-")
+    try:
+        await asyncio.to_thread(workshop.mount, key, folder)
+        try:
+            yield folder
+        finally:
+            umount2(folder, MNT_DETACH)
+    finally:
+        os.rmdir(folder)
+        workshop.drop(key)
+
+
+@asynccontextmanager
+async def _scratch_over(folder: str) -> AsyncIterator[str]:
+    """A writable view of `folder`, whose changes are thrown away."""
+    work = tempfile.mkdtemp(prefix="corten-bind-")
+    for name in ("upper", "work", "merged"):
+        os.mkdir(os.path.join(work, name))
+    try:
+        mount("overlay", f"{work}/merged", "overlay", 0, f"lowerdir={folder},upperdir={work}/upper,workdir={work}/work")
+        try:
+            yield f"{work}/merged"
+        finally:
+            umount2(f"{work}/merged", MNT_DETACH)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

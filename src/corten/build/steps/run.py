@@ -1,0 +1,120 @@
+"""RUN: a process in the stage's root, whose changes become a layer."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from corten.build.dockerfile import instructions as ins
+from corten.build.draft import DEFAULT_PATH, PROXY_ARGS, Draft, step_key
+from corten.build.events import StepOutput
+from corten.build.options import RunJob
+from corten.build.steps.mounts import mount_key, opened_mounts
+from corten.build.steps.surroundings import Done, Surroundings
+from corten.errors import Denied, EngineError
+from corten.ids import DiffId
+
+MADE_BY_RUNTIME = ("proc", "sys", "dev", "etc/hosts", "etc/hostname", "etc/resolv.conf")
+
+
+class RunFailed(EngineError):
+    """The command of a RUN ended with a status that is not 0."""
+
+    kind = "system"
+
+    def __init__(self, command: str, status: int) -> None:
+        super().__init__(f"process {command!r} did not complete successfully: exit code: {status}", reason="run-failed")
+        self.command = command
+        self.status = status
+
+
+async def run_step(draft: Draft, step: ins.Run, step_id: str, around: Surroundings) -> Done:
+    """Raises RunFailed, Denied for what needs an entitlement, Invalid for a bad mount."""
+    _check_entitlements(step, around)
+    argv, shown = _command(draft, step)
+    env = _environment(draft)
+    key = step_key(
+        draft.key, "RUN", argv, [e for e in env if e.partition("=")[0] not in PROXY_ARGS], draft.config.user, draft.workdir, step.network
+    )
+    key = step_key(key, *[await mount_key(draft, m, around) for m in step.mounts])
+    created_by = f"RUN {_noted_args(draft)}{shown} # buildkit"
+    if (found := around.cache.find(key, around.lease)) and not around.options.no_cache:
+        return _done(draft, key, found[0], created_by, around, cached=True)
+    workshop = around.workshop
+    snapshot = await asyncio.to_thread(workshop.prepare, draft.layers)
+    try:
+        async with AsyncExitStack() as stack:
+            extra = await opened_mounts(draft, step, around, stack)
+            stubs = await asyncio.to_thread(workshop.absent, draft.layers, [*MADE_BY_RUNTIME, *extra.targets])
+            job = RunJob(
+                snapshot=snapshot,
+                argv=tuple(argv),
+                env=(*env, *extra.env),
+                cwd=draft.workdir,
+                user=draft.config.user,
+                network=_network(step, around),
+                mounts=tuple(extra.binds),
+                tmpfs=extra.tmpfs,
+                extra_hosts=around.options.extra_hosts,
+                shm_size=around.options.shm_size,
+                privileged=step.security == "insecure",
+            )
+            status = await around.executor.run(job, lambda stream, data: around.emit(StepOutput(step_id, stream, data)))
+        if status != 0:
+            raise RunFailed(shown, status)
+        await asyncio.to_thread(workshop.remove_stubs, snapshot, stubs)
+        layer = await asyncio.to_thread(workshop.seal, snapshot)
+    except BaseException:
+        workshop.drop(snapshot)
+        raise
+    around.cache.put(key, layer, created_by)
+    return _done(draft, key, layer, created_by, around, cached=False)
+
+
+def _done(draft: Draft, key: str, layer: DiffId | None, created_by: str, around: Surroundings, *, cached: bool) -> Done:
+    after = draft.with_layer(key, layer)
+    return Done(after.noted(created_by, around.created, empty=layer is None), cached, layer)
+
+
+def _command(draft: Draft, step: ins.Run) -> tuple[list[str], str]:
+    """argv, and how the history shows it. A heredoc is the script, or the standard input of the line's own command."""
+    if step.command.argv is not None:
+        return list(step.command.argv), " ".join(step.command.argv)
+    text = step.command.text
+    if step.heredocs:
+        first = step.heredocs[0]
+        if text.startswith("<<") and len(step.heredocs) == 1:
+            text = first.content
+            if text.startswith("#!"):
+                interpreter, _, body = text[2:].partition("\n")
+                script = f"cat > /tmp/.corten-heredoc <<'CORTEN_EOF'\n#!{interpreter}\n{body}CORTEN_EOF\n"
+                run = "chmod 755 /tmp/.corten-heredoc && /tmp/.corten-heredoc; s=$?; rm -f /tmp/.corten-heredoc; exit $s"
+                return ["/bin/sh", "-c", script + run], f"#!{interpreter}"
+        else:
+            text = text + "\n" + "".join(f"{h.content}{h.name}\n" for h in step.heredocs)
+    return [*draft.shell, text], " ".join([*draft.shell, text])
+
+
+def _environment(draft: Draft) -> list[str]:
+    env = {name: value for name, value in draft.args.items() if value is not None} | draft.env
+    env.setdefault("PATH", DEFAULT_PATH)
+    return [f"{name}={value}" for name, value in env.items()]
+
+
+def _noted_args(draft: Draft) -> str:
+    args = [f"{name}={value}" for name, value in draft.args.items() if value is not None and name not in PROXY_ARGS]
+    return f"|{len(args)} {' '.join(args)} " if args else ""
+
+
+def _check_entitlements(step: ins.Run, around: Surroundings) -> None:
+    for wanted, needed in ((step.network == "host", "network.host"), (step.security == "insecure", "security.insecure")):
+        if wanted and needed not in around.options.entitlements:
+            raise Denied(
+                f"granting entitlement {needed} is not allowed by build daemon configuration",
+                reason="entitlement",
+                hint=f"--allow {needed}",
+            )
+    if step.devices:
+        raise Denied("RUN --device needs a CDI device, and none is registered", reason="no-cdi-devices")
+
+
+def _network(step: ins.Run, around: Surroundings) -> str:
+    return step.network if step.network not in ("", "default") else around.options.network

@@ -1,0 +1,116 @@
+"""Where steps work: a writable stack on a stage's layers, which becomes a layer when the step is done."""
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from corten.ids import DiffId
+from corten.kernel.mount import AT_FDCWD, MOVE_MOUNT_F_EMPTY_PATH, FsContext, move_mount
+from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
+from corten.store.layers import Layers, Lease
+from corten.store.snapshots import Snapshots
+from corten.store.view import opened_view, opened_writable
+
+
+class Seal(Protocol):
+    """Makes a snapshot's upper directory a layer."""
+
+    def __call__(self, key: str, lease: Lease, *, newest: int) -> DiffId:
+        """The snapshot is gone afterwards. Times later than `newest` (ns) become `newest`."""
+        ...
+
+
+class Workshop:
+    """All methods block; call them in a thread. `lease` keeps what one build made while it goes on."""
+
+    def __init__(self, snapshots: Snapshots, layers: Layers, seal: Seal, lease: Lease, newest: int) -> None:
+        self._snapshots = snapshots
+        self._layers = layers
+        self._seal = seal
+        self._lease = lease
+        self._newest = newest
+
+    def prepare(self, layers: Sequence[DiffId]) -> str:
+        """A fresh writable stack; its key."""
+        key = f"build-{secrets.token_hex(12)}"
+        self._snapshots.prepare(key, layers, volatile=True)
+        return key
+
+    @contextmanager
+    def opened(self, key: str) -> Iterator[int]:
+        """A descriptor of the writable root."""
+        (mount,) = self._snapshots.mounts(key)
+        with opened_writable(mount["options"]) as fd:
+            yield fd
+
+    def mount(self, key: str, target: str) -> None:
+        """Mounts the writable stack at a host directory; the caller unmounts it before `drop`."""
+        (mount,) = self._snapshots.mounts(key)
+        with FsContext("overlay") as overlay:
+            overlay.set_string("source", "overlay")
+            for option in mount["options"]:
+                overlay.set_option(option)
+            overlay.create()
+            fd = overlay.mount()
+        try:
+            move_mount(fd, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH)
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def viewed(self, layers: Sequence[DiffId]) -> Iterator[int]:
+        """A descriptor of `layers` stacked, read-only."""
+        with opened_view([self._layers.path(d) for d in reversed(layers)] or [self._layers.empty_path()]) as fd:
+            yield fd
+
+    def seal(self, key: str) -> DiffId | None:
+        """The layer that the step made, None when it changed nothing. The stack is gone."""
+        if _is_empty(self._snapshots.upper(key)):
+            self._snapshots.remove(key)
+            return None
+        return self._seal(key, self._lease, newest=self._newest)
+
+    def drop(self, key: str) -> None:
+        self._snapshots.remove(key)
+
+    def absent(self, layers: Sequence[DiffId], paths: Sequence[str]) -> list[str]:
+        """Those of `paths` and their parents that are not there, parents first: what mounting over them will have to make."""
+        found: dict[str, None] = {}
+        with self.viewed(layers) as root:
+            for path in paths:
+                parts = path.strip("/").split("/")
+                for depth in range(1, len(parts) + 1):
+                    part = "/".join(parts[:depth])
+                    if part and part not in found and not _exists(root, part):
+                        found[part] = None
+        return list(found)
+
+    def remove_stubs(self, key: str, paths: Sequence[str]) -> None:
+        """Removes the empty files and directories at `paths` (parents first) that were made to mount over them."""
+        upper = self._snapshots.upper(key)
+        for path in reversed(paths):
+            full = os.path.join(upper, path)
+            try:
+                found = os.lstat(full)
+                if stat.S_ISDIR(found.st_mode):
+                    os.rmdir(full)
+                elif stat.S_ISREG(found.st_mode) and found.st_size == 0:
+                    os.unlink(full)
+            except OSError:
+                continue  # in use by the step itself: it stays
+
+
+def _is_empty(folder: str) -> bool:
+    with os.scandir(folder) as entries:
+        return next(entries, None) is None
+
+
+def _exists(root: int, path: str) -> bool:
+    try:
+        os.close(openat2(root, path, os.O_PATH | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT))
+    except OSError:
+        return False
+    return True
