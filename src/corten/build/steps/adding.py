@@ -17,7 +17,7 @@ from corten.build.dockerfile import instructions as ins
 from corten.build.steps.surroundings import Surroundings
 from corten.build.tree import Tree
 from corten.errors import Invalid, Unavailable, Unsupported
-from corten.store.compression import decompressed, sniffed
+from corten.store.streams.compression import decompressed, sniffed
 from corten.store.tar.header import checksum_holds
 from corten.store.tar.reader import TarReader
 from corten.store.tar.unpack import Unpacker, archive_error
