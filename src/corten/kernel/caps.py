@@ -5,7 +5,7 @@ import errno
 from collections.abc import Iterable
 
 from corten.kernel import process
-from corten.kernel.libc import check, libc
+from corten.kernel.libc import check, failure, libc
 
 _NAMES = """
 CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST
@@ -49,15 +49,12 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
 
 def drop_bounding(keep: int) -> None:
     """Take every capability outside `keep` from the bounding set. Needs CAP_SETPCAP; do it before the user changes."""
+    drop = process.PR_CAPBSET_DROP
     for number in range(64):
-        if keep >> number & 1:
-            continue
-        try:
-            process.prctl(process.PR_CAPBSET_DROP, number)
-        except OSError as e:
-            if e.errno == errno.EINVAL:  # past the last one
+        if not keep >> number & 1 and libc.prctl(drop, number, 0, 0, 0) < 0:
+            if ctypes.get_errno() == errno.EINVAL:  # past the last one
                 return
-            raise
+            raise failure("prctl(PR_CAPBSET_DROP)")
 
 
 def set_ambient(mask: int) -> None:

@@ -7,9 +7,10 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 from corten.errors import EngineError
+from corten.kernel import namespaces
 from corten.kernel.cgroup import Cgroup, Hierarchies
 from corten.kernel.process import pidfd_send_signal
 from corten.runtime.channel import CGROUP, HOOKS_DONE, MAPPED, MOUNTED, NOTIFY, READY, START, Channel, ChannelClosed, open_channel
@@ -25,17 +26,24 @@ from corten.runtime.state import OCI_VERSION, ContainerState, process_start_time
 from corten.runtime.values import Stdio
 
 
-class Created:
-    """A container whose first process is set up and waits. The caller is its parent, owns `pidfd` and `console_fd`, and reaps it.
+class Descriptors(NamedTuple):
+    pidfd: int
+    mounts_fd: int
+    console_fd: int | None
 
-    `start` makes it run the user's program.
+
+class Created:
+    """A container whose first process is set up and waits. The caller is its parent, owns the fds below, and reaps it.
+
+    `start` makes it run the user's program. `mounts_fd` holds the mount namespace: while it is open, the death of the last process
+    does not wait for the unmounting (which syncs an overlay's whole upper file system). Give it to `kernel.fds.close_behind` once
+    the exit has been told.
     """
 
-    def __init__(self, state: ContainerState, pidfd: int, channel: Channel, *, console_fd: int | None, undo: ExitStack) -> None:
+    def __init__(self, state: ContainerState, channel: Channel, fds: Descriptors, undo: ExitStack) -> None:
         self.state = state
         self.pid = state["pid"]
-        self.pidfd = pidfd
-        self.console_fd = console_fd
+        self.pidfd, self.mounts_fd, self.console_fd = fds
         self.warnings: list[str] = []
         self._channel = channel
         self._undo = undo
@@ -135,19 +143,21 @@ class Creation:
             pid, pidfd = spawn(self.plan.namespaces, init.run, cgroup_fd=entry[0] if entry else -1)
         self.undo.callback(_end_process, pid, pidfd)
         self.state["pid"] = pid
+        self.state["pid_start"] = process_start_time(pid)[0]
+        self.state["created"] = time.time_ns()
         self._equip(pid, ours, entry)
+        mounts_fd = namespaces.open_namespace("mount", pid)
+        self.undo.callback(os.close, mounts_fd)
+        save(self.state)
         if self.hooks.get("prestart") or self.hooks.get("createRuntime"):
             self._run_runtime_hooks(ours)
         ready, fds = ours.receive(READY, 1)
         if "user" in self.plan.namespaces.created:
             ready["warnings"] += limits.set_rlimits(limits.parse_rlimits(self.plan.spec["process"].get("rlimits") or []), pid)
-        self.state["pid_start"] = process_start_time(pid)[0]
-        self.state["created"] = time.time_ns()
-        save(self.state)
         console_fd = fds[0] if fds else None
         if console_fd is not None:
             self.undo.callback(os.close, console_fd)
-        created = Created(self.state, pidfd, ours, console_fd=console_fd, undo=self.undo.pop_all())
+        created = Created(self.state, ours, Descriptors(pidfd, mounts_fd, console_fd), self.undo.pop_all())
         created.warnings += ready["warnings"]
         return created
 

@@ -5,8 +5,9 @@ import os
 
 from corten.kernel import mount as m
 from corten.kernel.cgroup import Hierarchies
-from corten.runtime.init.mounts import mount_one, open_source
-from corten.runtime.mount_options import Attributes, MountPlan
+from corten.kernel.openat2 import make_directory_in_root
+from corten.runtime.init.mounts import finish_readonly, mount_one, open_source
+from corten.runtime.mount_options import MountPlan
 
 _FLAGS = m.MS_NOSUID | m.MS_NODEV | m.MS_NOEXEC | m.MS_RELATIME
 
@@ -32,15 +33,10 @@ def _mount_v2(plan: MountPlan, root_fd: int, paths: dict[str, str]) -> None:
 
 def _mount_v1(plan: MountPlan, root_fd: int, hierarchies: Hierarchies, paths: dict[str, str], own_namespace: bool) -> None:
     """A tmpfs with one directory per hierarchy, named as on the host, and a link per controller where several share one."""
-    writable = plan._replace(
-        type="tmpfs",
-        source="tmpfs",
-        bind=0,
-        fs_options=("mode=755",),
-        attributes=Attributes(plan.attributes.set & ~m.MOUNT_ATTR_RDONLY),
-    )
-    folder = open_source(writable)
-    mount_one(writable, root_fd, os.dup(folder))
+    tmpfs = plan._replace(type="tmpfs", source="tmpfs", bind=0, fs_options=("mode=755",))
+    mount_one(tmpfs, root_fd)
+    folder = make_directory_in_root(root_fd, plan.destination)
+    os.fchdir(folder)
     read_only = m.MS_RDONLY if plan.attributes.set & m.MOUNT_ATTR_RDONLY else 0
     by_point: dict[str, list[str]] = {}
     for controller, point in hierarchies.roots.items():
@@ -48,16 +44,14 @@ def _mount_v1(plan: MountPlan, root_fd: int, hierarchies: Hierarchies, paths: di
             by_point.setdefault(point, []).append(controller)
     for point, controllers in by_point.items():
         name = os.path.basename(point)
-        os.mkdir(name, 0o755, dir_fd=folder)
-        place = f"/proc/self/fd/{folder}/{name}"
-        if not own_namespace:
-            m.mount(paths[controllers[0]], place, None, m.MS_BIND)
-            m.mount(None, place, None, m.MS_BIND | m.MS_REMOUNT | _FLAGS | read_only)
+        os.mkdir(name, 0o755)
+        if own_namespace:
+            m.mount("cgroup", name, "cgroup", _FLAGS | read_only, ",".join(controllers))
         else:
-            m.mount("cgroup", place, "cgroup", _FLAGS | read_only, ",".join(controllers))
+            m.mount(paths[controllers[0]], name, None, m.MS_BIND)
+            m.mount(None, name, None, m.MS_BIND | m.MS_REMOUNT | _FLAGS | read_only)
         for controller in controllers:
             if controller != name and not controller.startswith("name="):
-                os.symlink(name, controller, dir_fd=folder)
-    if read_only:
-        m.mount_setattr(folder, "", 0, attr_set=m.MOUNT_ATTR_RDONLY)
+                os.symlink(name, controller)
+    finish_readonly((tmpfs,), root_fd)
     os.close(folder)

@@ -1,8 +1,8 @@
 """Mount plans carried out inside the new mount namespace, before the root is changed.
 
-Every mount is made detached, dressed with its attributes, and only then put in place; its place is opened inside the container's
-root (openat2, RESOLVE_IN_ROOT), so no link in a hostile root file system leads elsewhere. Where the kernel lacks the new mount
-API, mount(2) goes through /proc/self/fd of the same safely opened place.
+The place of each is opened inside the container's root (openat2, RESOLVE_IN_ROOT), so no link in a hostile root file system leads
+elsewhere. A bind is cloned detached, dressed with its attributes, and only then put in place; a new file system is mounted by
+mount(2) on the working directory, which is the opened place: 4 calls where the new API takes 12.
 """
 
 import errno
@@ -11,7 +11,15 @@ from collections.abc import Mapping
 
 from corten.errors import EngineError, Unsupported
 from corten.kernel import mount as m
-from corten.kernel.openat2 import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, is_directory, make_directory_in_root, make_file_in_root, openat2
+from corten.kernel.openat2 import (
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_SYMLINKS,
+    is_directory,
+    make_directory_in_root,
+    make_file_in_root,
+    open_in_root,
+    openat2,
+)
 from corten.runtime.init.copy_up import copy_tree
 from corten.runtime.mount_options import Attributes, MountPlan
 
@@ -36,23 +44,54 @@ def mount_all(plans: tuple[MountPlan, ...], root_fd: int, sources: Mapping[int, 
 
 
 def mount_one(plan: MountPlan, root_fd: int, source: int = -1) -> None:
+    """`source` is a detached mount that is already open, or -1; it is closed here."""
     if plan.remount:
         _remount(plan, root_fd)
-        return
+    elif source >= 0 or plan.bind or plan.copy_up or any("," in option for option in plan.fs_options):
+        _mount_detached(plan, root_fd, source)
+    else:
+        _mount_filesystem(plan, root_fd)
+
+
+def finish_readonly(plans: tuple[MountPlan, ...], root_fd: int) -> None:
+    """A read-only tmpfs stays writable until all mount points and devices in it are made."""
+    for plan in plans:
+        if is_late_readonly(plan):
+            fd = open_in_root(root_fd, plan.destination, os.O_PATH)
+            m.mount_setattr(fd, "", 0, attr_set=m.MOUNT_ATTR_RDONLY)
+            os.close(fd)
+
+
+def is_late_readonly(plan: MountPlan) -> bool:
+    return plan.type == "tmpfs" and not plan.bind and bool(plan.attributes.set & m.MOUNT_ATTR_RDONLY)
+
+
+def _mount_filesystem(plan: MountPlan, root_fd: int) -> None:
+    flags = _classic_flags(plan)
+    target = _open_target(plan, root_fd, True)
+    os.fchdir(target)
+    os.close(target)
+    m.mount(plan.source, ".", plan.type, flags, ",".join(plan.fs_options) or None)
+    if plan.propagation:
+        target = _open_target(plan, root_fd, True)
+        _propagate(plan, target)
+        os.close(target)
+
+
+def _mount_detached(plan: MountPlan, root_fd: int, source: int) -> None:
     if source < 0:
         try:
             source = open_source(plan)
         except OSError as e:
-            if e.errno != errno.ENOSYS:
+            if e.errno != errno.ENOSYS or not plan.bind:
                 raise
-            _mount_classic(plan, root_fd)
+            _bind_classic(plan, root_fd)
             return
     try:
         target = _open_target(plan, root_fd, is_directory(source))
         try:
             if plan.copy_up:
                 copy_tree(target, source)
-                _set(source, Attributes(plan.attributes.set & m.MOUNT_ATTR_RDONLY))
             m.move_mount(source, "", target, "")
         finally:
             os.close(target)
@@ -84,8 +123,7 @@ def _open_filesystem(plan: MountPlan) -> int:
         for option in plan.fs_options:
             fs.set_option(option)
         fs.create()
-        attributes = plan.attributes.set
-        return fs.mount(attributes & ~m.MOUNT_ATTR_RDONLY if plan.copy_up else attributes)
+        return fs.mount(plan.attributes.set & ~m.MOUNT_ATTR_RDONLY if is_late_readonly(plan) else plan.attributes.set)
 
 
 def _set(fd: int, attributes: Attributes, flags: int = 0) -> None:
@@ -101,15 +139,23 @@ def _propagate(plan: MountPlan, fd: int) -> None:
 def _open_target(plan: MountPlan, root_fd: int, directory: bool) -> int:
     """The place of the mount, made where missing."""
     if plan.type in ("proc", "sysfs") and not plan.bind:
-        os.close(make_directory_in_root(root_fd, plan.destination))
-        # Behind a link it would land where masked paths are not looked for.
-        return openat2(root_fd, plan.destination, os.O_PATH | os.O_DIRECTORY, 0, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS)
+        return _open_plain_directory(plan.destination, root_fd)
     make = make_directory_in_root if directory else make_file_in_root
     fd = make(root_fd, plan.destination)
-    if m.statfs_type(fd) == PROC_SUPER_MAGIC and os.path.normpath(plan.destination) not in _COVERABLE | {"/proc"}:
+    if m.statfs_type(fd) == PROC_SUPER_MAGIC and os.path.normpath(plan.destination) not in _COVERABLE:
         os.close(fd)
         raise EngineError(f'"{plan.destination}" cannot be mounted because it is inside /proc', reason="mount-in-proc")
     return fd
+
+
+def _open_plain_directory(path: str, root_fd: int) -> int:
+    """Without any link on the way: behind one, /proc would lie where masked paths are not looked for (CVE-2019-19921)."""
+    flags, resolve = os.O_PATH | os.O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS
+    try:
+        return openat2(root_fd, path, flags, 0, resolve)
+    except FileNotFoundError:
+        os.close(make_directory_in_root(root_fd, path))
+        return openat2(root_fd, path, flags, 0, resolve)
 
 
 def _remount(plan: MountPlan, root_fd: int) -> None:
@@ -134,26 +180,22 @@ _CLASSIC = (
 )
 
 
-def _mount_classic(plan: MountPlan, root_fd: int) -> None:
-    """The same by mount(2), for kernels before 5.12 and sandboxes without the new calls."""
-    if plan.idmap or plan.copy_up or plan.recursive != Attributes():
-        raise Unsupported(f"{plan}: needs Linux 5.12", reason="old-kernel", hint="take the options rro, idmap and tmpcopyup away")
-    flags = sum(classic for new, classic in _CLASSIC if plan.attributes.set & new)
-    target = _open_target(plan, root_fd, not plan.bind or os.path.isdir(plan.source))
-    place = f"/proc/self/fd/{target}"
-    try:
-        if plan.bind:
-            m.mount(plan.source, place, None, m.MS_BIND | (m.MS_REC if plan.bind == 2 else 0))
-        else:
-            m.mount(plan.source, place, plan.type, flags, ",".join(plan.fs_options) or None)
-    finally:
-        os.close(target)
-    target = _open_target(plan, root_fd, not plan.bind or os.path.isdir(plan.source))
-    place = f"/proc/self/fd/{target}"
-    try:
-        if plan.bind and flags:
-            m.mount(None, place, None, m.MS_BIND | m.MS_REMOUNT | flags)
-        for propagation in plan.propagation:
-            m.mount(None, place, None, propagation)
-    finally:
-        os.close(target)
+def _classic_flags(plan: MountPlan) -> int:
+    wanted = plan.attributes.set & ~(m.MOUNT_ATTR_RDONLY if is_late_readonly(plan) else 0)
+    return sum(classic for new, classic in _CLASSIC if wanted & new)
+
+
+def _bind_classic(plan: MountPlan, root_fd: int) -> None:
+    """A bind by mount(2), for kernels before 5.12 and sandboxes without the new calls."""
+    if plan.idmap or plan.recursive != Attributes():
+        raise Unsupported(f"{plan}: needs Linux 5.12", reason="old-kernel", hint="take the options rro and idmap away")
+    target = _open_target(plan, root_fd, os.path.isdir(plan.source))
+    m.mount(plan.source, f"/proc/self/fd/{target}", None, m.MS_BIND | (m.MS_REC if plan.bind == 2 else 0))
+    os.close(target)
+    target = open_in_root(root_fd, plan.destination, os.O_PATH)  # now the mount's own root
+    flags = _classic_flags(plan)
+    if flags:
+        m.mount(None, f"/proc/self/fd/{target}", None, m.MS_BIND | m.MS_REMOUNT | flags)
+    for propagation in plan.propagation:
+        m.mount(None, f"/proc/self/fd/{target}", None, propagation)
+    os.close(target)

@@ -26,7 +26,7 @@ from corten.runtime.init.finish import Finish
 from corten.runtime.init.join import enter_namespace
 from corten.runtime.init.labels import open_labels
 from corten.runtime.init.loopback import bring_up_loopback
-from corten.runtime.init.mounts import mount_all
+from corten.runtime.init.mounts import finish_readonly, mount_all
 from corten.runtime.mount_options import Attributes
 from corten.runtime.plan import InitPlan
 from corten.runtime.sysctl import write_sysctls
@@ -130,6 +130,7 @@ class Init:
             size = (self.inherited.io.height, self.inherited.io.width)
             self.console = console.open_console(self.root_fd, size, self.finish.who.uid)
             console.bind_console(self.root_fd, self.console[1])
+        finish_readonly(plan.mounts, self.root_fd)
         os.close(make_directory_in_root(self.root_fd, self.process["cwd"]))
         write_sysctls(self.linux.get("sysctl") or {})
 
