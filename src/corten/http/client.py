@@ -126,6 +126,13 @@ class Answer:
         self.close()
 
     def _frames(self) -> Iterator[bytes]:
+        try:
+            yield from self._framed()
+        except OSError:
+            self.close()
+            raise
+
+    def _framed(self) -> Iterator[bytes]:
         if "chunked" in self.headers.get("transfer-encoding", ""):
             yield from self._chunks()
         elif "content-length" in self.headers:

@@ -31,14 +31,15 @@ def client_context(files: TlsFiles) -> ssl.SSLContext:
 
 def open_tls(sock: Socket, host: str, files: TlsFiles) -> Socket:
     """A plain socket that speaks to `host` through TLS over `sock`, which it takes over. Raises Unavailable (`tls-failed`)."""
+    timeout = sock.gettimeout()
     wire = socket.socket(fileno=sock.detach())
+    wire.settimeout(timeout)
     try:
         session = _Session(wire, client_context(files), host)
         session.shake_hands()
     except (ssl.SSLError, OSError) as error:
         wire.close()
         raise Unavailable(f"TLS with the engine at {host} failed: {error}", reason="tls-failed") from error
-    timeout = wire.gettimeout()
     wire.setblocking(False)
     mine, theirs = socket.socketpair()
     mine.setblocking(False)

@@ -60,6 +60,7 @@ class HttpConnection(asyncio.Protocol):
         self._eof = False
         self._gone = False
         self._closing = False
+        self._lingering = False
         self._busy = False
         self._taken = False
         self._streaming: asyncio.Task[None] | None = None
@@ -76,6 +77,8 @@ class HttpConnection(asyncio.Protocol):
         self._on_open(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering:
+            return
         self._inbox.append(data)
         self._inbox_size += len(data)
         if self._inbox_size >= INBOX_LIMIT:
@@ -121,9 +124,11 @@ class HttpConnection(asyncio.Protocol):
                 self._transport.close()
 
     def shut_down(self) -> None:
-        """No more requests: closes at once when idle or streaming, else after the answer at work."""
+        """No more requests: closes at once when idle, streaming or pumped, else after the answer at work."""
         self._closing = True
-        if self._streaming is not None:
+        if self._taken:
+            self._transport.abort()
+        elif self._streaming is not None:
             self._streaming.cancel()
         elif not self._busy:
             self._eof = True
@@ -148,8 +153,7 @@ class HttpConnection(asyncio.Protocol):
         self._transport.write(head)
         await self._drain()
         if isinstance(self._transport, TlsTransport):
-            sock = await self._transport.take_over(eof=self._eof)
-            self._on_close(self)
+            sock = await self._transport.take_over(eof=self._eof, on_end=lambda: self._on_close(self))
         else:
             sock = _duplicate(self._transport)
             self._transport.close()
@@ -198,7 +202,8 @@ class HttpConnection(asyncio.Protocol):
         self._streaming = asyncio.current_task()
         self._watch_peer()
         try:
-            await self._send_chunks(reply.body, chunked)
+            if request.method != b"HEAD":
+                await self._send_chunks(reply.body, chunked)
         finally:
             self._streaming = None
             if isinstance(reply.body, AsyncGenerator):
@@ -227,15 +232,18 @@ class HttpConnection(asyncio.Protocol):
 
     async def _linger(self) -> None:
         """Half-closes and reads on for a moment: closing with unread bytes would reset the answer away."""
-        if self._gone or not self._transport.can_write_eof():
+        if self._eof or not self._transport.can_write_eof():
             return
         self._transport.write_eof()
-        deadline = self._loop.time() + LINGER_SECONDS
-        while not self._eof and self._loop.time() < deadline:
-            self._inbox.clear()
-            self._inbox_size = 0
-            self._transport.resume_reading()
-            await asyncio.sleep(LINGER_SECONDS / 10)
+        self._lingering = True
+        self._inbox.clear()
+        self._transport.resume_reading()
+        self._arrival = self._loop.create_future()
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._arrival
+        except TimeoutError:
+            pass
 
     def _refuse(self, error: h11.RemoteProtocolError) -> None:
         status = error.error_status_hint

@@ -1,6 +1,7 @@
 """Copies bytes both ways between two transports, with backpressure and half-close: for TLS clients whose stream was taken over."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 LEAVE_SECONDS: Final = 10.0
@@ -10,7 +11,8 @@ LEAVE_SECONDS: Final = 10.0
 class _End(asyncio.Protocol):
     """Receives on one transport and sends on the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_lost: Callable[[], None]) -> None:
+        self._on_lost = on_lost
         self.source: asyncio.Transport | None = None
         self.peer: _End | None = None
 
@@ -34,6 +36,7 @@ class _End(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.sink.close()
+        self._on_lost()
 
     def pause_writing(self) -> None:
         """This transport's buffer is full: stop reading what would fill it."""
@@ -53,10 +56,15 @@ class _InnerEnd(_End):
 
 
 class Pump:
-    """`outer` faces the client, `inner` the socketpair. Either side's end of input is passed on; either side's loss ends both."""
+    """`outer` faces the client, `inner` the socketpair. Either side's end of input is passed on; either side's loss ends both.
 
-    def __init__(self, client: asyncio.Transport) -> None:
-        self.outer, self.inner = _End(), _InnerEnd()
+    `on_end` is called once, when both transports are closed.
+    """
+
+    def __init__(self, client: asyncio.Transport, on_end: Callable[[], None]) -> None:
+        self._on_end = on_end
+        self._open = 2
+        self.outer, self.inner = _End(self._lost), _InnerEnd(self._lost)
         self.outer.peer, self.inner.peer = self.inner, self.outer
         self.outer.source = client
 
@@ -67,3 +75,8 @@ class Pump:
         else:
             assert self.outer.source is not None
             self.outer.source.resume_reading()
+
+    def _lost(self) -> None:
+        self._open -= 1
+        if not self._open:
+            self._on_end()

@@ -27,6 +27,7 @@ class Server:
         self._heads = HeadWriter(common_headers)
         self._tasks = asyncio.TaskGroup()
         self._connections: dict[HttpConnection, asyncio.Task[None]] = {}
+        self._emptied = asyncio.Event()
         self._listening: list[tuple[asyncio.Server, Listener]] = []
 
     async def __aenter__(self) -> Self:
@@ -43,6 +44,8 @@ class Server:
             _, late = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
             for task in late:
                 task.cancel()
+        if self._connections:
+            await self._emptied.wait()
         await self._tasks.__aexit__(kind, error, trace)
 
     async def listen(self, listener: Listener) -> None:
@@ -59,10 +62,13 @@ class Server:
         return HttpConnection(self._handler, self._heads, on_open=self._opened, on_close=self._closed)
 
     def _opened(self, connection: HttpConnection) -> None:
+        self._emptied.clear()
         self._connections[connection] = self._tasks.create_task(self._supervise(connection))
 
     def _closed(self, connection: HttpConnection) -> None:
         self._connections.pop(connection, None)
+        if not self._connections:
+            self._emptied.set()
 
     async def _supervise(self, connection: HttpConnection) -> None:
         try:

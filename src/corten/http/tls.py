@@ -171,12 +171,12 @@ class TlsTransport(asyncio.Transport):
             pass
         self._layer.flush()
 
-    async def take_over(self, *, eof: bool) -> socket.socket:
-        """One end of a socketpair whose other end is pumped to and from this transport from now on."""
+    async def take_over(self, *, eof: bool, on_end: Callable[[], None]) -> socket.socket:
+        """One end of a socketpair whose other end is pumped to and from this transport, until `on_end` is called."""
         mine, theirs = socket.socketpair()
         mine.setblocking(False)
         theirs.setblocking(False)
-        pump = Pump(self)
+        pump = Pump(self, on_end)
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(lambda: pump.inner, mine)
         self.protocol = pump.outer
