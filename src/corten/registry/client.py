@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from urllib3.exceptions import HTTPError
+
 from corten.errors import EngineError, Invalid, NotFound, Unauthenticated, Unavailable
 from corten.ids import Digest
 from corten.registry.auth import Authenticator, Credentials
@@ -25,6 +27,7 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 LARGEST_MANIFEST = 4 << 20
+BODY_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +145,8 @@ class Repository:
 
     def manifest(self, reference: str, *, accept: tuple[str, ...] = MANIFEST_TYPES) -> Manifest:
         """The manifest or index that a tag or digest names, verified. NotFound in Docker's words when it is not there."""
-        answer = self._get(f"manifests/{reference}", {"Accept": ", ".join(accept)}, what=f"manifest for {self.familiar}:{reference}")
-        with _closing(answer):
-            raw = answer.read(LARGEST_MANIFEST + 1)
+        what = f"manifest for {self.familiar}:{reference}"
+        answer, raw = self._get_whole(f"manifests/{reference}", {"Accept": ", ".join(accept)}, LARGEST_MANIFEST + 1, what)
         if len(raw) > LARGEST_MANIFEST:
             raise Invalid(f"manifest of {self.familiar}:{reference} is larger than {LARGEST_MANIFEST} bytes", reason="manifest-too-large")
         digest = Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}")
@@ -170,9 +172,7 @@ class Repository:
 
     def blob(self, digest: Digest, size: int) -> bytes:
         """A small blob (a config) whole and verified."""
-        answer = self._get(f"blobs/{digest}", {}, what=f"blob {digest}")
-        with _closing(answer):
-            raw = answer.read(size + 1)
+        _, raw = self._get_whole(f"blobs/{digest}", {}, size + 1, f"blob {digest}")
         if len(raw) != size or f"sha256:{hashlib.sha256(raw).hexdigest()}" != digest:
             raise Invalid(f"blob {digest}: got {len(raw)} bytes that do not match", reason="wrong-digest")
         return raw
@@ -196,6 +196,18 @@ class Repository:
                 break
             path = link[link.index("<") + 1 : link.index(">")]
         return found
+
+    def _get_whole(self, tail: str, headers: Mapping[str, str], limit: int, what: str) -> tuple[Answer, bytes]:
+        """A small body, asked for again when the connection breaks in the middle."""
+        failure: HTTPError | None = None
+        for _ in range(BODY_TRIES):
+            answer = self._get(tail, headers, what=what)
+            try:
+                with _closing(answer):
+                    return answer, answer.read(limit)
+            except HTTPError as error:
+                failure = error
+        raise Unavailable(f"{what}: the registry ends the transfer early", reason="registry-truncated") from failure
 
     def _get(self, tail: str, headers: Mapping[str, str], *, what: str, cancelled: Callable[[], bool] = lambda: False) -> Answer:
         answer = self.session.request("GET", self._path(tail), scope=self.scope, headers=headers, cancelled=cancelled)

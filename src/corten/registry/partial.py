@@ -38,8 +38,10 @@ class Partial:
         self._failure: BaseException | None = None
 
     def close(self) -> None:
-        for fd in (self._fd, self._map_fd):
-            with contextlib.suppress(OSError):
+        """Idempotent."""
+        fds, self._fd, self._map_fd = (self._fd, self._map_fd), -1, -1
+        for fd in fds:
+            if fd >= 0:
                 os.close(fd)
 
     def missing(self) -> list[Span]:

@@ -1,0 +1,1 @@
+"""Images on their way between registries and the store: pull and push."""
