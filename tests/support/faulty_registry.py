@@ -27,6 +27,7 @@ class Faults:
     always_401: bool = False
     largest_body: int | None = None
     endless_manifest: bool = False
+    hidden_from_head: bool = False  # HEAD of a blob answers 404
 
 
 @dataclass
@@ -143,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def blob(self, digest: str) -> None:
         faults = self.registry.faults
-        if digest not in self.registry.blobs:
+        if digest not in self.registry.blobs or (faults.hidden_from_head and self.command == "HEAD"):
             self.error(404, "BLOB_UNKNOWN")
             return
         if faults.redirect_blobs_to and self.command == "GET":
