@@ -15,21 +15,10 @@ from corten.http.response import Fields, Response
 
 T = TypeVar("T")
 
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63)]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """Go's int64: a bigger number in a body is an error."""
 
-_ACRONYMS = {
-    "id": "ID",
-    "ip": "IP",
-    "ipv4": "IPv4",
-    "ipv6": "IPv6",
-    "uts": "UTS",
-    "url": "URL",
-    "os": "OS",
-    "tls": "TLS",
-    "cpu": "CPU",
-    "gw": "Gw",
-}
+_ACRONYMS: Final = {"id": "ID", "ip": "IP", "ipv4": "IPv4", "ipv6": "IPv6", "uts": "UTS", "url": "URL"}
 
 
 def wire_name(name: str) -> str:
