@@ -168,13 +168,18 @@ def _overlay() -> tuple[bool, bool]:
     """(overlay is there, its `lowerdir+` option too). Opening a context loads the module where it is one."""
     try:
         with FsContext("overlay") as context:
-            try:
-                context.set_string("lowerdir+", "/")
-            except OSError:
-                return True, False
-            return True, True
+            # Before 6.5 overlay swallows every key here and judges later: then a key that nobody knows is accepted too.
+            return True, _takes(context, "lowerdir+") and not _takes(context, "corten-unknown")
     except OSError:
         return False, False
+
+
+def _takes(context: FsContext, key: str) -> bool:
+    try:
+        context.set_string(key, "/")
+    except OSError:
+        return False
+    return True
 
 
 def _cgroups() -> tuple[int, frozenset[str], bool]:

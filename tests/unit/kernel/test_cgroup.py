@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from corten.kernel.cgroup import detect_version, open_cgroup
 from corten.kernel.cgroup.device_program import device_program
-from corten.kernel.cgroup.devices import Policy, digest_rules
+from corten.kernel.cgroup.devices import Policy, device_line, digest_rules, exceptions_of, parse_device_lines
 from corten.kernel.cgroup.files import parse_flat, parse_nested
 from corten.kernel.cgroup.hierarchies import Hierarchies, parse_membership, parse_mounts, resolve
 from corten.kernel.cgroup.v1_limits import v1_writes
@@ -125,12 +125,28 @@ def test_the_last_catch_all_counts() -> None:
     assert digest_rules([null, deny, allow]) == Policy(True, ())
     policy = digest_rules([allow, deny, null, null])
     assert not policy.allow_by_default
-    assert [rule.line() for rule in policy.rules] == ["c 1:3 rw"]
+    assert exceptions_of(policy) == {("c", 1, 3): "rw"}
     assert not digest_rules([{"allow": False, "type": "c", "access": "w"}, allow, {"allow": False, "type": "b"}]).allows_everything()
-    assert digest_rules([{"allow": True, "type": "b", "major": 7}]).rules[0].line() == "b 7:* rwm"
+    assert parse_device_lines("b 7:* rwm\nc 1:3 r\n") == {("b", 7, -1): "rwm", ("c", 1, 3): "r"}
+    assert device_line(("b", 7, -1), "rm") == "b 7:* rm"
     for bad in ({"type": "x"}, {"access": "rx"}):
         with pytest.raises(ValueError, match="unknown device"):
             digest_rules([bad])
+
+
+def test_v1_keeps_exceptions_from_the_default() -> None:
+    deny = {"allow": False, "access": "rwm"}
+    wide = {"allow": True, "type": "c", "major": 1, "access": "rw"}
+    null = {"type": "c", "major": 1, "minor": 3}
+    assert exceptions_of(digest_rules([deny, {"allow": True, **null, "access": "r"}, {"allow": True, **null, "access": "mw"}])) == {
+        ("c", 1, 3): "rwm"
+    }
+    assert exceptions_of(digest_rules([deny, {"allow": True, **null}, {"allow": False, **null, "access": "w"}])) == {("c", 1, 3): "rm"}
+    assert exceptions_of(digest_rules([deny, {"allow": True, **null}, wide | {"allow": False, "access": "rwm"}])) == {}
+    assert exceptions_of(digest_rules([deny, wide, {"allow": False, **null, "access": "m"}])) == {("c", 1, -1): "rw"}
+    assert exceptions_of(digest_rules([deny, {"allow": True, "type": "a", "access": "m"}])) == {("b", -1, -1): "m", ("c", -1, -1): "m"}
+    with pytest.raises(ValueError, match="cannot make an exception from the wildcard"):
+        exceptions_of(digest_rules([deny, wide, {"allow": False, **null}]))
 
 
 numbers = st.sampled_from([None, -1, 1, 5])

@@ -10,6 +10,10 @@ from typing import Any, NamedTuple
 WILDCARD = -1
 
 
+Device = tuple[str, int, int]
+"""Type (c or b), major, minor; either number may be WILDCARD."""
+
+
 class Rule(NamedTuple):
     """`type` is c, b, or a for both; major and minor may be WILDCARD; `access` is a subset of "rwm"."""
 
@@ -19,10 +23,13 @@ class Rule(NamedTuple):
     minor: int
     access: str
 
-    def line(self) -> str:
-        """As devices.allow and devices.deny want it."""
-        major, minor = ("*" if number == WILDCARD else number for number in (self.major, self.minor))
-        return f"{self.type} {major}:{minor} {self.access}"
+    def covers(self, device: "Device") -> bool:
+        """Whether it speaks of every device that `device` means."""
+        return all(mine in (WILDCARD, its) for mine, its in zip((self.major, self.minor), device[1:], strict=True))
+
+    def touches(self, device: "Device") -> bool:
+        """Whether it speaks of some device that `device` means."""
+        return all(WILDCARD in (mine, its) or mine == its for mine, its in zip((self.major, self.minor), device[1:], strict=True))
 
     def is_catch_all(self) -> bool:
         return self.type == "a" and self.major == self.minor == WILDCARD and set(self.access) == set("rwm")
@@ -60,3 +67,49 @@ def digest_rules(entries: list[dict[str, Any]]) -> Policy:
         elif rule not in rules:
             rules.append(rule)
     return Policy(allow, tuple(rules))
+
+
+def exceptions_of(policy: Policy) -> dict[Device, str]:
+    """The policy as v1 keeps it: which access ("rwm" letters) of which devices is not as the default has it.
+
+    Raises ValueError for what v1 cannot keep: taking one device back out of a wildcard that was granted (or denied) before.
+    """
+    found: dict[Device, str] = {}
+    for rule in policy.rules:
+        for kind in ("b", "c") if rule.type == "a" else (rule.type,):
+            if rule.allow != policy.allow_by_default:
+                device = (kind, rule.major, rule.minor)
+                found[device] = _letters(found.get(device, "") + rule.access)
+            else:
+                _take_back(found, kind, rule)
+    return {device: access for device, access in found.items() if access}
+
+
+def _take_back(found: dict[Device, str], kind: str, rule: Rule) -> None:
+    for device, access in found.items():
+        if device[0] != kind or not rule.touches(device) or not set(access) & set(rule.access):
+            continue
+        if not rule.covers(device):
+            raise ValueError(f"cgroup v1 cannot make an exception from the wildcard rule {device_line(device, access)!r}")
+        found[device] = "".join(letter for letter in access if letter not in rule.access)
+
+
+def _letters(access: str) -> str:
+    return "".join(letter for letter in "rwm" if letter in access)
+
+
+def device_line(device: Device, access: str) -> str:
+    """As devices.allow, devices.deny and devices.list have it."""
+    kind, *numbers = device
+    major, minor = ("*" if number == WILDCARD else number for number in numbers)
+    return f"{kind} {major}:{minor} {access}"
+
+
+def parse_device_lines(text: str) -> dict[Device, str]:
+    """devices.list of a cgroup that denies by default."""
+    found: dict[Device, str] = {}
+    for line in text.splitlines():
+        kind, number, access = line.split(" ")
+        major, minor = (WILDCARD if part == "*" else int(part) for part in number.split(":"))
+        found[kind, major, minor] = access
+    return found

@@ -14,7 +14,7 @@ import errno
 import os
 from collections.abc import Iterable
 
-from corten.kernel.cgroup.devices import Policy, digest_rules
+from corten.kernel.cgroup.devices import Device, Policy, device_line, digest_rules, exceptions_of, parse_device_lines
 from corten.kernel.cgroup.files import find_number, find_text, read_text, write_text
 from corten.kernel.cgroup.hierarchies import UNIFIED, Hierarchies, resolve
 from corten.kernel.cgroup.processes import kill_until_empty, read_pids, remove_tree, signal_each, wait_for
@@ -130,19 +130,22 @@ class CgroupV1:
         return sorted(writes, key=lambda write: write[1] != _MEMSW)
 
     def _allow_devices(self, policy: Policy, *, is_new: bool) -> None:
+        """A live cgroup that denies by default is changed rule by rule, so that no device in use is ever denied in between."""
         directory = self.paths().get("devices")
         if directory is None:
             return
-        if is_new or policy.allow_by_default:
-            write_text(f"{directory}/devices.{'allow' if policy.allow_by_default else 'deny'}", "a")
-            stale: set[str] = set()
+        wanted = exceptions_of(policy)
+        exception, default = ("deny", "allow") if policy.allow_by_default else ("allow", "deny")
+        had: dict[Device, str] = {}
+        if is_new or policy.allow_by_default or read_text(f"{directory}/devices.list").startswith("a "):
+            write_text(f"{directory}/devices.{default}", "a")
         else:
-            stale = set(read_text(f"{directory}/devices.list").splitlines())
-        for rule in policy.rules:
-            stale.discard(rule.line())
-            write_text(f"{directory}/devices.{'allow' if rule.allow else 'deny'}", rule.line())
-        for line in stale:
-            write_text(f"{directory}/devices.deny", line)
+            had = parse_device_lines(read_text(f"{directory}/devices.list"))
+        for verb, ours, others in ((exception, wanted, had), (default, had, wanted)):
+            for device, access in ours.items():
+                missing = "".join(letter for letter in access if letter not in others.get(device, ""))
+                if missing:
+                    write_text(f"{directory}/devices.{verb}", device_line(device, missing))
 
     def freeze(self) -> None:
         self._join_late("freezer")

@@ -1,0 +1,39 @@
+"""The probe on a real kernel: it finds what these tests need anyway, and leaves nothing behind."""
+
+import os
+
+import pytest
+
+from corten.kernel.cgroup import detect_version
+from corten.kernel.probe import missing, probe, shortcomings
+
+pytestmark = pytest.mark.privileged
+
+
+def test_this_machine_can_run_containers() -> None:
+    before = (set(os.listdir("/proc/self/fd")), set(os.listdir("/sys/class/net")))
+    features = probe()
+    assert (set(os.listdir("/proc/self/fd")), set(os.listdir("/sys/class/net"))) == before
+    assert missing(features) == []
+    assert features.cgroup_version == detect_version()
+    assert features.has_overlay
+    assert features.has_bridge
+    assert features.has_veth
+    assert features.has_nftables
+    assert features.has_seccomp
+    assert {"memory", "cpu", "pids"} <= features.controllers
+
+
+def test_new_overlay_options_go_with_the_kernel() -> None:
+    release = tuple(map(int, os.uname().release.split(".")[:2]))
+    assert probe().has_overlay_lowerdir_append == (release >= (6, 7))
+
+
+def test_what_lacks_is_told_in_sentences() -> None:
+    nothing = probe()._replace(
+        machine="riscv64", syscalls=frozenset(), namespaces=frozenset(), capabilities=(), cgroup_version=0, controllers=frozenset(),
+        has_overlay=False, has_seccomp=False, has_bridge=False, has_nftables=False, has_swap_limit=False,
+    )  # fmt: skip
+    assert len(missing(nothing)) == 6
+    assert all(sentence.endswith((".", ").")) for sentence in missing(nothing))
+    assert len(shortcomings(nothing)) == 9
