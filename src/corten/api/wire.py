@@ -6,7 +6,7 @@ field, so every field is optional. Errors name the path of the field: `HostConfi
 """
 
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
