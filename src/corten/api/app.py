@@ -16,6 +16,7 @@ from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.containers.streams import Streams
 from corten.engine.events import Events
 from corten.engine.execs import Execs
+from corten.engine.images.service import Images
 from corten.engine.volumes import Volumes
 from corten.errors import EngineError
 from corten.http.request import ClientGone
@@ -44,6 +45,7 @@ class Services:
     execs: Execs
     events: Events
     volumes: Volumes
+    images: Images
 
 
 class App:

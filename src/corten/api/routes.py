@@ -6,7 +6,7 @@ compatibility page is generated from this table. The owner of a handler module p
 
 from typing import Final
 
-from corten.api.handlers import containers, containers_life, containers_streams, events, exec, system
+from corten.api.handlers import containers, containers_life, containers_streams, events, exec, images, images_transfer, system
 from corten.api.handlers.unsupported import NO_CLUSTER_VOLUMES, NO_SWARM_MODE, NOT_A_MANAGER, NOT_IN_SWARM, unbuilt
 from corten.api.router import Route
 
@@ -69,18 +69,18 @@ ROUTES: Final = (
     Route("POST", "/exec/{id}/resize", exec.exec_resize),
     Route("GET", "/exec/{id}/json", exec.exec_inspect),
     # Images
-    Route("GET", "/images/json", _IMAGES),
-    Route("POST", "/images/create", _IMAGES),
+    Route("GET", "/images/json", images.image_list),
+    Route("POST", "/images/create", images_transfer.image_create),
     Route("GET", "/images/search", _SEARCH),
-    Route("POST", "/images/prune", _PRUNE, (1, 25)),
-    Route("GET", "/images/get", _IMAGES),
-    Route("POST", "/images/load", _IMAGES),
-    Route("GET", "/images/{name}/json", _IMAGES),
-    Route("GET", "/images/{name}/history", _IMAGES),
-    Route("GET", "/images/{name}/get", _IMAGES),
-    Route("POST", "/images/{name}/push", _IMAGES),
-    Route("POST", "/images/{name}/tag", _IMAGES),
-    Route("DELETE", "/images/{name}", _IMAGES),
+    Route("POST", "/images/prune", images.image_prune, (1, 25)),
+    Route("GET", "/images/get", images_transfer.image_get),
+    Route("POST", "/images/load", images_transfer.image_load),
+    Route("GET", "/images/{name}/json", images.image_inspect),
+    Route("GET", "/images/{name}/history", images.image_history),
+    Route("GET", "/images/{name}/get", images_transfer.image_get),
+    Route("POST", "/images/{name}/push", images_transfer.image_push),
+    Route("POST", "/images/{name}/tag", images.image_tag),
+    Route("DELETE", "/images/{name}", images.image_remove),
     Route("POST", "/commit", _IMAGES),
     Route("GET", "/distribution/{name}/json", _IMAGES, (1, 30)),
     # Build

@@ -109,6 +109,11 @@ class Images:
         row = self._db.query_one("SELECT image FROM image_names WHERE name = ?", (str(key),))
         return ImageId(row[0]) if row else self._by_prefix(name.removeprefix("sha256:"))
 
+    def find_whole(self, image_id: str) -> ImageId | None:
+        """`image_id` if it is the full id of a stored image."""
+        row = self._db.query_one("SELECT id FROM images WHERE id = ?", (image_id,))
+        return ImageId(row[0]) if row else None
+
     def by_id(self, image_id: ImageId) -> Image | None:
         row = self._db.query_one(f"{_SELECT} WHERE i.id = ?", (image_id,))
         return _image(row) if row else None

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corten.store import images, layers, snapshots
+from corten.store import images, layers, origins, snapshots
 from corten.store.db import Database, Migration
 from corten.store.images import Images
 from corten.store.layers import Durability, Layers
+from corten.store.origins import Origins
 from corten.store.root import StoreRoot, make_root
 from corten.store.snapshots import Snapshots
 from corten.store.trash import Background, Trash
@@ -21,6 +22,7 @@ class Store:
     durability: Durability
     snapshots: Snapshots
     images: Images
+    origins: Origins
 
     def close(self) -> None:
         self.background.close()
@@ -35,9 +37,9 @@ def open_store(path: str, migrations: Sequence[Migration] = ()) -> Store:
     root = make_root(path)
     background = Background()
     trash = Trash(root.trash, background)
-    db = Database(root.database, [*layers.MIGRATIONS, *snapshots.MIGRATIONS, *images.MIGRATIONS, *migrations])
+    db = Database(root.database, [*layers.MIGRATIONS, *snapshots.MIGRATIONS, *images.MIGRATIONS, *origins.MIGRATIONS, *migrations])
     layer_store = Layers(root.layers, root.work, db, trash)
     snapshot_store = Snapshots(root.snapshots, db, layer_store, trash)
-    store = Store(root, db, background, layer_store, Durability(root.layers, db, background), snapshot_store, Images(db))
+    store = Store(root, db, background, layer_store, Durability(root.layers, db, background), snapshot_store, Images(db), Origins(db))
     snapshot_store.recover()
     return store

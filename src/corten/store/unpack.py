@@ -12,10 +12,10 @@ from typing import Final
 
 from corten.errors import Invalid, Unavailable
 from corten.ids import DiffId
-from corten.store.compression import decompressed, sniffed
 from corten.store.files import free_bytes
 from corten.store.layers import Layer, Layers, Lease
-from corten.store.streams import Chunk, Hashed, Prefetched
+from corten.store.streams.compression import decompressed, sniffed
+from corten.store.streams.threads import Chunk, Hashed, Prefetched
 from corten.store.tar.header import Entry
 from corten.store.tar.reader import TarReader
 from corten.store.tar.split import SplitWriter, shadow_name
@@ -31,8 +31,11 @@ class Limits:
     max_bytes: int | None = None
 
 
+UNLIMITED: Final = Limits()
+
+
 def unpack_layer(
-    layers: Layers, source: Iterator[Chunk], *, lease: Lease, expected: DiffId | None = None, limits: Limits = Limits()
+    layers: Layers, source: Iterator[Chunk], *, lease: Lease, expected: DiffId | None = None, limits: Limits = UNLIMITED
 ) -> Layer:
     """The layer in `source` (a tar, plain or compressed), stored and held by `lease`. Blocks; reads `source` in another thread.
 

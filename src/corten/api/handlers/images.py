@@ -1,0 +1,211 @@
+"""`/images`: list, inspect, history, tag, remove, prune. Archives and registries are in `images_transfer`."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET
+
+from corten.api.filters import filter_bool
+from corten.api.request import Request
+from corten.api.types.images import (
+    DeletedItem,
+    DescriptorAnswer,
+    GraphDriver,
+    HistoryItem,
+    ImageData,
+    ImageInspect,
+    ImagePrune,
+    ImageSummary,
+    ManifestSize,
+    ManifestSummary,
+    Metadata,
+    PlatformAnswer,
+    PlatformQuery,
+    RootFsAnswer,
+    UnpackedSize,
+)
+from corten.api.wire import json_response
+from corten.engine.images.catalog import LIST_FILTERS, Catalog, ListQuery, Summary, created_ns
+from corten.engine.images.removal import PRUNE_FILTERS, Removed
+from corten.engine.moments import format_moment, parse_moment
+from corten.errors import Invalid
+from corten.http.response import Reply, Response
+from corten.ids import ContainerId
+from corten.oci.image import RunConfig
+from corten.oci.manifest import OCI_MANIFEST
+from corten.oci.platform import Platform, normalise
+from corten.store.images import Image
+
+_EMPTY_NAMES_SINCE: Final = (1, 43)
+_NO_VIRTUAL_SIZE_SINCE: Final = (1, 44)
+_NO_CONTAINER_CONFIG_SINCE: Final = (1, 45)
+_SHORT_CONFIG_SINCE: Final = (1, 50)
+_CONTAINERS_SINCE: Final = (1, 51)
+_GO_CONFIG: Final = {
+    "Cmd": None,
+    "Entrypoint": None,
+    "Env": None,
+    "Labels": None,
+    "OnBuild": None,
+    "User": "",
+    "Volumes": None,
+    "WorkingDir": "",
+}
+"""What Go writes of a config even when it is not set."""
+_OLD_CONFIG: Final = {
+    "AttachStderr": False, "AttachStdin": False, "AttachStdout": False, "Domainname": "", "Hostname": "", "Image": "",
+    "OpenStdin": False, "StdinOnce": False, "Tty": False,
+}  # fmt: skip
+
+
+async def image_list(request: Request) -> Reply:
+    query = ListQuery(all=request.flag("all"), shared_size=request.flag("shared-size"), filters=_list_filters(request))
+    catalog = request.app.images.catalog
+    with_manifests = request.flag("manifests")
+    return json_response([_summary(request, catalog, found, with_manifests) for found in catalog.summaries(query)])
+
+
+async def image_inspect(request: Request) -> Reply:
+    platform = read_platform(request)
+    manifests = request.flag("manifests")
+    if manifests and platform is not None:
+        raise Invalid("conflicting options: manifests and platform options cannot both be set", reason="conflicting-options")
+    catalog = request.app.images.catalog
+    image = catalog.get(request.params["name"], platform)
+    return json_response(_inspect(request, catalog, image))
+
+
+async def image_history(request: Request) -> Reply:
+    lines = request.app.images.catalog.history(request.params["name"], read_platform(request))
+    return json_response(
+        [
+            HistoryItem(
+                comment=line.comment,
+                created=line.created // 1_000_000_000,
+                created_by=line.created_by,
+                id=line.id,
+                size=line.size,
+                tags=list(line.tags) or None,
+            )
+            for line in lines
+        ]
+    )
+
+
+async def image_tag(request: Request) -> Reply:
+    repository = request.text("repo")
+    request.app.images.catalog.tag(request.params["name"], repository, request.text("tag"))
+    return Response(201 if repository else 200)
+
+
+async def image_remove(request: Request) -> Reply:
+    name = request.params["name"].strip()
+    if not name:
+        raise Invalid("image name cannot be blank", reason="bad-reference")
+    removed = await request.app.images.removal.remove(name, force=request.flag("force"), prune_parents=not request.flag("noprune"))
+    return json_response(_deleted(removed))
+
+
+async def image_prune(request: Request) -> Reply:
+    filters = request.filters(*PRUNE_FILTERS)
+    pruned = await request.app.images.removal.prune(filters, dangling_only=filter_bool(filters, "dangling", True))
+    return json_response(ImagePrune(images_deleted=_deleted(pruned.removed) or None, space_reclaimed=pruned.reclaimed))
+
+
+def read_platform(request: Request) -> Platform | None:
+    """The `platform` query value of calls that take it as JSON. Raises Invalid."""
+    text = request.text("platform")
+    if not text:
+        return None
+    try:
+        found = msgspec.json.decode(text, type=PlatformQuery)
+    except msgspec.DecodeError as error:
+        raise Invalid(f"failed to parse platform: {error}", reason="bad-platform") from None
+    if not found.os or not found.architecture:
+        raise Invalid("both OS and Architecture must be set", reason="bad-platform")
+    return normalise(found.os, found.architecture, found.variant, found.os_version)
+
+
+def _list_filters(request: Request) -> dict[str, list[str]]:
+    filters = request.filters(*LIST_FILTERS)
+    old_name_filter = request.text("filter")
+    if old_name_filter and request.version < (1, 41):
+        filters.setdefault("reference", []).append(old_name_filter)
+    return filters
+
+
+def _deleted(removed: list[Removed] | tuple[Removed, ...]) -> list[DeletedItem]:
+    return [DeletedItem(untagged=line.untagged, deleted=line.deleted) for line in removed]
+
+
+def _summary(request: Request, catalog: Catalog, found: Summary, with_manifests: bool) -> ImageSummary:
+    image, version = found.image, request.version
+    tags, digests = list(found.tags), list(found.digests)
+    if not tags and not digests and version < _EMPTY_NAMES_SINCE:
+        tags, digests = ["<none>:<none>"], ["<none>@<none>"]
+    return ImageSummary(
+        containers=len(found.users) if version >= _CONTAINERS_SINCE else -1,
+        created=created_ns(image) // 1_000_000_000,
+        id=image.id,
+        labels=image.config.run.labels,
+        parent_id=image.parent,
+        repo_digests=digests,
+        repo_tags=tags,
+        shared_size=found.shared_size,
+        size=image.size,
+        virtual_size=image.size if version < _NO_VIRTUAL_SIZE_SINCE else UNSET,
+        manifests=_manifests(catalog, image, found.users) if with_manifests else UNSET,
+    )
+
+
+def _inspect(request: Request, catalog: Catalog, image: Image) -> ImageInspect:
+    config, version = image.config, request.version
+    created = format_moment(parse_moment(config.created)) if config.created else None
+    zero = UNSET if version >= _NO_VIRTUAL_SIZE_SINCE else format_moment(0)
+    paths = catalog.layer_paths(image)
+    data = {"UpperDir": paths[0]} if paths else {}
+    data |= {"LowerDir": ":".join(paths[1:])} if len(paths) > 1 else {}
+    return ImageInspect(
+        id=image.id,
+        repo_tags=list(image.repo_tags),
+        repo_digests=list(image.repo_digests),
+        parent=image.parent,
+        comment=config.comment or _last_comment(image),
+        created=created or zero,
+        container_config=_GO_CONFIG | _OLD_CONFIG if version < _NO_CONTAINER_CONFIG_SINCE else UNSET,
+        docker_version=config.docker_version,
+        author=config.author,
+        architecture=config.architecture,
+        variant=config.variant or UNSET,
+        os=config.os,
+        os_version=config.os_version or UNSET,
+        size=image.size,
+        virtual_size=image.size if version < _NO_VIRTUAL_SIZE_SINCE else UNSET,
+        graph_driver=GraphDriver(data=data, name="overlay2"),
+        root_fs=RootFsAnswer(type="layers", layers=list(image.layers)),
+        metadata=Metadata(last_tag_time=format_moment(image.last_tagged)),
+        config=_config(config.run, old=version < _SHORT_CONFIG_SINCE),
+        manifests=_manifests(catalog, image, ()) if request.flag("manifests") else UNSET,
+    )
+
+
+def _last_comment(image: Image) -> str:
+    history = image.config.history or ()
+    return history[-1].comment if history else ""
+
+
+def _config(run: RunConfig, *, old: bool) -> dict[str, Any]:
+    known: Mapping[str, Any] = msgspec.to_builtins(run)
+    return dict(sorted({**_GO_CONFIG, **(_OLD_CONFIG if old else {}), **known}.items()))
+
+
+def _manifests(catalog: Catalog, image: Image, users: tuple[ContainerId, ...]) -> list[ManifestSummary]:
+    """What CLI 29 draws under an image. An image that came without a manifest stands for one itself."""
+    platform = PlatformAnswer(architecture=image.config.architecture, os=image.config.os, variant=image.config.variant)
+    data = ImageData(platform=platform, containers=list(users), size=UnpackedSize(unpacked=image.size))
+    descriptors = [DescriptorAnswer(media_type=m.media_type, digest=m.digest, size=len(m.raw)) for m in catalog.manifests(image)]
+    return [
+        ManifestSummary(id=d.digest, descriptor=d, size=ManifestSize(content=0, total=image.size), image_data=data)
+        for d in descriptors or [DescriptorAnswer(media_type=OCI_MANIFEST, digest=image.id, size=len(image.raw))]
+    ]

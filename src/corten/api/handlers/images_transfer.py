@@ -1,0 +1,83 @@
+"""`/images/load`, `/images/get`, `/images/create`: archives in and out as streams; registries, until they work, refused with a reason."""
+
+from collections.abc import AsyncIterator
+
+from msgspec import UNSET
+
+from corten.api.handlers.images import read_platform
+from corten.api.request import Request
+from corten.api.types.images import ErrorDetail, ProgressDetail, StreamMessage
+from corten.api.wire import encode, json_response
+from corten.engine.images.catalog import parse_target
+from corten.engine.images.progress import Message, Note, Progress, bar
+from corten.engine.images.transfer import Import
+from corten.errors import EngineError, Invalid, Unsupported
+from corten.http.response import Reply, Stream
+from corten.oci.platform import parse_platform
+from corten.oci.reference import parse_reference
+
+_HINT = "load an archive (docker load), or import a root file system"
+
+
+async def image_load(request: Request) -> Reply:
+    messages = request.app.images.transfer.load(request.stream(), quiet=request.flag("quiet"), platform=read_platform(request))
+    return Stream(_lines(messages))
+
+
+async def image_get(request: Request) -> Reply:
+    """One image by its path, or several by `names`."""
+    names = [request.params["name"]] if "name" in request.params else [name for name in request.values("names") if name]
+    archive = await request.app.images.transfer.save(names, read_platform(request))
+    return Stream(archive, "application/x-tar")
+
+
+async def image_create(request: Request) -> Reply:
+    source = request.text("fromSrc")
+    if request.text("fromImage"):
+        reference = parse_reference(request.text("fromImage"))
+        tag = request.text("tag")
+        if tag and ":" not in tag:
+            reference.with_tag(tag)
+        elif tag and not tag.startswith("sha256:"):
+            raise Invalid("invalid tag format", reason="bad-reference")
+        raise Unsupported("pulling images is not built yet", reason="pull-unbuilt", hint=_HINT)
+    if source != "-":
+        text = "importing from a URL is not built yet" if source else "fromImage or fromSrc must be given"
+        raise Unsupported(text, reason="import-url-unbuilt", hint="fetch the file and import it from standard input (-)")
+    platform = request.text("platform")
+    wanted = Import(
+        reference=parse_target(request.text("repo"), request.text("tag")),
+        message=request.text("message"),
+        changes=request.values("changes"),
+        platform=parse_platform(platform) if platform else None,
+    )
+    image_id = await request.app.images.transfer.import_(request.stream(), wanted)
+    return json_response(StreamMessage(status=image_id))
+
+
+async def image_push(request: Request) -> Reply:
+    request.app.images.catalog.get(request.params["name"])
+    raise Unsupported("pushing images is not built yet", reason="push-unbuilt", hint="save an archive (docker save) and load it elsewhere")
+
+
+async def _lines(messages: AsyncIterator[Message]) -> AsyncIterator[bytes]:
+    """JSON lines; as in Docker, an error ends the stream as its last line, since the head has left."""
+    try:
+        async for message in messages:
+            yield _line(_wire(message))
+    except EngineError as error:
+        yield _line(StreamMessage(error_detail=ErrorDetail(error.message), error=error.message))
+
+
+def _wire(message: Message) -> StreamMessage:
+    if isinstance(message, Note):
+        return StreamMessage(stream=message.text)
+    if isinstance(message, Progress):
+        detail = ProgressDetail(message.current, message.total)
+        drawn = bar(message.current, message.total)
+        return StreamMessage(status=message.status, progress_detail=detail, progress=drawn or UNSET, id=message.id)
+    return StreamMessage(status=message.status, id=message.id or UNSET)
+
+
+def _line(message: StreamMessage) -> bytes:
+    return encode(message).rstrip(b"\n") + b"\r\n"

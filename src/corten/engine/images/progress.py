@@ -1,0 +1,75 @@
+"""Progress as Docker's clients draw it: messages of a stream, and the bar in each."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+_BAR: Final = 50
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_INTERVAL: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one thing is: `status` says what is done with `id`, `current` of `total` bytes (0 = not known)."""
+
+    id: str
+    status: str
+    current: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line of text, ending in a line end where it stands alone."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A status without progress, e.g. the id of an imported image."""
+
+    status: str
+    id: str = ""
+
+
+Message = Progress | Note | Status
+
+
+def bar(current: int, total: int) -> str:
+    """`[=====>          ]  3.08MB/4.086MB`, or only the bytes when the total is unknown."""
+    if total <= 0:
+        return f"{human_size(current):>8}" if current > 0 else ""
+    filled = min(_BAR, _BAR * current // total)
+    drawn = "=" * filled + ">" + " " * (_BAR - filled) if filled < _BAR else "=" * _BAR + ">"
+    return f"[{drawn}] {human_size(current):>8}/{human_size(total)}"
+
+
+def human_size(size: int) -> str:
+    """Four significant digits and a decimal unit, as Docker's tools print sizes."""
+    value = float(size)
+    unit = 0
+    while value >= 1000 and unit < len(_UNITS) - 1:
+        value /= 1000
+        unit += 1
+    return f"{value:.4g}{_UNITS[unit]}"
+
+
+class Throttle:
+    """Lets a thing's progress through ten times a second, its first and its last always. May be called from several threads."""
+
+    def __init__(self, send: Callable[[Progress], None]) -> None:
+        self._send = send
+        self._lock = threading.Lock()
+        self._next: dict[str, float] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        with self._lock:
+            if progress.current < progress.total and now < self._next.get(progress.id, 0.0):
+                return
+            self._next[progress.id] = now + _INTERVAL
+        self._send(progress)

@@ -1,0 +1,163 @@
+"""`load`, `save` and `import`: images in and out of this host as archives, in threads beside the event loop."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from corten.engine.images.catalog import Catalog
+from corten.engine.images.changes import apply_changes
+from corten.engine.images.progress import Message, Note, Progress, Throttle
+from corten.engine.moments import format_moment
+from corten.errors import Invalid, NotFound
+from corten.ids import ImageId
+from corten.oci.image import History, ImageConfig, RootFs, RunConfig, encode_image_config
+from corten.oci.platform import Platform, host_platform
+from corten.oci.reference import Reference, parse_reference
+from corten.store.archive.load import LoadedImage, load_archive
+from corten.store.archive.save import Saved, save_archive
+from corten.store.layers import Layer, Lease
+from corten.store.opened import Store
+from corten.store.streams.loops import Outlet, drawn, with_body
+from corten.store.streams.threads import Chunk
+from corten.store.unpack import UNLIMITED, Limits, unpack_layer
+
+_DEFAULT_COMMENT: Final = "Imported from -"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """What becomes of an imported root file system. `platform` None = this host's."""
+
+    reference: Reference | None
+    message: str = ""
+    changes: Sequence[str] = ()
+    platform: Platform | None = None
+
+
+class Transfer:
+    """Belongs to the event loop. Bodies are read at the pace at which they can be stored."""
+
+    def __init__(self, store: Store, catalog: Catalog, limits: Limits = UNLIMITED) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._limits = limits
+
+    async def load(self, body: AsyncIterator[bytes], *, quiet: bool, platform: Platform | None) -> AsyncGenerator[Message, None]:
+        """Stores the archive's images while saying so. Raises Invalid, Unavailable and what reading `body` raises."""
+        messages: asyncio.Queue[Message | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        throttle = Throttle(lambda progress: _call(loop, messages.put_nowait, progress))
+
+        def report(layer: str, current: int, total: int) -> None:
+            if not quiet:
+                throttle(Progress(layer, "Loading layer", current, total))
+
+        def work(chunks: Iterator[Chunk]) -> list[LoadedImage]:
+            return load_archive(self._store, chunks, report=report, platform=platform, limits=self._limits)
+
+        running = asyncio.ensure_future(with_body(body, work))
+        running.add_done_callback(lambda _: messages.put_nowait(None))
+        try:
+            while (message := await messages.get()) is not None:
+                yield message
+            loaded = await running
+            await self._store.db.sync()
+            for image in loaded:
+                for note in self._tell_loaded(image):
+                    yield note
+        finally:
+            if not running.done():
+                running.cancel()
+                await asyncio.wait([running])
+
+    async def import_(self, body: AsyncIterator[bytes], wanted: Import) -> ImageId:
+        """An image of one layer: the root file system's tar in `body`. Raises Invalid, Unavailable and what reading `body` raises."""
+        run = apply_changes(RunConfig(), wanted.changes)
+        with self._store.layers.lease() as lease:
+            layer = await with_body(body, lambda chunks: self._unpack(chunks, lease))
+            image_id = self._store.images.add(_imported(layer, run, wanted))
+        self._store.durability.settle_later()
+        await self._store.db.sync()
+        if wanted.reference is not None:
+            self._catalog.point(wanted.reference, image_id)
+        self._catalog.tell("import", image_id, image_id)
+        return image_id
+
+    async def save(self, names: Sequence[str], platform: Platform | None = None) -> AsyncIterator[bytes]:
+        """The archive of the named images. Raises NotFound before the first byte is asked for."""
+        wanted = self._find_saved(names, platform)
+
+        def work(outlet: Outlet) -> None:
+            with self._store.layers.lease() as lease:
+                for saved in wanted:
+                    for diff_id in saved.image.layers:
+                        self._store.layers.hold(diff_id, lease)
+                for chunk in save_archive(self._store.layers, wanted):
+                    outlet.put(chunk)
+
+        for saved in wanted:
+            self._catalog.tell("save", saved.image.id, saved.image.id)
+        return drawn(work)
+
+    def _find_saved(self, names: Sequence[str], platform: Platform | None) -> list[Saved]:
+        """Docker's rules: `name:tag` offers that tag, `name` every tag of the repository, an id none."""
+        found: dict[ImageId, list[Reference]] = {}
+        for name in names:
+            for image_id, tags in self._resolve(name):
+                offered = found.setdefault(image_id, [])
+                offered += [tag for tag in tags if tag not in offered]
+        return [Saved(self._catalog.get(image_id, platform), tuple(tags)) for image_id, tags in found.items()]
+
+    def _resolve(self, name: str) -> list[tuple[ImageId, list[Reference]]]:
+        images = self._store.images
+        if images.find_whole(name) or images.find_whole(f"sha256:{name}"):
+            return [(images.get(name).id, [])]
+        reference = parse_reference(name)
+        if reference.is_name_only:
+            tagged = [(image.id, [tag]) for image in images.all() for tag in image.tags if tag.name == reference.name]
+            if tagged:
+                return tagged
+        image_id = images.find_id(name)
+        if image_id is None:
+            raise NotFound(f"No such image: {name}", reason="no-such-image")
+        named = reference.tag is not None and reference.digest is None and reference in images.get(name).tags
+        return [(image_id, [reference] if named else [])]
+
+    def _unpack(self, chunks: Iterator[Chunk], lease: Lease) -> Layer:
+        return unpack_layer(self._store.layers, chunks, lease=lease, limits=self._limits)
+
+    def _tell_loaded(self, image: LoadedImage) -> Iterator[Message]:
+        for tag, before in image.replaced:
+            yield Note(f"The image {tag.familiar} already exists, renaming the old one with ID {before} to empty string\n")
+        for tag in image.tags:
+            yield Note(f"Loaded image: {tag.familiar}\n")
+        if not image.tags:
+            yield Note(f"Loaded image ID: {image.id}\n")
+        self._catalog.tell("load", image.id, image.id)
+
+
+def _imported(layer: Layer, run: RunConfig, wanted: Import) -> bytes:
+    platform = wanted.platform or host_platform()
+    if platform.os != "linux":
+        raise Invalid("operating system is not supported", reason="wrong-os")
+    created = format_moment(time.time_ns())
+    comment = wanted.message or _DEFAULT_COMMENT
+    config = ImageConfig(
+        architecture=platform.architecture,
+        os=platform.os,
+        variant=platform.variant,
+        created=created,
+        comment=comment,
+        config=run,
+        rootfs=RootFs(diff_ids=[layer.diff_id]),
+        history=[History(created=created, comment=comment)],
+    )
+    return encode_image_config(config)
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[[Message], None], message: Message) -> None:
+    """From a thread; a loop that closed meanwhile has nobody to tell."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(function, message)
