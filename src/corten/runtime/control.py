@@ -11,7 +11,7 @@ from corten.kernel.cgroup import Cgroup
 from corten.kernel.process import pidfd_open, pidfd_send_signal
 from corten.runtime.create import oci_state
 from corten.runtime.hooks import run_hooks
-from corten.runtime.state import ContainerState, Status, is_alive, remove_state, state_directory
+from corten.runtime.state import SOCKET_NAME, ContainerState, Status, is_alive, remove_state, state_directory
 
 _PATIENCE = 10.0
 
@@ -20,7 +20,7 @@ def status_of(state: ContainerState, state_root: str, cgroup: Cgroup | None) -> 
     """Read off the process; `created` while its socket waits for somebody to start it."""
     if not is_alive(state):
         return "stopped"
-    if os.path.exists(os.path.join(state_directory(state_root, state["id"]), "init.sock")):
+    if os.path.exists(os.path.join(state_directory(state_root, state["id"]), SOCKET_NAME)):
         return "created"
     return "paused" if cgroup is not None and is_frozen(cgroup) else "running"
 

@@ -5,11 +5,11 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-from corten.errors import EngineError
+from corten.errors import Conflict, EngineError
 from corten.kernel import namespaces
 from corten.kernel.cgroup import Cgroup, Hierarchies
 from corten.kernel.process import pidfd_send_signal
@@ -61,20 +61,35 @@ class Created:
             raise
         self._undo.pop_all()
         self._channel.close()
-        self._run_poststart()
+        self.warnings += run_poststart(self.state)
 
     def abandon(self) -> None:
         """Give up a container that was not started: as after a failed `start`."""
         self._undo.close()
 
-    def _run_poststart(self) -> None:
-        """The spec has a failure here logged and passed over."""
-        hooks = self.state["hooks"].get("poststart")
-        if hooks:
-            try:
-                run_hooks("poststart", hooks, oci_state(self.state, "running"))
-            except EngineError as e:
-                self.warnings.append(e.message)
+
+def run_poststart(state: ContainerState) -> list[str]:
+    """The spec has a failure here logged and passed over: it comes back as a warning."""
+    try:
+        run_hooks("poststart", state["hooks"].get("poststart") or [], oci_state(state, "running"))
+    except EngineError as e:
+        return [e.message]
+    return []
+
+
+def start_by_socket(state: ContainerState, path: str) -> list[str]:
+    """`Created.start` for who did not create it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as sock:
+        try:
+            with _directory_of(path) as short:
+                os.rename(short, f"{short}.taken")  # of two who start at once one finds it gone
+                sock.connect(f"{short}.taken")
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise Conflict("cannot start a container that is not created, or was started already", reason="not-created") from None
+        channel = Channel(sock)
+        channel.send(START)
+        await_exec(channel, state)
+    return run_poststart(state)
 
 
 def await_exec(channel: Channel, state: ContainerState) -> None:
@@ -216,18 +231,25 @@ class Creation:
         channel.send(HOOKS_DONE)
 
 
-def _listen(path: str) -> socket.socket:
-    """A socket's path holds 107 bytes, so it is bound by its directory's fd."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+@contextmanager
+def _directory_of(path: str) -> Iterator[str]:
+    """The same place by a short name: a socket's path holds 107 bytes."""
     directory = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        listener.bind(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
+        yield f"/proc/self/fd/{directory}/{os.path.basename(path)}"
+    finally:
+        os.close(directory)
+
+
+def _listen(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    try:
+        with _directory_of(path) as short:
+            listener.bind(short)
         listener.listen(1)
     except OSError:
         listener.close()
         raise
-    finally:
-        os.close(directory)
     return listener
 
 

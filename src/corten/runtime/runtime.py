@@ -7,15 +7,16 @@ lets it exec. The caller is the parent of all processes made here and reaps them
 import os
 from typing import Any
 
-from corten.errors import Unsupported
+from corten.errors import Conflict, Unsupported
 from corten.kernel.cgroup import Cgroup, Hierarchies, detect, open_cgroup
 from corten.runtime import control
-from corten.runtime.create import Created, Creation
+from corten.runtime.create import Created, Creation, start_by_socket
 from corten.runtime.execute import ExecPlan, execute_process
 from corten.runtime.filters import FilterCache
-from corten.runtime.plan import make_plan
+from corten.runtime.plan import InitPlan, make_plan
 from corten.runtime.spec import check_spec
 from corten.runtime.state import (
+    SOCKET_NAME,
     ContainerState,
     Status,
     list_ids,
@@ -28,6 +29,7 @@ from corten.runtime.state import (
 from corten.runtime.values import CreateOptions, Process, ProcessSpec, SeccompFilter, Spec, Stdio
 
 _NOTHING: dict[str, Any] = {}
+_FILTER_NAME = "seccomp.bpf"
 
 
 class Runtime:
@@ -56,14 +58,21 @@ class Runtime:
         plan = make_plan(spec, os.path.abspath(bundle), filter_, options or CreateOptions())
         directory = make_state_directory(self.state_root, container_id)
         try:
-            state = self._new_state(container_id, spec, plan.bundle, plan.rootfs)
+            state = self._new_state(container_id, spec, plan)
             creation = Creation(state, plan, io, cgroup=self.cgroup(state), hierarchies=self._hierarchies)
         except BaseException:
             remove_state(self.state_root, container_id)
             raise
         creation.on_failure(remove_state, self.state_root, container_id)
         self._save_filter(directory, filter_)
-        return creation.run(lambda ready: save_state(self.state_root, ready), os.path.join(directory, "init.sock"))
+        return creation.run(lambda ready: save_state(self.state_root, ready), os.path.join(directory, SOCKET_NAME))
+
+    def start(self, state: ContainerState) -> list[str]:
+        """Start a container that another process created with `wait_on_socket`; returns warnings. Conflict when it does not wait.
+
+        When its program cannot be executed its process ends and the error is raised; the container is then stopped, not removed.
+        """
+        return start_by_socket(state, os.path.join(state_directory(self.state_root, state["id"]), SOCKET_NAME))
 
     def execute(self, state: ContainerState, process: ProcessSpec, io: Stdio) -> Process:
         """Run a further process in a running container and return once its program runs.
@@ -104,6 +113,13 @@ class Runtime:
         """Signal the first process, or `everyone` in the container's cgroup. Conflict "not-running"."""
         control.kill(state, sig, cgroup=self.cgroup(state) if everyone else None)
 
+    def update(self, state: ContainerState, resources: dict[str, Any]) -> None:
+        """Change limits (linux.resources); what is left out stays. Invalid for values that the kernel refuses."""
+        cgroup = self.cgroup(state)
+        if cgroup is None:
+            raise Conflict("the container has no cgroup of its own", reason="no-cgroup")
+        control.update(cgroup, resources)
+
     def delete(self, state: ContainerState, *, force: bool = False) -> None:
         """Remove cgroup and state directory; waits for the cgroup to empty (20-40 ms), so call it behind an answer. Idempotent.
 
@@ -111,38 +127,37 @@ class Runtime:
         """
         control.delete(state, self.state_root, self.cgroup(state), force=force)
 
-    def _new_state(self, container_id: str, spec: Spec, bundle: str, rootfs: str) -> ContainerState:
+    def _new_state(self, container_id: str, spec: Spec, plan: InitPlan) -> ContainerState:
         linux = spec.get("linux") or _NOTHING
-        entries = linux.get("namespaces") or []
+        hooks = spec.get("hooks") or _NOTHING
         return {
             "id": container_id,
             "pid": 0,
             "pid_start": 0,
-            "bundle": bundle,
-            "rootfs": rootfs,
+            "bundle": plan.bundle,
+            "rootfs": plan.rootfs,
             "created": 0,
             "annotations": spec.get("annotations") or {},
             "manager": self._manager,
             "cgroup": linux.get("cgroupsPath") or container_id,
-            "namespaces": {entry["type"]: entry.get("path") or "" for entry in entries},
+            "namespaces": {entry["type"]: entry.get("path") or "" for entry in linux.get("namespaces") or []},
             "process": {key: value for key, value in spec["process"].items() if key != "args"},
-            "hooks": {kind: hooks for kind, hooks in (spec.get("hooks") or _NOTHING).items() if kind in ("poststart", "poststop")},
+            "hooks": {kind: hooks[kind] for kind in ("poststart", "poststop") if hooks.get(kind)},
+            "seccomp": None if plan.seccomp is None else list(plan.seccomp[1:]),
         }
 
     def _save_filter(self, directory: str, filter_: SeccompFilter | None) -> None:
         """For those who join later, maybe from another process."""
         if filter_ is None:
             return
-        fd = os.open(os.path.join(directory, f"seccomp.{filter_.flags}"), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fd = os.open(os.path.join(directory, _FILTER_NAME), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.write(fd, filter_.program)
         finally:
             os.close(fd)
 
     def _stored_filter(self, state: ContainerState) -> SeccompFilter | None:
-        directory = state_directory(self.state_root, state["id"])
-        for name in os.listdir(directory):
-            if name.startswith("seccomp."):
-                with open(os.path.join(directory, name), "rb") as f:
-                    return SeccompFilter(f.read(), int(name.partition(".")[2]))
-        return None
+        if state["seccomp"] is None:
+            return None
+        with open(os.path.join(state_directory(self.state_root, state["id"]), _FILTER_NAME), "rb") as f:
+            return SeccompFilter(f.read(), *state["seccomp"])

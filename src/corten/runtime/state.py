@@ -10,6 +10,8 @@ from typing import Any, Literal, TypedDict
 from corten.errors import Conflict, Invalid, NotFound
 
 OCI_VERSION = "1.2.1"
+SOCKET_NAME = "init.sock"
+"""Where a created container's process waits to be started, in its state directory; gone once it was."""
 Status = Literal["creating", "created", "running", "paused", "stopped"]
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 
@@ -18,7 +20,8 @@ class ContainerState(TypedDict):
     """`pid_start` (clock ticks since boot) tells the init from a later process of the same number; `created` is ns since the epoch.
 
     `cgroup` is linux.cgroupsPath as given to `open_cgroup` with `manager`; "" where the container has none of its own.
-    `process` is that of the config without its args: what a process that joins later inherits. `namespaces`: kind -> path joined or "".
+    `seccomp` are the flags, listener and metadata of the filter beside it. `process` is that of the config without its args: what a
+    process that joins later inherits. `namespaces`: kind -> path joined or "".
     """
 
     id: str
@@ -33,6 +36,7 @@ class ContainerState(TypedDict):
     namespaces: dict[str, str]
     process: dict[str, Any]
     hooks: dict[str, Any]
+    seccomp: list[Any] | None
 
 
 def check_id(container_id: str) -> str:

@@ -1,0 +1,1 @@
+"""The subcommands of `corten-runtime`: thin, all work is in the library."""
