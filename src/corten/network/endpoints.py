@@ -4,6 +4,7 @@ What an endpoint shall be is a value (`Plug`); `plug` makes it so. Nothing is un
 calls `unplug`, and every link goes with it.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_network
 
@@ -42,11 +43,11 @@ class Plug:
         return any(address.version == 6 for address in self.addresses)
 
 
-def default_routes(plug: Plug, index: int) -> list[Message]:
-    """The default route of each family that this endpoint can give."""
+def default_routes(plug: Plug, index: int, versions: Collection[int]) -> list[Message]:
+    """The default routes of these families, as far as this endpoint can give them."""
     if plug.default_on_link:
-        return [routes.add_route(routes.Route(_EVERYTHING[address.version], index)) for address in plug.addresses]
-    return [routes.default_route(gateway, index) for gateway in plug.gateways]
+        return [routes.add_route(routes.Route(_EVERYTHING[a.version], index)) for a in plug.addresses if a.version in versions]
+    return [routes.default_route(gateway, index) for gateway in plug.gateways if gateway.version in versions]
 
 
 def no_default_routes(inside: Netlink) -> list[Message]:
@@ -54,9 +55,9 @@ def no_default_routes(inside: Netlink) -> list[Message]:
     return [routes.delete_route(route) for route in routes.list_routes(inside) if route.destination.prefixlen == 0]
 
 
-def plug(host: Netlink, inside: Netlink, namespace: Namespace, wanted: Plug, *, parent: int, is_default: bool) -> int:
-    """Make the endpoint; the index of its link inside. `parent` is the parent's index. The link that waits in a pooled namespace
-    is used when `host_link` names its outer end."""
+def plug(host: Netlink, inside: Netlink, namespace: Namespace, wanted: Plug, *, parent: int, default_for: Collection[int]) -> int:
+    """Make the endpoint; the index of its link inside. `parent` is the parent's index; `default_for` the IP versions whose default
+    route it gives. The link that waits in a pooled namespace is used when `host_link` names its outer end."""
     ready = wanted.kind == "bridge" and bool(namespace.link) and wanted.host_link == namespace.link
     index = INSIDE_INDEX if ready else _create(host, inside, namespace, wanted, parent)
     if wanted.kind == "bridge":
@@ -71,8 +72,7 @@ def plug(host: Netlink, inside: Netlink, namespace: Namespace, wanted: Plug, *, 
     inner = [links.set_link(index, mac=mac, mtu=wanted.mtu, name=name)] if mac or wanted.mtu or name else []
     inner += [addresses.add_address(index, address) for address in wanted.addresses]
     inner.append(links.set_up(index))
-    if is_default:
-        inner += default_routes(wanted, index)
+    inner += default_routes(wanted, index, default_for)
     inside.run(inner)
     return index
 

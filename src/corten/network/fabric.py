@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 
-from corten.kernel.netlink import conntrack, links, routes
+from corten.kernel.netlink import addresses, conntrack, links, routes
 from corten.kernel.netlink.socket import NETLINK_NETFILTER, Netlink
 from corten.kernel.nftables.batch import DELCHAIN, DELRULE, DELTABLE, SUBSYS
 from corten.network.bridge import BridgeSpec, enable_forwarding, ensure_bridge, host_networks, remove_bridge, uplink_mtu
@@ -26,6 +26,8 @@ _NFTABLES_GROUP = 7
 _REMOVALS = frozenset(SUBSYS | kind for kind in (DELTABLE, DELCHAIN, DELRULE))
 _REFILL_DELAY = 0.05
 IPAddress = IPv4Address | IPv6Address
+Defaults = dict[int, str]
+"""IP version -> the network whose endpoint gives the default route."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,16 @@ class FabricSettings:
     pool_size: int = 4
     forwarding: bool = True
     firewall: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """`routes`: networks that the host routes elsewhere than to our bridges. Link names: ours (bridges) and all others."""
+
+    uplink_mtu: int
+    routes: tuple[routes.Network, ...]
+    own_links: frozenset[str]
+    other_links: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -88,12 +100,9 @@ class Fabric:
         await self._thread.run(self._close)
         self._thread.close()
 
-    async def facts(self) -> tuple[int, list[routes.Network]]:
-        """The uplink's MTU, and the networks that the host routes elsewhere than to our bridges."""
+    async def facts(self) -> HostFacts:
+        """The host as it is now; callable before `open`."""
         return await self._thread.run(self._facts)
-
-    async def list_links(self) -> list[links.Link]:
-        return await self._thread.run(self._list_links)
 
     async def add_bridge(self, spec: BridgeSpec, rules: NetworkRules) -> None:
         await self._thread.run(self._add_bridge, spec, rules)
@@ -102,11 +111,10 @@ class Fabric:
         """Idempotent."""
         await self._thread.run(self._remove_bridge, name)
 
-    async def attach(self, plugs: dict[str, Plug], ports: Sequence[PortRule], *, default: str | None) -> Sandbox:
-        """A fresh namespace with these endpoints; `default` is the network that gives the default route. The sandbox is the
-        caller's to `detach`. On an error nothing is left."""
+    async def attach(self, plugs: dict[str, Plug], ports: Sequence[PortRule], defaults: Defaults) -> Sandbox:
+        """A fresh namespace with these endpoints. The sandbox is the caller's to `detach`. On an error nothing is left."""
         try:
-            return await self._thread.run(self._attach, plugs, list(ports), default)
+            return await self._thread.run(self._attach, plugs, list(ports), defaults)
         finally:
             self._refill_soon()
 
@@ -118,13 +126,17 @@ class Fabric:
         """Closes its ports and lets the namespace go. Quick: the kernel removes the links when the last process has left."""
         await self._thread.run(self._detach, sandbox)
 
-    async def connect(self, sandbox: Sandbox, name: str, wanted: Plug, *, default: bool, ports: Sequence[PortRule] = ()) -> None:
-        """One more endpoint for a running container; with `default` its gateway takes over."""
-        await self._thread.run(self._connect, sandbox, name, wanted, default, list(ports))
+    async def connect(self, sandbox: Sandbox, name: str, wanted: Plug, defaults: Defaults) -> None:
+        """One more endpoint for a running container; the default routes are those of `defaults` from now on."""
+        await self._thread.run(self._connect, sandbox, name, wanted, defaults)
 
-    async def disconnect(self, sandbox: Sandbox, name: str, *, default: str | None, ports: Sequence[PortRule] = ()) -> None:
-        """Take an endpoint and these ports away; `default` names the endpoint that gives the default route from now on."""
-        await self._thread.run(self._disconnect, sandbox, name, default, list(ports))
+    async def disconnect(self, sandbox: Sandbox, name: str, defaults: Defaults) -> None:
+        """Take an endpoint away. Idempotent."""
+        await self._thread.run(self._disconnect, sandbox, name, defaults)
+
+    async def set_ports(self, sandbox: Sandbox, ports: Sequence[PortRule]) -> None:
+        """Publish these ports and no others."""
+        await self._thread.run(self._set_ports, sandbox, list(ports))
 
     async def run_inside(self, sandbox: Sandbox, call: Callable[[], "object"]) -> object:
         """The value of `call`, made by the network thread while it is in the sandbox's namespace."""
@@ -161,14 +173,12 @@ class Fabric:
         assert self._host is not None, "Fabric.open first"
         return self._host
 
-    def _facts(self) -> tuple[int, list[routes.Network]]:
+    def _facts(self) -> HostFacts:
         with Netlink() as netlink:
-            ours = [link.name for link in links.list_links(netlink) if link.alias == self._settings.owner]
-            return uplink_mtu(netlink), host_networks(netlink, ignore_links=ours)
-
-    def _list_links(self) -> list[links.Link]:
-        with Netlink() as netlink:
-            return links.list_links(netlink)
+            present = links.list_links(netlink)
+            ours = frozenset(link.name for link in present if link.alias == self._settings.owner)
+            others = frozenset(link.name for link in present) - ours
+            return HostFacts(uplink_mtu(netlink), tuple(host_networks(netlink, ignore_links=ours)), ours, others)
 
     def _add_bridge(self, spec: BridgeSpec, rules: NetworkRules) -> None:
         if self._settings.forwarding and spec.has_ipv6:
@@ -187,7 +197,7 @@ class Fabric:
         """The index of a bridge of ours, or of any other link."""
         return self._parents.get(name) or links.get_link(self._netlink, name).index
 
-    def _attach(self, plugs: dict[str, Plug], ports: list[PortRule], default: str | None) -> Sandbox:
+    def _attach(self, plugs: dict[str, Plug], ports: list[PortRule], defaults: Defaults) -> Sandbox:
         ready = any(wanted.kind == "bridge" for wanted in plugs.values())
         namespace = self._pool.take() if ready else create_namespace()
         sandbox = Sandbox(namespace)
@@ -198,16 +208,17 @@ class Fabric:
                     if wanted.kind == "bridge":
                         wanted = replace(wanted, host_link=spare or new_link_name())  # noqa: PLW2901
                         spare = ""
-                    self._plug(sandbox, inside, name, wanted, default=name == default)
+                    self._plug(sandbox, inside, name, wanted, defaults)
             self._open_ports(sandbox, ports)
         except OSError:
             self._detach(sandbox)
             raise
         return sandbox
 
-    def _plug(self, sandbox: Sandbox, inside: Netlink, name: str, wanted: Plug, *, default: bool) -> None:
+    def _plug(self, sandbox: Sandbox, inside: Netlink, name: str, wanted: Plug, defaults: Defaults) -> None:
         sandbox.plugs[name] = wanted
-        plug(self._netlink, inside, sandbox.namespace, wanted, parent=self._parent(wanted.parent), is_default=default)
+        versions = [version for version, giver in defaults.items() if giver == name]
+        plug(self._netlink, inside, sandbox.namespace, wanted, parent=self._parent(wanted.parent), default_for=versions)
 
     def _inside(self, sandbox: Sandbox) -> Netlink:
         """A netlink socket of the sandbox's namespace."""
@@ -215,13 +226,16 @@ class Fabric:
             return Netlink()
 
     def _adopt(self, pid: int, plugs: dict[str, Plug], ports: list[PortRule]) -> Sandbox:
+        """Its links are found by their addresses: names may have changed as networks came and went."""
         sandbox = Sandbox(Namespace(open_own_namespace(pid)), plugs, ports)
+        outer = {link.index: link.name for link in links.list_links(self._netlink)}
         with self._inside(sandbox) as inside:
-            outer = {link.index: link.name for link in links.list_links(self._netlink)}
-            for link in links.list_links(inside):
-                for name, wanted in plugs.items():
-                    if wanted.name == link.name:
-                        sandbox.plugs[name] = replace(wanted, host_link=outer.get(link.parent, ""))
+            inner = {link.index: link for link in links.list_links(inside)}
+            owners = {address.interface: inner[address.link] for address in addresses.list_addresses(inside)}
+        for name, wanted in plugs.items():
+            link = next((owners[address] for address in wanted.addresses if address in owners), None)
+            if link is not None:
+                sandbox.plugs[name] = replace(wanted, name=link.name, host_link=outer.get(link.parent, ""))
         return sandbox
 
     def _open_ports(self, sandbox: Sandbox, ports: list[PortRule]) -> None:
@@ -236,39 +250,46 @@ class Fabric:
         sandbox.ports = [port for port in sandbox.ports if port not in ports]
         self._flush_datagrams({port.address for port in ports if port.protocol == "udp"})
 
-    def _flush_datagrams(self, addresses: set[IPAddress]) -> None:
-        if addresses:
+    def _flush_datagrams(self, containers: set[IPAddress]) -> None:
+        if containers:
             with Netlink(NETLINK_NETFILTER) as netlink:
-                conntrack.flush_flows(netlink, addresses, protocol=17)
+                conntrack.flush_flows(netlink, containers, protocol=17)
 
     def _detach(self, sandbox: Sandbox) -> None:
         self._close_ports(sandbox, list(sandbox.ports))
         sandbox.namespace.close()
 
-    def _connect(self, sandbox: Sandbox, name: str, wanted: Plug, default: bool, ports: list[PortRule]) -> None:
+    def _set_ports(self, sandbox: Sandbox, ports: list[PortRule]) -> None:
+        self._close_ports(sandbox, [port for port in sandbox.ports if port not in ports])
+        self._open_ports(sandbox, [port for port in ports if port not in sandbox.ports])
+
+    def _connect(self, sandbox: Sandbox, name: str, wanted: Plug, defaults: Defaults) -> None:
         wanted = replace(wanted, host_link=new_link_name()) if wanted.kind == "bridge" else wanted
         with self._inside(sandbox) as inside:
             try:
-                if default:
-                    inside.run(no_default_routes(inside))
-                self._plug(sandbox, inside, name, wanted, default=default)
-                self._open_ports(sandbox, ports)
+                self._plug(sandbox, inside, name, wanted, {})
+                self._reroute(sandbox, inside, defaults)
             except OSError:
                 unplug(self._netlink, inside, wanted)
                 sandbox.plugs.pop(name, None)
                 raise
 
-    def _disconnect(self, sandbox: Sandbox, name: str, default: str | None, ports: list[PortRule]) -> None:
-        self._close_ports(sandbox, ports)
+    def _disconnect(self, sandbox: Sandbox, name: str, defaults: Defaults) -> None:
         gone = sandbox.plugs.pop(name, None)
         if gone is None:
             return
         with self._inside(sandbox) as inside:
             unplug(self._netlink, inside, gone)
-            heir = sandbox.plugs.get(default) if default else None
-            if heir is not None:
-                index = links.get_link(inside, heir.name).index
-                inside.run(no_default_routes(inside) + default_routes(heir, index))
+            self._reroute(sandbox, inside, defaults)
+
+    def _reroute(self, sandbox: Sandbox, inside: Netlink, defaults: Defaults) -> None:
+        """Old default routes go and new ones come in one datagram."""
+        steps = no_default_routes(inside)
+        for name, wanted in sandbox.plugs.items():
+            versions = [version for version, giver in defaults.items() if giver == name]
+            if versions:
+                steps += default_routes(wanted, links.get_link(inside, wanted.name).index, versions)
+        inside.run(steps)
 
     def _run_inside(self, sandbox: Sandbox, call: Callable[[], object]) -> object:
         with entered(sandbox.namespace.fd):

@@ -122,6 +122,17 @@ class PortTable:
         assert failure is not None
         raise failure
 
+    def restore(self, published: Published) -> HeldPort:
+        """Hold what a live container has since before this daemon. If another program took the port meanwhile, it is the container's
+        all the same: the kernel translates first."""
+        request = PublishRequest(protocol=published.protocol, container_port=published.container_port)
+        try:
+            return self._hold(request, published.host_ip, published.host_port, "")
+        except EngineError:
+            held = HeldPort(published, None)
+            self._held.setdefault((published.protocol, published.host_port), {}).setdefault(published.host_ip, held)
+            return held
+
     def release(self, held: Iterable[HeldPort]) -> None:
         """Idempotent."""
         for port in held:

@@ -1,0 +1,1 @@
+"""Networks: what they are, who is on them, and what the kernel does for them."""

@@ -1,0 +1,87 @@
+"""Whether a container may be on a network the way it asks to be, with Docker's texts. Pure."""
+
+from ipaddress import ip_address
+
+from corten.engine.networks.values import Network
+from corten.engine.values.container import EndpointConfig, HostConfig
+from corten.errors import Denied, Invalid
+from corten.network.hostfiles import parse_extra_host
+from corten.network.ports import parse_host_ip, parse_port, parse_port_range
+
+_NOT_HERE = "user specified IP address is supported on user defined networks only"
+_NO_SUBNET = "user specified IP address is supported only when connecting to networks with user configured subnets"
+_NO_ALIAS = "network-scoped alias is supported only for containers in user defined networks"
+_NO_LINKS = "user defined networks are required for links between containers"
+
+
+def endpoint_faults(network: Network, config: EndpointConfig) -> list[str]:
+    """Every reason against these settings on this network."""
+    faults = []
+    if config.aliases and network.is_predefined:
+        faults.append(_NO_ALIAS)
+    for text, version in ((config.ipv4_address, 4), (config.ipv6_address, 6)):
+        if text:
+            faults += _address_faults(network, text, version)
+    if config.mac_address and not _is_mac(config.mac_address):
+        faults.append(f"invalid MAC address: {config.mac_address}")
+    return faults
+
+
+def _address_faults(network: Network, text: str, version: int) -> list[str]:
+    faults = []
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return [f"invalid IPv{version} address: {text}", f"no configured subnet or ip-range contain the IP address {text}"]
+    if address.version != version:
+        faults.append(f"invalid IPv{version} address: {text}")
+    if network.is_predefined:
+        faults.append(_NOT_HERE)
+    subnets = [pool.network for pool in network.pools if pool.network.version == version]
+    if not network.user_subnet or not subnets:
+        faults.append(_NO_SUBNET)
+    elif not any(address in subnet for subnet in subnets):
+        faults.append(f"no configured subnet or ip-range contain the IP address {text}")
+    return faults
+
+
+def _is_mac(text: str) -> bool:
+    parts = text.replace("-", ":").split(":")
+    try:
+        return len(parts) == 6 and all(len(part) == 2 and int(part, 16) >= 0 for part in parts)
+    except ValueError:
+        return False
+
+
+def joined_faults(faults: list[str]) -> str:
+    """Go's errors.Join with bullets, as moby formats more than one."""
+    if len(faults) == 1:
+        return f"invalid endpoint settings:\n{faults[0]}"
+    return "invalid endpoint settings:" + "".join(f"\n* {fault}" for fault in faults)
+
+
+def check_endpoint(network: Network, config: EndpointConfig) -> None:
+    faults = endpoint_faults(network, config)
+    if faults:
+        raise Invalid(joined_faults(faults), reason="bad-endpoint-settings")
+
+
+def check_usable(network: Network) -> None:
+    if network.config_only:
+        raise Denied(f"cannot attach to config-only network: {network.name}", reason="config-only-network")
+
+
+def check_host_config(host: HostConfig) -> None:
+    """The texts of HostConfig that only networks understand. Raises Invalid."""
+    for text in host.extra_hosts:
+        parse_extra_host(text)
+    for port, bindings in host.port_bindings.items():
+        parse_port(port)
+        for binding in bindings:
+            parse_host_ip(binding.host_ip)
+            parse_port_range(binding.host_port)
+    for server in host.dns:
+        try:
+            ip_address(server)
+        except ValueError as error:
+            raise Invalid(f"invalid DNS server address: {server}", reason="bad-dns-server") from error

@@ -1,0 +1,104 @@
+"""Connect and disconnect: a container's networks change, running or not."""
+
+from corten.engine.containers.catalog import Catalog, Entry
+from corten.engine.containers.state import has_process
+from corten.engine.events import Events
+from corten.engine.networks import checks
+from corten.engine.networks.networks import Networks
+from corten.engine.networks.places import Place
+from corten.engine.networks.values import Network
+from corten.engine.values.container import Endpoint, EndpointConfig
+from corten.errors import Conflict, Denied, EngineError, Invalid
+from corten.ids import NetworkId
+
+
+class Connections:
+    def __init__(self, networks: Networks, containers: Catalog, events: Events) -> None:
+        self._networks = networks
+        self._containers = containers
+        self._events = events
+
+    async def connect(self, network_ref: str, container_ref: str, config: EndpointConfig) -> None:
+        """Put the container on one more network; of a stopped one it is remembered for its next start."""
+        if not container_ref:
+            raise Invalid('invalid name or ID supplied: ""', reason="no-container-named")
+        network = self._networks.catalog.get(network_ref)
+        entry = self._containers.get(container_ref)
+        async with entry.lock:
+            self._containers.check_present(entry, container_ref)
+            self._check(network, entry, config)
+            place = self._place(entry)
+            if place is None:
+                self._remember(entry, network, config)
+            else:
+                await self._connect(place, entry, network, config)
+        self._tell(network, "connect", entry)
+
+    async def disconnect(self, network_ref: str, container_ref: str, *, force: bool = False) -> None:
+        """Take the container off the network. `force`: also where the container is gone already."""
+        network = self._networks.catalog.get(network_ref)
+        entry = self._containers.get(container_ref)
+        async with entry.lock:
+            name = _name_on(entry, network)
+            if name is None:
+                raise EngineError(
+                    f"container {entry.id} is not connected to network {network.name}", reason="not-connected", hint="see docker inspect"
+                )
+            if network.driver == "host":
+                raise Denied("container cannot be disconnected from host network or connected to host network", reason="host-network")
+            place = self._place(entry)
+            endpoints = dict(entry.value.endpoints)
+            del endpoints[name]
+            if place is None:
+                self._containers.set_live(entry, endpoints=endpoints)
+            else:
+                await self._networks.places.disconnect(place, network.name)
+                self._containers.set_live(entry, endpoints=endpoints, ports=place.ports)
+        self._tell(network, "disconnect", entry)
+
+    def _check(self, network: Network, entry: Entry, config: EndpointConfig) -> None:
+        checks.check_usable(network)
+        mode = entry.value.host.network_mode
+        if mode.startswith("container:"):
+            text = "container sharing network namespace with another container or host cannot be connected to any other network"
+            raise Denied(text, reason="shared-namespace")
+        if network.driver == "host":
+            text = "cannot connect container to host network - container must be created in host network mode"
+            raise Invalid(text, reason="host-network")
+        present = {self._networks.catalog.find(name) for name in entry.value.endpoints}
+        drivers = {other.driver for other in present if other is not None}
+        if "host" in drivers:
+            text = "container sharing network namespace with another container or host cannot be connected to any other network"
+            raise Denied(text, reason="host-network")
+        if entry.value.endpoints and (network.driver == "null" or "null" in drivers):
+            text = "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+            raise Invalid(text, reason="private-network")
+        if _name_on(entry, network) is not None:
+            raise Denied(f"endpoint with name {entry.value.name} already exists in network {network.name}", reason="already-connected")
+        checks.check_endpoint(network, config)
+
+    def _place(self, entry: Entry) -> Place | None:
+        return self._networks.places.find(entry.id) if has_process(entry.state) else None
+
+    def _remember(self, entry: Entry, network: Network, config: EndpointConfig) -> None:
+        endpoint = Endpoint(config=config, network_id=NetworkId(network.id))
+        self._containers.set_live(entry, endpoints={**entry.value.endpoints, network.name: endpoint})
+
+    async def _connect(self, place: Place, entry: Entry, network: Network, config: EndpointConfig) -> None:
+        try:
+            await self._networks.places.connect(place, network, config)
+        except OSError as error:
+            raise Conflict(f"failed to connect {entry.value.name} to {network.name}: {error}", reason="network-kernel") from error
+        endpoints = {**entry.value.endpoints, network.name: place.plans[network.name].endpoint}
+        self._containers.set_live(entry, endpoints=endpoints, ports=place.ports)
+
+    def _tell(self, network: Network, action: str, entry: Entry) -> None:
+        self._events.publish("network", action, network.id, {"container": entry.id, "name": network.name, "type": network.driver})
+
+
+def _name_on(entry: Entry, network: Network) -> str | None:
+    """Under which name the container has this network among its endpoints: its name, or as the user wrote it before the first start."""
+    for name, endpoint in entry.value.endpoints.items():
+        if name in (network.name, network.id) or endpoint.network_id == network.id or (len(name) >= 12 and network.id.startswith(name)):
+            return name
+    return None

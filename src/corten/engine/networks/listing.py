@@ -1,0 +1,41 @@
+"""Which networks a list shows: Docker's filters."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from corten.engine.networks.values import Network
+from corten.errors import Invalid
+
+FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
+PRUNE_FILTERS = ("until", "label", "label!")
+
+
+def has_labels(network: Network, labels: Collection[str]) -> bool:
+    """All of them; each is "key" or "key=value"."""
+    for label in labels:
+        key, has_value, value = label.partition("=")
+        if key not in network.labels or (has_value and network.labels[key] != value):
+            return False
+    return True
+
+
+_MATCHERS: Mapping[str, Callable[[Network, Sequence[str]], bool]] = {
+    "driver": lambda network, values: network.driver in values,
+    "id": lambda network, values: any(network.id.startswith(value) for value in values),
+    "label": has_labels,
+    "name": lambda network, values: any(value in network.name for value in values),
+    "scope": lambda _, values: "local" in values,
+    "type": lambda network, values: ("builtin" if network.is_predefined else "custom") in values,
+}
+
+
+def select(networks: Collection[Network], filters: Mapping[str, Sequence[str]], *, used: Callable[[Network], bool]) -> list[Network]:
+    """`used`: a running container is on it (`dangling`). Raises Invalid for a bad value."""
+    for value in filters.get("type", ()):
+        if value not in ("custom", "builtin"):
+            raise Invalid(f"invalid filter: 'type'='{value}'", reason="bad-filter")
+    chosen = [n for n in networks if all(_MATCHERS[kind](n, values) for kind, values in filters.items() if values and kind in _MATCHERS)]
+    dangling = filters.get("dangling")
+    if not dangling:
+        return chosen
+    wanted = dangling[0].lower() in ("1", "true")
+    return [n for n in chosen if not n.is_predefined and used(n) is not wanted]

@@ -1,0 +1,234 @@
+"""Networks as a collection, and the door by which containers enter and leave them."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from corten.engine.containers.run.needs import NetworkPlace
+from corten.engine.events import Events
+from corten.engine.networks import checks, creation
+from corten.engine.networks.addressing import Addressing
+from corten.engine.networks.catalog import NetworkCatalog
+from corten.engine.networks.defaults import NO_BRIDGE, bridge_spec, default_bridge, firewall_rules, mtu_of, predefined
+from corten.engine.networks.listing import has_labels
+from corten.engine.networks.places import Ground, NameService, Places
+from corten.engine.networks.values import Network, NetworkRequest, NetworkSettings
+from corten.engine.values.container import Container, Endpoint, EndpointConfig
+from corten.errors import Denied, EngineError, Invalid, NotFound, Unavailable, from_wire
+from corten.ids import ContainerId, NetworkId, short_id
+from corten.network.fabric import Fabric
+from corten.network.ipam import DEFAULT_POOLS, Pool, parse_pool, unique_local_pool
+from corten.network.ports import PortTable
+
+_SETTING_UP = "failed to set up container networking"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A running container on a network, as network inspect shows it."""
+
+    container_id: ContainerId
+    name: str
+    endpoint: Endpoint
+
+
+class Networks:
+    """All methods belong to the event loop. `start` comes before everything else."""
+
+    def __init__(self, catalog: NetworkCatalog, fabric: Fabric, settings: NetworkSettings, names: NameService, events: Events) -> None:
+        self.catalog = catalog
+        self._fabric = fabric
+        self._settings = settings
+        self._events = events
+        self._addressing = Addressing()
+        ground = Ground(fabric, self._addressing, PortTable(), settings, os.path.exists("/proc/net/if_inet6"), self._host_gateways)
+        self.places = Places(ground, names)
+        self._mtu = 1500
+        pools = [parse_pool(base, size) for base, size in settings.address_pools] or list(DEFAULT_POOLS)
+        self._pools: list[Pool] = [*pools, unique_local_pool(hashlib.sha256(_machine_id()).digest())]
+
+    async def start(self, live: Iterable[Container]) -> None:
+        """Bring the kernel in step: bridges, rules and ports as stored, `live` containers (with their present pids) taken up again,
+        what is nobody's removed."""
+        running = list(live)
+        facts = await self._fabric.facts()
+        self._mtu = mtu_of(self._settings, facts)
+        for name, driver in (("host", "host"), ("none", "null")):
+            if self.catalog.find(name) is None:
+                self.catalog.put(predefined(name, driver))
+        stored = next((network for network in self.catalog if network.is_default_bridge), None)
+        if self._settings.bridge == NO_BRIDGE:
+            if stored is not None:
+                self.catalog.remove(stored.id)
+        else:
+            taken = [pool.network for network in self.catalog if network is not stored for pool in network.pools]
+            in_use = any("bridge" in container.endpoints for container in running)
+            self.catalog.put(default_bridge(stored, self._settings, facts, pools=self._pools, taken=taken, in_use=in_use))
+        by_name = {network.name: network for network in self.catalog}
+        places = [self.places.expect(container, by_name) for container in running]
+        bridged = [network for network in self.catalog if network.bridge]
+        await self._fabric.open([(bridge_spec(network), firewall_rules(network)) for network in bridged], self.places.rules())
+        for place in places:
+            await self.places.adopt(place)
+
+    async def close(self) -> None:
+        """The daemon ends; live containers keep their networks."""
+        await self.places.close()
+        await self._fabric.close()
+
+    def check(self, container: Container) -> None:
+        """At create: raise what can be known to be wrong before a start. A network that does not exist is said at start."""
+        checks.check_host_config(container.host)
+        for name, endpoint in container.endpoints.items():
+            network = self.catalog.find(name)
+            if network is None:
+                continue
+            faults = checks.endpoint_faults(network, endpoint.config)
+            if faults:
+                raise Invalid(f"invalid config for network {name}: {checks.joined_faults(faults)}", reason="bad-endpoint-settings")
+
+    async def attach(self, container: Container) -> NetworkPlace:
+        """Before its process: a namespace with every network of `container.endpoints`. Undone by `detach`; on an error nothing is
+        left. Errors carry Docker's texts."""
+        try:
+            wanted = self._wanted(container)
+            place = await self.places.enter(container, wanted, links=self._link_lines(container))
+        except EngineError as error:
+            raise from_wire({**error.to_wire(), "message": f"{_SETTING_UP}: {error.message}"}) from error
+        except OSError as error:
+            raise EngineError(f"{_SETTING_UP}: {error}", reason="network-kernel") from error
+        for network, _ in wanted:
+            self._tell(network, "connect", container=container.id)
+        return place
+
+    async def detach(self, container: Container) -> None:
+        """After its exit: addresses, ports, names and the namespace are given back. Idempotent."""
+        place = self.places.find(container.id)
+        if place is None:
+            return
+        await self.places.leave(container.id)
+        for plan in place.plans.values():
+            self._tell(plan.network, "disconnect", container=container.id)
+
+    def renamed(self, container: Container) -> None:
+        """A running container has another name: its networks know it by that one from now on."""
+        self.places.renamed(container)
+
+    async def create(self, request: NetworkRequest) -> Network:
+        """Raises Conflict for a taken name, Invalid, Denied and NotFound as Docker answers them; nothing is left then."""
+        known = list(self.catalog)
+        creation.check_request(request, known)
+        facts = await self._fabric.facts()
+        network = creation.complete(request, pools=self._pools, taken=facts.routes, networks=known, mtu=self._mtu)
+        parent = network.options.get("parent", "")
+        if network.driver in ("macvlan", "ipvlan") and parent not in facts.other_links | facts.own_links:
+            raise NotFound(
+                f"the link {parent} does not exist on this host", reason="no-such-parent", hint="name one of `ls /sys/class/net`"
+            )
+        if network.bridge in facts.other_links:
+            raise Denied(f"the link {network.bridge} exists already and is not Corten's", reason="bridge-name-taken")
+        if network.bridge:
+            try:
+                await self._fabric.add_bridge(bridge_spec(network), firewall_rules(network))
+            except OSError as error:
+                await self._fabric.remove_bridge(network.bridge)
+                raise Unavailable(f"failed to create network {network.name}: {error}", reason="network-kernel") from error
+        self.catalog.put(network)
+        self._tell(network, "create")
+        return network
+
+    async def remove(self, ref: str) -> NetworkId:
+        """Raises NotFound, or Denied for a predefined network and for one with running containers."""
+        network = self.catalog.get(ref)
+        if network.is_predefined:
+            raise Denied(f"{network.name} is a pre-defined network and cannot be removed", reason="predefined-network")
+        members = self.members(network)
+        if members:
+            shown = " ".join(f'name:"{member.name}" id:"{short_id(member.endpoint.endpoint_id)}"' for member in members)
+            raise Denied(
+                f"error while removing network: network {network.name} has active endpoints ({shown})",
+                reason="network-in-use",
+                hint="stop these containers, or take them off by `network disconnect`",
+            )
+        if any(other.config_from == network.name for other in self.catalog):
+            raise Denied(f"configuration network {network.name} is in use", reason="network-in-use")
+        self.catalog.remove(network.id)
+        self._addressing.forget(network)
+        if network.bridge:
+            await self._fabric.remove_bridge(network.bridge)
+        self._tell(network, "destroy")
+        return network.id
+
+    async def prune(self, *, until: int | None = None, labels: Iterable[str] = (), not_labels: Iterable[str] = ()) -> list[str]:
+        """Remove every user network that no running container is on; their names. `until` is ns since the epoch."""
+        wanted, unwanted = list(labels), list(not_labels)
+        gone = []
+        for network in self.catalog:
+            if network.is_predefined or self.members(network) or (until is not None and network.created >= until):
+                continue
+            if not has_labels(network, wanted) or (unwanted and has_labels(network, unwanted)):
+                continue
+            try:
+                await self.remove(network.id)
+            except Denied:
+                continue
+            gone.append(network.name)
+        return gone
+
+    def members(self, network: Network) -> list[Member]:
+        """The running containers on it."""
+        found = []
+        for place in self.places.on(network):
+            endpoint = next(plan.endpoint for plan in place.plans.values() if plan.network.id == network.id)
+            found.append(Member(place.container.id, place.container.name, endpoint))
+        return found
+
+    def _wanted(self, container: Container) -> list[tuple[Network, EndpointConfig]]:
+        """The networks in the order of their links: the mode's first, then by name."""
+        mode = container.host.network_mode
+        if container.config.network_disabled:
+            return [(self.catalog.get("none"), EndpointConfig(network="none"))]
+        found = []
+        for name, endpoint in container.endpoints.items():
+            network = self.catalog.get(name)
+            checks.check_usable(network)
+            checks.check_endpoint(network, endpoint.config)
+            found.append((mode not in (name, network.id), network.name, network, endpoint.config))
+        found.sort(key=lambda item: item[:2])
+        return [(network, config) for _, _, network, config in found]
+
+    def _link_lines(self, container: Container) -> list[tuple[str, str]]:
+        """`--link name:alias` on the default bridge: a line in the hosts file for each."""
+        lines = []
+        for link in container.host.links:
+            name, _, alias = link.rpartition(":") if ":" in link else (link, "", link)
+            place = self.places.named(name.removeprefix("/"))
+            if place is None:
+                text = f"Cannot link to a non running container: /{name} AS /{container.name}/{alias}"
+                raise Invalid(text, reason="link-not-running")
+            plan = place.plans.get("bridge")
+            if plan is not None and "bridge" in container.endpoints:
+                names = " ".join(dict.fromkeys((alias, short_id(place.container.id), place.container.name)))
+                lines += [(str(interface.ip), names) for interface in plan.interfaces]
+        return lines
+
+    def _host_gateways(self) -> tuple[str, ...]:
+        if self._settings.host_gateways:
+            return self._settings.host_gateways
+        bridge = next((network for network in self.catalog if network.is_default_bridge), None)
+        return tuple(pool.chosen_gateway for pool in bridge.pools) if bridge else ()
+
+    def _tell(self, network: Network, action: str, **extra: str) -> None:
+        self._events.publish("network", action, network.id, {**extra, "name": network.name, "type": network.driver})
+
+
+def _machine_id() -> bytes:
+    """What is this host's own and stays: seeds its IPv6 pool."""
+    for path in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        except OSError:
+            continue
+    return b""
