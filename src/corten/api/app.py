@@ -14,6 +14,7 @@ from corten.engine.containers.containers import Containers
 from corten.engine.containers.create.creation import Creation
 from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.containers.streams import Streams
+from corten.engine.containers.upkeep import Upkeep
 from corten.engine.events import Events
 from corten.engine.execs import Execs
 from corten.engine.images.service import Images
@@ -40,6 +41,7 @@ class Services:
 
     creation: Creation
     containers: Containers
+    upkeep: Upkeep
     lifecycle: Lifecycle
     streams: Streams
     execs: Execs

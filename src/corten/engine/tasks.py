@@ -30,6 +30,7 @@ class Tasks:
         task = self._group.create_task(_guarded(work, what), name=what)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, it was never entered
         return task
 
     async def settled(self) -> None:

@@ -24,7 +24,7 @@ async def container_create(request: Request) -> Reply:
 async def container_list(request: Request) -> Reply:
     query = ListQuery(all=request.flag("all"), limit=request.integer("limit"), filters=request.filters(*ACCEPTED))
     containers = request.app.containers
-    found = containers.list(query)
+    found = containers.list(query, request.app.images.catalog.family)
     sizes = await asyncio.gather(*(containers.sizes(c) for c in found)) if request.flag("size") else [None] * len(found)
     return json_response([summary(c, size, containers.current_image_name(c)) for c, size in zip(found, sizes, strict=True)])
 
@@ -34,17 +34,15 @@ async def container_inspect(request: Request) -> Reply:
 
 
 async def container_rename(request: Request) -> Reply:
-    await request.app.containers.rename(request.params["id"], request.text("name"))
+    await request.app.upkeep.rename(request.params["id"], request.text("name"))
     return Response(204)
 
 
 async def container_remove(request: Request) -> Reply:
-    await request.app.containers.remove(
-        request.params["id"], force=request.flag("force"), volumes=request.flag("v"), link=request.flag("link")
-    )
+    await request.app.upkeep.remove(request.params["id"], force=request.flag("force"), volumes=request.flag("v"), link=request.flag("link"))
     return Response(204)
 
 
 async def container_prune(request: Request) -> Reply:
-    pruned = await request.app.containers.prune(request.filters("label", "label!", "until"))
+    pruned = await request.app.upkeep.prune(request.filters("label", "label!", "until"))
     return json_response(PruneAnswer(containers_deleted=list(pruned.ids) or None, space_reclaimed=pruned.reclaimed))

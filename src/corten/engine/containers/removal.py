@@ -4,6 +4,9 @@ The row and the snapshot's row go in one transaction, so a crash leaves either a
 start sweeps.
 """
 
+import os
+from collections.abc import Collection
+
 from corten.engine.containers.catalog import Catalog, Entry
 from corten.engine.containers.shelves import Shelves
 from corten.engine.containers.waiters import WaitResult
@@ -34,3 +37,11 @@ class Removal:
             await self._shelves.volumes.release(container.id, remove_anonymous=volumes)
         self._events.container(container, "destroy")
         entry.waiters.removed(WaitResult(container.state.exit_code))
+
+    def sweep(self, known: Collection[str]) -> None:
+        """Throw away the files of containers that are not `known`: creates and removals that a crash cut short."""
+        folder = self._shelves.paths.containers
+        os.makedirs(folder, mode=0o710, exist_ok=True)
+        for name in os.listdir(folder):
+            if name not in known:
+                self._trash.throw(os.path.join(folder, name))

@@ -14,6 +14,7 @@ from corten.engine.containers.create.checks import check, warnings, with_default
 from corten.engine.containers.create.merge import argv, merged
 from corten.engine.containers.create.names import check_name, free_name, name_in_use
 from corten.engine.containers.mounts import requested, with_volumes
+from corten.engine.containers.run.needs import Networks
 from corten.engine.containers.shelves import Shelves
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
@@ -53,10 +54,11 @@ class Defaults:
 
 
 class Creation:
-    def __init__(self, catalog: Catalog, shelves: Shelves, defaults: Defaults, events: Events) -> None:
+    def __init__(self, catalog: Catalog, shelves: Shelves, defaults: Defaults, networks: Networks, events: Events) -> None:
         self._catalog = catalog
         self._shelves = shelves
         self._defaults = defaults
+        self._networks = networks
         self._events = events
 
     async def create(self, request: CreateRequest) -> Created:
@@ -69,6 +71,7 @@ class Creation:
         check(request.config, request.host, defaults.facts, defaults.config.runtimes)
         check_options(request.config, request.host, defaults.machine)
         container = self._draft(request, image)
+        self._networks.check(container)
         points = requested(container.config, container.host)
         try:
             container = replace(container, mounts=await with_volumes(points, self._shelves.volumes, user=container.id, layers=image.layers))

@@ -45,6 +45,12 @@ class Ends:
                 return
             await self._settle(entry, exit)
 
+    def note_oom(self, container_id: str) -> None:
+        """The kernel killed a process of it for memory; the container may go on."""
+        entry = self._catalog.find(container_id)
+        if entry is not None:
+            self._events.container(entry.value, "oom")
+
     async def cleaned(self, entry: Entry) -> None:
         """Returns when nothing is left of earlier runs; held by whoever starts the next one."""
         if entry.cleanup is not None:

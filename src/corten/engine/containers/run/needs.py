@@ -23,6 +23,14 @@ class NetworkPlace:
 
 
 class Networks(Protocol):
+    def check(self, container: Container) -> None:
+        """At create: raise Invalid for what can be known to be wrong before a start."""
+        ...
+
+    def renamed(self, container: Container) -> None:
+        """It has another name from now on."""
+        ...
+
     async def attach(self, container: Container) -> NetworkPlace:
         """Connect it to every network of `container.endpoints` (modes none, host and bridges). Undone by `detach`."""
         ...

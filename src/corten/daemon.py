@@ -1,0 +1,351 @@
+"""`cortend`: the composition root, the only file where objects meet, and the process around them.
+
+    flags, daemon.json ─▶ Config ─▶ probe ─▶ lock on the data root ─▶ store, monitors, networks ─▶ engine ─▶ reconcile ─▶ API
+
+The daemon never forks, never enters a namespace and never changes its directory. Containers live on when it ends, however it ends.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from corten import __version__
+from corten.api.app import COMMON_HEADERS, App, Services
+from corten.api.routes import ROUTES
+from corten.config import Config, load_settings, usage
+from corten.engine import execs
+from corten.engine.containers import catalog
+from corten.engine.containers.catalog import Catalog
+from corten.engine.containers.containers import Containers
+from corten.engine.containers.create.creation import Creation, Defaults
+from corten.engine.containers.removal import Removal
+from corten.engine.containers.run.bundles import Bundles, Ground
+from corten.engine.containers.run.ends import Ends
+from corten.engine.containers.run.launch import Launch
+from corten.engine.containers.run.lifecycle import Lifecycle
+from corten.engine.containers.run.needs import Networks, Processes
+from corten.engine.containers.run.reconcile import Reconcile
+from corten.engine.containers.run.release import Release, Rented
+from corten.engine.containers.run.rootfiles import RootFiles
+from corten.engine.containers.shelves import Shelves
+from corten.engine.containers.streams import Streams
+from corten.engine.containers.upkeep import Upkeep
+from corten.engine.events import Events
+from corten.engine.execs import Execs
+from corten.engine.host import HostFacts, read_host_facts
+from corten.engine.images.service import make_images, users_of
+from corten.engine.init import install_init
+from corten.engine.networks import catalog as network_catalog
+from corten.engine.networks.catalog import NetworkCatalog
+from corten.engine.networks.networks import Networks as RealNetworks
+from corten.engine.networks.places import Place
+from corten.engine.networks.values import NetworkSettings
+from corten.engine.paths import Paths
+from corten.engine.spec.placement import Machine
+from corten.engine.spec.security import SecurityOptions
+from corten.engine.tasks import Tasks
+from corten.engine.values.container import Ulimit
+from corten.engine.volumes import Volumes
+from corten.errors import EngineError, Invalid, Unavailable
+from corten.http.address import parse_address
+from corten.http.listen import Listener, open_listeners
+from corten.http.server import Server
+from corten.kernel.probe import KernelFeatures, missing, probe, shortcomings
+from corten.monitor.client import Monitors
+from corten.monitor.events import Event, Exited, LauncherLost, LogFailed, MonitorLost, OomKilled
+from corten.network.fabric import Fabric, FabricSettings
+from corten.store import volumes as volume_store
+from corten.store.opened import Store, open_store
+from corten.store.trash import Trash
+
+if TYPE_CHECKING:
+    import ssl
+
+logger = logging.getLogger("corten.daemon")
+MIGRATIONS = (*catalog.MIGRATIONS, *execs.MIGRATIONS, *network_catalog.MIGRATIONS, *volume_store.MIGRATIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the engine's use cases stand on; tests put fakes in some places."""
+
+    config: Config
+    facts: HostFacts
+    machine: Machine
+    store: Store
+    monitors: Processes
+    networks: Networks
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    services: Services
+    ends: Ends
+    reconcile: Reconcile
+
+
+def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
+    """Every use case, each handed only what it needs."""
+    config, store = parts.config, parts.store
+    paths = Paths(config.data_root, config.exec_root)
+    trash = Trash(store.root.trash, store.background)
+    volumes = Volumes(volume_store.Volumes(os.path.join(config.data_root, "volumes"), store.db, trash), store.layers, events)
+    shelves = Shelves(store.db, store.images, store.layers, store.snapshots, volumes, paths)
+    containers = Catalog(store.db)
+    rented = Rented(parts.monitors, parts.networks, volumes, paths)
+    root_files = RootFiles(store.snapshots, store.layers)
+    bundles = Bundles(containers, Ground(parts.machine, paths, store.snapshots, root_files, dict(config.runtimes)))
+    sessions = Execs(store.db, containers, parts.monitors, events, bundles.exec_process)
+    release = Release(rented, bundles)
+    removal = Removal(containers, shelves, trash, sessions, events)
+    launch = Launch(containers, rented, bundles, release, removal, events)
+    ends = Ends(containers, launch, removal, release, events, tasks)
+    lifecycle = Lifecycle(containers, launch, ends, parts.monitors, events)
+    found = Containers(containers, shelves, sessions)
+    services = Services(
+        creation=Creation(containers, shelves, Defaults(config, parts.facts, parts.machine), parts.networks, events),
+        containers=found,
+        upkeep=Upkeep(containers, found, lifecycle, removal, parts.networks, events),
+        lifecycle=lifecycle,
+        streams=Streams(containers, parts.monitors, ends, paths, events),
+        execs=sessions,
+        events=events,
+        volumes=volumes,
+        images=make_images(store, users_of(containers), events),
+    )
+    return Engine(services, ends, Reconcile(containers, ends, removal, sessions, parts.monitors, shelves))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program. Returns its exit status."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if "--help" in words or "-h" in words:
+        sys.stdout.write(usage())
+        return 0
+    if "--version" in words or "-v" in words:
+        sys.stdout.write(f"Corten version {__version__}\n")
+        return 0
+    try:
+        return _run(words)
+    except EngineError as error:
+        sys.stderr.write(f"cortend: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
+        return 1
+
+
+def _run(words: Sequence[str]) -> int:
+    settings = load_settings(words)
+    config = settings.config
+    if config.validate:
+        sys.stdout.write("configuration OK\n")
+        return 0
+    _configure_logging(config)
+    for warning in settings.warnings:
+        logger.warning(warning)
+    features = probe()
+    for sentence in missing(features):
+        raise Unavailable(sentence, reason="kernel")
+    for sentence in shortcomings(features):
+        logger.warning(sentence)
+    os.umask(0o022)
+    with _locked(config.data_root), _pidfile(config.pidfile):
+        asyncio.run(serve(config, features))
+    return 0
+
+
+async def serve(config: Config, features: KernelFeatures) -> None:
+    """Everything up, until a signal asks for the end; then everything but containers, launcher and monitors down again."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, logger.info, "SIGHUP: restart the daemon to read its configuration again; containers run on")
+    async with AsyncExitStack() as stack:
+        store = open_store(config.data_root, MIGRATIONS)
+        stack.callback(store.close)
+        os.makedirs(config.exec_root, mode=0o711, exist_ok=True)
+        news = News()
+        monitors = await Monitors.connect(config.exec_root, on_event=news.hear)
+        stack.push_async_callback(monitors.close)
+        events = Events()
+        networks = networks_of(config, store, events)
+        parts = Parts(config, read_host_facts(features.cgroup_version), machine_of(config, features), store, monitors, networks)
+        tasks = await stack.enter_async_context(Tasks())
+        engine = compose(parts, tasks, events)
+        await networks.start(engine.reconcile.adopt())
+        stack.push_async_callback(networks.close)
+        await engine.reconcile.settle()
+        news.tell(engine, tasks)
+        server = await stack.enter_async_context(Server(App(engine.services, ROUTES).handle, common_headers=COMMON_HEADERS))
+        for listener in listeners_of(config):
+            await server.listen(listener)
+            logger.info("API listens on %s", listener.address)
+        await stop.wait()
+        logger.info("shutting down; containers live on")
+
+
+class News:
+    """What launcher and monitors report: kept until the engine stands, then passed on."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Event] = []
+        self._engine: Engine | None = None
+        self._tasks: Tasks | None = None
+
+    def hear(self, event: Event) -> None:
+        if self._engine is None:
+            self._waiting.append(event)
+        else:
+            self._pass_on(event)
+
+    def tell(self, engine: Engine, tasks: Tasks) -> None:
+        self._engine, self._tasks = engine, tasks
+        for event in self._waiting:
+            self._pass_on(event)
+        self._waiting.clear()
+
+    def _pass_on(self, event: Event) -> None:
+        assert self._engine is not None
+        assert self._tasks is not None
+        services = self._engine.services
+        match event:
+            case Exited(exec_id=None):
+                self._tasks.spawn(self._engine.ends.note(event), f"end of {event.container_id}")
+            case Exited():
+                services.execs.ended(event)
+            case OomKilled():
+                self._engine.ends.note_oom(event.container_id)
+            case LogFailed():
+                logger.error("output of container %s is being lost: %s", event.container_id, event.message)
+            case LauncherLost() | MonitorLost():
+                logger.warning("%s; a new one takes over", type(event).__name__)
+
+
+class NoNames:
+    """Stands where the embedded DNS server will."""
+
+    async def entered(self, place: Place) -> None: ...
+    def changed(self, place: Place) -> None: ...
+    def left(self, place: Place) -> None: ...
+
+
+def networks_of(config: Config, store: Store, events: Events) -> RealNetworks:
+    settings = NetworkSettings(
+        bridge=config.bridge or "corten0",
+        bip=config.bip,
+        fixed_cidr=config.fixed_cidr,
+        mtu=config.mtu,
+        icc=config.icc,
+        masquerade=config.ip_masq,
+        address_pools=tuple((pool.base, pool.size) for pool in config.address_pools),
+        dns=config.dns,
+        dns_options=config.dns_options,
+        dns_search=config.dns_search,
+        publish_default=config.publish_ip,
+        host_gateways=config.host_gateway_ips,
+        firewall=config.iptables,
+        forwarding=config.ip_forward,
+    )
+    fabric = Fabric(FabricSettings(forwarding=config.ip_forward, firewall=config.iptables))
+    return RealNetworks(NetworkCatalog(store.db), fabric, settings, NoNames(), events)
+
+
+def machine_of(config: Config, features: KernelFeatures) -> Machine:
+    os.makedirs(config.data_root, mode=0o710, exist_ok=True)
+    return Machine(
+        arch=features.machine,
+        kernel=features.release,
+        cgroup_version=features.cgroup_version,
+        cgroup_parent=config.cgroup_parent,
+        capabilities=features.capabilities,
+        ulimits={u.name: Ulimit(name=u.name, soft=u.soft, hard=u.hard) for u in config.default_ulimits},
+        security=SecurityOptions(no_new_privileges=config.no_new_privileges),
+        seccomp_profile=_seccomp_profile(config.seccomp_profile),
+        has_seccomp=features.has_seccomp,
+        has_apparmor=features.has_apparmor,
+        init=config.init,
+        init_path=install_init(config.data_root, features.machine),
+    )
+
+
+def _seccomp_profile(name: str) -> str:
+    """The daemon's default: built-in, unconfined, or the text of a file."""
+    if name in ("", "builtin"):
+        return ""
+    if name == "unconfined":
+        return name
+    try:
+        with open(name, encoding="utf-8") as file:
+            return file.read()
+    except OSError as error:
+        raise Unavailable(f"opening seccomp profile ({name}) failed: {error.strerror}", reason="seccomp-profile") from error
+
+
+def listeners_of(config: Config) -> Iterator[Listener]:
+    context = _tls_context(config)
+    groups = (config.group,) if config.group else ("docker", "corten")
+    for host in config.hosts:
+        yield from open_listeners(parse_address(host, tls=context is not None), groups=groups, tls=context)
+
+
+def _tls_context(config: Config) -> "ssl.SSLContext | None":
+    if not (config.tls or config.tls_verify):
+        return None
+    from corten.http.tls import server_context
+
+    for option, path in (("--tlscert", config.tls_cert), ("--tlskey", config.tls_key)):
+        if not path:
+            raise Invalid(f"TLS needs {option}", reason="no-certificate")
+    authority = Path(config.tls_ca) if config.tls_verify else None
+    return server_context(Path(config.tls_cert), Path(config.tls_key), client_ca=authority)
+
+
+def _configure_logging(config: Config) -> None:
+    levels = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR, "fatal": logging.CRITICAL}
+    line = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    if config.log_format == "json":
+        line = '{"time":"%(asctime)s","level":"%(levelname)s","logger":"%(name)s","msg":"%(message)s"}'
+    logging.basicConfig(level=levels[config.log_level], format=line, stream=sys.stderr)
+
+
+@contextmanager
+def _locked(data_root: str) -> Iterator[None]:
+    """One daemon to a data root: a second one would take the first one's containers for lost."""
+    os.makedirs(data_root, mode=0o710, exist_ok=True)
+    fd = os.open(os.path.join(data_root, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unavailable(
+                f"another cortend uses {data_root}", reason="data-root-in-use", hint="stop it, or give this one another --data-root"
+            ) from None
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _pidfile(path: str) -> Iterator[None]:
+    os.makedirs(os.path.dirname(path), mode=0o711, exist_ok=True)
+    with open(path, "w", encoding="ascii") as file:
+        file.write(f"{os.getpid()}\n")
+    try:
+        yield
+    finally:
+        os.unlink(path)
+
+
+def exit_main() -> NoReturn:
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    exit_main()

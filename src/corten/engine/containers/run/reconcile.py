@@ -1,0 +1,134 @@
+"""At start-up: what the database says against what the monitors hold, and the first made true.
+
+row says       monitor says        then
+running        running             go on
+running        exited, or nothing  its end is noted now (code from disk, 255 when nobody knows); its policy decides
+anything else  running             the start had been under way: it counts as started
+restarting     nothing             start it
+removing       anything            finish the removal
+(no row)       anything            kill it, give everything back
+"""
+
+import asyncio
+import json
+import logging
+import os
+import time
+from dataclasses import replace
+
+from corten.engine.containers.catalog import Catalog, Entry
+from corten.engine.containers.removal import Removal
+from corten.engine.containers.run.ends import Ends
+from corten.engine.containers.run.needs import Processes
+from corten.engine.containers.run.restart import wants_start_with_daemon
+from corten.engine.containers.shelves import Shelves
+from corten.engine.containers.state import has_process, started
+from corten.engine.execs import Execs
+from corten.engine.paths import Paths
+from corten.engine.spec.namespaces import is_container_mode
+from corten.engine.values.container import Container
+from corten.errors import Conflict, NotFound
+from corten.ids import is_hex64
+from corten.monitor.events import Exited, LiveContainer
+from corten.monitor.values import UNKNOWN_EXIT
+
+SIGKILL = 9
+_EVICTION_TRIES, _EVICTION_PAUSE = 100, 0.05
+logger = logging.getLogger("corten.engine")
+
+
+class Reconcile:
+    def __init__(self, catalog: Catalog, ends: Ends, removal: Removal, execs: Execs, monitors: Processes, shelves: Shelves) -> None:
+        self._catalog = catalog
+        self._ends = ends
+        self._removal = removal
+        self._execs = execs
+        self._monitors = monitors
+        self._shelves = shelves
+        self._live: dict[str, LiveContainer] = {}
+
+    def adopt(self) -> list[Container]:
+        """First, before anything else: take up what lives. Returns the containers that run, as they now are, for the networks."""
+        self._live = self._monitors.live()
+        for entry in self._catalog:
+            found = self._live.get(entry.id)
+            self._execs.adopt(entry.id, found)
+            if found is not None and found.status in ("running", "exited") and entry.state.status not in ("removing", "dead"):
+                self._take_up(entry, found)
+        running = (entry for entry in self._catalog if entry.id in self._live and self._live[entry.id].status == "running")
+        return [entry.value for entry in running if not is_container_mode(entry.value.host.network_mode)]
+
+    async def settle(self) -> None:
+        """Then, once the networks stand: note ends, start what shall run, finish removals, clear away the rest."""
+        orphans = dict(self._live)
+        for entry in self._catalog:
+            await self._settle(entry, orphans.pop(entry.id, None))
+        for container_id in orphans:
+            await self._evict(container_id)
+        self._sweep()
+
+    async def _settle(self, entry: Entry, found: LiveContainer | None) -> None:
+        if entry.state.status in ("removing", "dead"):
+            await self._finish_removal(entry, found)
+        elif found is None or found.status == "prepared":
+            await self._settle_without_process(entry, found)
+        elif found.status == "exited":
+            code = UNKNOWN_EXIT if found.exit_code is None else found.exit_code
+            await self._ends.note(Exited(entry.id, None, code, found.finished_at, found.oom_killed))
+
+    async def _settle_without_process(self, entry: Entry, found: LiveContainer | None) -> None:
+        if found is not None:
+            await self._monitors.forget(entry.id, self._shelves.paths.state_root)
+        if has_process(entry.state):
+            await self._ends.note(_recorded_end(self._shelves.paths, entry))
+        elif entry.state.status == "restarting" or wants_start_with_daemon(entry.value):
+            self._ends.restart_now(entry)
+
+    def _take_up(self, entry: Entry, found: LiveContainer) -> None:
+        entry.prepared = True
+        state = entry.state
+        if not has_process(state):
+            state = started(state, pid=found.pid, at=found.started_at)
+        state = replace(state, pid=found.pid, status="paused" if found.paused else "running")
+        if state != entry.state:
+            self._catalog.set_live(entry, state=state)
+
+    async def _finish_removal(self, entry: Entry, found: LiveContainer | None) -> None:
+        if found is not None:
+            await self._evict(entry.id)
+        async with entry.lock:
+            await self._removal.delete(entry, volumes=True)
+
+    async def _evict(self, container_id: str) -> None:
+        """End what runs without a container, and everything that it holds at the monitor."""
+        try:
+            await self._monitors.of(container_id).kill(SIGKILL)
+        except (NotFound, Conflict):
+            pass  # over already
+        for _ in range(_EVICTION_TRIES):
+            try:
+                await self._monitors.forget(container_id, self._shelves.paths.state_root)
+                return
+            except Conflict:
+                await asyncio.sleep(_EVICTION_PAUSE)
+        logger.error("the processes of %s, which is no container any more, do not end", container_id)
+
+    def _sweep(self) -> None:
+        """Writable layers and files that no container has: creates and removals that a crash cut short."""
+        known = {entry.id for entry in self._catalog}
+        for key in list(self._shelves.snapshots.keys()):
+            if is_hex64(key) and key not in known:
+                self._shelves.snapshots.remove(key)
+        self._removal.sweep(known)
+
+
+def _recorded_end(paths: Paths, entry: Entry) -> Exited:
+    """What the monitor wrote down before it went, too; else nobody knows how it ended."""
+    try:
+        with open(os.path.join(paths.bundle(entry.id), "exit.json"), encoding="utf-8") as file:
+            record = json.load(file)
+        if record["finished_at"] >= entry.state.started_at:
+            return Exited(entry.id, None, record["exit_code"], record["finished_at"], record["oom_killed"])
+    except (OSError, ValueError, KeyError):
+        pass
+    return Exited(entry.id, None, UNKNOWN_EXIT, time.time_ns(), False)
