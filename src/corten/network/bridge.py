@@ -39,7 +39,7 @@ def ensure_bridge(netlink: Netlink, spec: BridgeSpec) -> int:
     """The bridge's index; made where it is missing, mended where it differs. Raises OSError when the name is another kind of link."""
     found = links.find_link(netlink, spec.name)
     if found is None:
-        netlink.run([links.new_bridge(spec.name, mtu=spec.mtu, mac=_mac(spec), alias=spec.owner)])
+        netlink.run([links.new_bridge(spec.name, mtu=spec.mtu, mac=_mac(spec)), links.set_alias(spec.name, spec.owner)])
         found = links.get_link(netlink, spec.name)
     elif found.kind != "bridge":
         raise FileExistsError(f"{spec.name} exists and is no bridge")

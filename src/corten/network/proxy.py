@@ -63,18 +63,24 @@ class _Pipe(asyncio.Protocol):
 
 
 class _Inbound(_Pipe):
-    def __init__(self, target: tuple[str, int], connecting: "set[asyncio.Task[None]]") -> None:
+    def __init__(self, target: tuple[str, int], connecting: "set[asyncio.Task[None]]", clients: "set[_Inbound]") -> None:
         super().__init__()
         self._target = target
         self._connecting = connecting
+        self._clients = clients
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         assert self.transport is not None
+        self._clients.add(self)
         self.transport.pause_reading()
         task = asyncio.get_running_loop().create_task(self._connect())
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._clients.discard(self)
+        super().connection_lost(exc)
 
     async def _connect(self) -> None:
         assert self.transport is not None
@@ -165,6 +171,7 @@ class PortProxy:
         self._server: asyncio.Server | None = None
         self._datagrams: asyncio.DatagramTransport | None = None
         self._connecting: set[asyncio.Task[None]] = set()
+        self._clients: set[_Inbound] = set()
 
     async def open(self) -> None:
         """Raises OSError when the socket cannot listen."""
@@ -175,13 +182,21 @@ class PortProxy:
         if sock.type == socket.SOCK_DGRAM:
             self._datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self._target), sock=sock)
         else:
-            self._server = await loop.create_server(lambda: _Inbound(self._target, self._connecting), sock=sock, backlog=_BACKLOG)
+            # Its connections must not keep the next daemon from binding the port.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._server = await loop.create_server(
+                lambda: _Inbound(self._target, self._connecting, self._clients), sock=sock, backlog=_BACKLOG
+            )
 
     def close(self) -> None:
-        """Stops listening; connections under way end with the container."""
+        """Stops listening and ends the connections under way."""
         if self._server is not None:
             self._server.close()
         if self._datagrams is not None:
             self._datagrams.close()
         for task in self._connecting:
             task.cancel()
+        for client in self._clients:
+            for pipe in (client, client.other):
+                if pipe is not None and pipe.transport is not None:
+                    pipe.transport.abort()

@@ -111,9 +111,9 @@ class Networks:
         for plan in place.plans.values():
             self._tell(plan.network, "disconnect", container=container.id)
 
-    def renamed(self, container: Container) -> None:
+    async def renamed(self, container: Container) -> None:
         """A running container has another name: its networks know it by that one from now on."""
-        self.places.renamed(container)
+        await self.places.renamed(container)
 
     async def create(self, request: NetworkRequest) -> Network:
         """Raises Conflict for a taken name, Invalid, Denied and NotFound as Docker answers them; nothing is left then."""

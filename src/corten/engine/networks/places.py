@@ -70,7 +70,7 @@ class NameService(Protocol):
         """A container has its namespace, and its names hold from now on."""
         ...
 
-    def changed(self, place: Place) -> None:
+    async def changed(self, place: Place) -> None:
         """Its networks or names are others now."""
         ...
 
@@ -176,18 +176,18 @@ class Places:
             raise
         place.plans = plans
         await self._republish(place)
-        self._names.changed(place)
+        await self._names.changed(place)
 
     async def disconnect(self, place: Place, name: str) -> None:
         """One network less."""
         plan = place.plans.pop(name)
-        self._names.changed(place)
+        await self._names.changed(place)
         if place.sandbox is not None:
             await self._ground.fabric.disconnect(place.sandbox, name, default_givers(place.plans))
         self._ground.addressing.release(plan.network, plan.interfaces)
         await self._republish(place)
 
-    def renamed(self, container: Container) -> None:
+    async def renamed(self, container: Container) -> None:
         """Take the new name into the names on each network."""
         place = self._places.get(container.id)
         if place is None:
@@ -197,7 +197,7 @@ class Places:
             if plan.endpoint.dns_names:
                 endpoint = replace(plan.endpoint, dns_names=dns_names(container, plan.config))
                 place.plans[name] = replace(plan, endpoint=endpoint)
-        self._names.changed(place)
+        await self._names.changed(place)
 
     async def close(self) -> None:
         """The daemon ends: sockets and proxies are closed, containers keep everything in the kernel."""

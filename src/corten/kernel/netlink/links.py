@@ -118,15 +118,13 @@ def mac_of(address: IPv4Address) -> str:
     return format_mac(b"\x02\x42" + address.packed)
 
 
-def new_bridge(name: str, *, mtu: int = 0, mac: str = "", alias: str = "") -> Message:
+def new_bridge(name: str, *, mtu: int = 0, mac: str = "") -> Message:
     """A bridge with the kernel's defaults: no spanning tree, so that a new port forwards at once."""
     parts = [_head(), text(_IFLA_IFNAME, name)]
     if mac:
         parts.append(attribute(_IFLA_ADDRESS, parse_mac(mac)))
     if mtu:
         parts.append(u32(_IFLA_MTU, mtu))
-    if alias:
-        parts.append(text(_IFLA_IFALIAS, alias))
     parts.append(nested(_IFLA_LINKINFO, text(_IFLA_INFO_KIND, "bridge")))
     return Message(RTM_NEWLINK, _NEW, b"".join(parts), f"create bridge {name}")
 
@@ -152,7 +150,7 @@ class Inside:
         return b"".join(parts)
 
 
-def new_veth(name: str, inside: Inside, *, master: int = 0, alias: str = "") -> Message:
+def new_veth(name: str, inside: Inside, *, master: int = 0) -> Message:
     """A pair: `name` here (a port of bridge `master`, when given), the other end as `inside` says. Both ends are down: a flag of
     the peer would be refused with ENOTCONN at creation."""
     data = nested(_VETH_INFO_PEER, _head(inside.index), inside.attributes())
@@ -161,8 +159,6 @@ def new_veth(name: str, inside: Inside, *, master: int = 0, alias: str = "") -> 
         parts.append(u32(_IFLA_MTU, inside.mtu))
     if master:
         parts.append(u32(_IFLA_MASTER, master))
-    if alias:
-        parts.append(text(_IFLA_IFALIAS, alias))
     parts.append(nested(_IFLA_LINKINFO, text(_IFLA_INFO_KIND, "veth"), nested(_IFLA_INFO_DATA, data)))
     return Message(RTM_NEWLINK, _NEW, b"".join(parts), f"create veth {name}")
 
@@ -219,6 +215,12 @@ def set_link(link: str | int, *, up: bool | None = None, master: int | None = No
 
 def set_up(link: str | int) -> Message:
     return set_link(link, up=True)
+
+
+def set_alias(link: str | int, alias: str) -> Message:
+    """A note for people and for us; the kernel ignores it at creation."""
+    head, name = _target(link)
+    return Message(RTM_NEWLINK, 0, head + name + text(_IFLA_IFALIAS, alias), f"set the alias of {link}")
 
 
 def move(link: str | int, netns_fd: int) -> Message:

@@ -206,3 +206,10 @@ def snat_port(family: int, *, address: int, port: int) -> bytes:
 
 def masquerade() -> bytes:
     return expression("masq")
+
+
+def store_payload(base: int, offset: int, length: int, *, checksum_at: int, register: int = 0) -> bytes:
+    """Overwrite bytes of the packet; the Internet checksum at `checksum_at` in the same header is kept right."""
+    return expression(
+        "payload", be32(5, _register(register)), be32(2, base), be32(3, offset), be32(4, length), be32(6, 1), be32(7, checksum_at)
+    )

@@ -1,0 +1,47 @@
+"""The daemon's networks, put together from its configuration."""
+
+import hashlib
+
+from corten.config import Config
+from corten.engine.events import Events
+from corten.engine.networks.catalog import MIGRATIONS, NetworkCatalog
+from corten.engine.networks.naming import Naming
+from corten.engine.networks.networks import Networks
+from corten.engine.networks.values import NetworkSettings
+from corten.network.dns.server import DnsServer
+from corten.network.fabric import Fabric, FabricSettings
+from corten.store.db import Database
+
+__all__ = ["MIGRATIONS", "make_networks", "settings_of"]
+_USUAL_ROOT = "/run/corten"
+
+
+def settings_of(config: Config) -> NetworkSettings:
+    """An engine with another --exec-root than the usual one gets rules and links of its own."""
+    instance = "" if config.exec_root == _USUAL_ROOT else hashlib.sha256(config.exec_root.encode()).hexdigest()[:8]
+    return NetworkSettings(
+        bridge=config.bridge,
+        bip=config.bip,
+        fixed_cidr=config.fixed_cidr,
+        mtu=config.mtu,
+        icc=config.icc,
+        masquerade=config.ip_masq,
+        address_pools=tuple((pool.base, pool.size) for pool in config.address_pools),
+        dns=config.dns,
+        dns_options=config.dns_options,
+        dns_search=config.dns_search,
+        publish_default="" if config.publish_ip == "0.0.0.0" else config.publish_ip,
+        host_gateways=config.host_gateway_ips,
+        firewall=config.iptables,
+        forwarding=config.ip_forward,
+        instance=instance,
+    )
+
+
+def make_networks(database: Database, config: Config, events: Events) -> Networks:
+    """`await networks.start(live containers)` follows, and `await networks.close()` at the end."""
+    settings = settings_of(config)
+    name = f"corten-{settings.instance}" if settings.instance else "corten"
+    fabric = Fabric(FabricSettings(table=name, owner=name, forwarding=settings.forwarding, firewall=settings.firewall))
+    naming = Naming(fabric, DnsServer(), settings)
+    return Networks(NetworkCatalog(database), fabric, settings, naming, events)

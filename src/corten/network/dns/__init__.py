@@ -1,0 +1,1 @@
+"""The embedded name server: 127.0.0.11 in each container on a user network."""
