@@ -51,6 +51,7 @@ from corten.engine.networks.values import NetworkSettings
 from corten.engine.paths import Paths
 from corten.engine.spec.placement import Machine
 from corten.engine.spec.security import SecurityOptions
+from corten.engine.system import System
 from corten.engine.tasks import Tasks
 from corten.engine.values.container import Ulimit
 from corten.engine.volumes import Volumes
@@ -79,6 +80,7 @@ class Parts:
 
     config: Config
     facts: HostFacts
+    features: KernelFeatures
     machine: Machine
     store: Store
     monitors: Processes
@@ -118,6 +120,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         streams=Streams(containers, parts.monitors, ends, paths, events),
         execs=sessions,
         events=events,
+        system=System(config, parts.facts, parts.features, store, containers, events),
         volumes=volumes,
         images=make_images(store, users_of(containers), events),
     )
@@ -176,7 +179,7 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         stack.push_async_callback(monitors.close)
         events = Events()
         networks = networks_of(config, store, events)
-        parts = Parts(config, read_host_facts(features.cgroup_version), machine_of(config, features), store, monitors, networks)
+        parts = Parts(config, read_host_facts(features.cgroup_version), features, machine_of(config, features), store, monitors, networks)
         tasks = await stack.enter_async_context(Tasks())
         engine = compose(parts, tasks, events)
         await networks.start(engine.reconcile.adopt())
@@ -232,7 +235,7 @@ class NoNames:
     """Stands where the embedded DNS server will."""
 
     async def entered(self, place: Place) -> None: ...
-    def changed(self, place: Place) -> None: ...
+    async def changed(self, place: Place) -> None: ...
     def left(self, place: Place) -> None: ...
 
 

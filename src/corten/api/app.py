@@ -18,6 +18,7 @@ from corten.engine.containers.upkeep import Upkeep
 from corten.engine.events import Events
 from corten.engine.execs import Execs
 from corten.engine.images.service import Images
+from corten.engine.system import System
 from corten.engine.volumes import Volumes
 from corten.errors import EngineError
 from corten.http.request import ClientGone
@@ -46,6 +47,7 @@ class Services:
     streams: Streams
     execs: Execs
     events: Events
+    system: System
     volumes: Volumes
     images: Images
 

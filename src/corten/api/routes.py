@@ -6,21 +6,19 @@ compatibility page is generated from this table. The owner of a handler module p
 
 from typing import Final
 
-from corten.api.handlers import containers, containers_life, containers_streams, events, exec, images, images_transfer, system
+from corten.api.handlers import containers, containers_life, containers_streams, events, exec, images, images_transfer, info, system
 from corten.api.handlers.unsupported import NO_CLUSTER_VOLUMES, NO_SWARM_MODE, NOT_A_MANAGER, NOT_IN_SWARM, unbuilt
 from corten.api.router import Route
 
 _CONTAINERS = unbuilt("this container operation", "container-operation-unbuilt", "it comes with a later release")
 _COPY = unbuilt("copying files in and out of containers", "container-copy-unbuilt", "mount a directory (-v), or pipe a tar through exec")
 _STATS = unbuilt("container statistics", "container-stats-unbuilt", "read the container's cgroup")
-_TOP = unbuilt("listing a container's processes", "container-top-unbuilt", "run ps inside with exec")
 _CHECKPOINT = unbuilt("checkpointing containers", "checkpoint-unbuilt", "pause the container")
 _WEBSOCKET = unbuilt("attaching through a web socket", "attach-ws-unbuilt", "attach with POST and Upgrade: tcp")
 _PRUNE = unbuilt("pruning", "prune-unbuilt", "remove objects by name")
 _IMAGES = unbuilt("this image operation", "image-operation-unbuilt", "it comes with a later release")
 _BUILD = unbuilt("building images", "build-unbuilt", "run a container in the base image and import its files")
 _SEARCH = unbuilt("searching a registry", "image-search-unbuilt", "name the image")
-_VOLUMES = unbuilt("volumes", "volumes-unbuilt", "mount a host directory (-v /host:/container)")
 _NETWORKS = unbuilt("user-defined networks", "networks-unbuilt", "use the networks bridge, host and none")
 _PLUGINS = unbuilt("plugins", "plugins-unbuilt", "Corten's drivers are built in")
 _DISK_USAGE = unbuilt("disk usage", "disk-usage-unbuilt", "use du on the data root")
@@ -30,7 +28,7 @@ ROUTES: Final = (
     Route("GET", "/_ping", system.ping),
     Route("HEAD", "/_ping", system.ping),
     Route("GET", "/version", system.version),
-    Route("GET", "/info", _CONTAINERS),
+    Route("GET", "/info", info.info),
     Route("GET", "/events", events.events),
     Route("POST", "/auth", system.authenticate),
     Route("GET", "/system/df", _DISK_USAGE, (1, 25)),
@@ -90,12 +88,12 @@ ROUTES: Final = (
     Route("POST", "/session", _BUILD, (1, 31)),
     Route("POST", "/grpc", _BUILD, (1, 38)),
     # Volumes
-    Route("GET", "/volumes", _VOLUMES),
-    Route("POST", "/volumes/create", _VOLUMES),
-    Route("POST", "/volumes/prune", _PRUNE, (1, 25)),
-    Route("GET", "/volumes/{name}", _VOLUMES),
+    Route("GET", "/volumes", volumes.volume_list),
+    Route("POST", "/volumes/create", volumes.volume_create),
+    Route("POST", "/volumes/prune", volumes.volume_prune, (1, 25)),
+    Route("GET", "/volumes/{name}", volumes.volume_inspect),
     Route("PUT", "/volumes/{name}", NO_CLUSTER_VOLUMES, (1, 42)),
-    Route("DELETE", "/volumes/{name}", _VOLUMES),
+    Route("DELETE", "/volumes/{name}", volumes.volume_remove),
     # Networks
     Route("GET", "/networks", _NETWORKS),
     Route("GET", "/networks/", _NETWORKS),

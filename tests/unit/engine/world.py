@@ -18,6 +18,7 @@ from corten.engine.tasks import Tasks
 from corten.engine.values.container import Container, ContainerConfig, Endpoint, HostConfig
 from corten.errors import Conflict, EngineError, NotFound
 from corten.ids import ContainerId, NetworkId
+from corten.kernel.probe import KernelFeatures
 from corten.monitor.events import Event, Exited, LiveContainer, LiveExec, Started
 from corten.monitor.values import AttachOptions, JsonObject, LogOptions, StartSpec, StdioSpec
 from corten.oci.image import ImageConfig, RunConfig, encode_image_config
@@ -25,6 +26,26 @@ from corten.oci.reference import parse_reference
 from corten.store.opened import Store, open_store
 
 PIDS_FROM = 1000
+FEATURES = KernelFeatures(
+    release="6.18",
+    machine="x86_64",
+    syscalls=frozenset(),
+    namespaces=frozenset(),
+    capabilities=(),
+    cgroup_version=2,
+    controllers=frozenset(("memory", "cpu", "pids", "cpuset")),
+    has_swap_limit=True,
+    has_device_programs=True,
+    has_seccomp=True,
+    has_overlay=True,
+    has_overlay_lowerdir_append=True,
+    has_bridge=True,
+    has_veth=True,
+    has_nftables=True,
+    has_fanotify_content=False,
+    has_apparmor=False,
+    has_selinux=False,
+)
 
 
 @dataclass
@@ -157,7 +178,7 @@ class FakeNetworks:
     def check(self, container: Container) -> None:
         pass
 
-    def renamed(self, container: Container) -> None:
+    async def renamed(self, container: Container) -> None:
         pass
 
     async def attach(self, container: Container) -> NetworkPlace:
@@ -208,7 +229,7 @@ async def world(path: Path, monitors: FakeMonitors | None = None, networks: Fake
         add_busybox(store)
         async with Tasks() as tasks:
             events, news = Events(), News()
-            parts = Parts(config, HostFacts(cpus=2, online_cpus="0-1"), Machine(), store, monitors, networks)
+            parts = Parts(config, HostFacts(cpus=2, online_cpus="0-1"), FEATURES, Machine(), store, monitors, networks)
             engine = compose(parts, tasks, events)
             monitors.tell = news.hear
             engine.reconcile.adopt()

@@ -51,7 +51,7 @@ class Upkeep:
                 self._catalog.replace(entry, replace(entry.value, name=new))
             except (Invalid, Conflict) as error:
                 raise type(error)(f"Error when allocating new name: {error.message}", reason=error.reason) from error
-            self._networks.renamed(entry.value)
+            await self._networks.renamed(entry.value)
         self._events.container(entry.value, "rename", oldName=f"/{old}")
 
     async def remove(self, ref: str, *, force: bool = False, volumes: bool = False, link: bool = False) -> None:

@@ -27,7 +27,7 @@ class Networks(Protocol):
         """At create: raise Invalid for what can be known to be wrong before a start."""
         ...
 
-    def renamed(self, container: Container) -> None:
+    async def renamed(self, container: Container) -> None:
         """It has another name from now on."""
         ...
 
