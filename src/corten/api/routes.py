@@ -6,7 +6,18 @@ compatibility page is generated from this table. The owner of a handler module p
 
 from typing import Final
 
-from corten.api.handlers import containers, containers_life, containers_streams, events, exec, images, images_transfer, info, system
+from corten.api.handlers import (
+    containers,
+    containers_life,
+    containers_streams,
+    events,
+    exec,
+    images,
+    images_transfer,
+    info,
+    system,
+    volumes,
+)
 from corten.api.handlers.unsupported import NO_CLUSTER_VOLUMES, NO_SWARM_MODE, NOT_A_MANAGER, NOT_IN_SWARM, unbuilt
 from corten.api.router import Route
 
