@@ -43,11 +43,8 @@ from corten.engine.execs import Execs
 from corten.engine.host import HostFacts, read_host_facts
 from corten.engine.images.service import make_images, users_of
 from corten.engine.init import install_init
-from corten.engine.networks import catalog as network_catalog
-from corten.engine.networks.catalog import NetworkCatalog
-from corten.engine.networks.networks import Networks as RealNetworks
-from corten.engine.networks.places import Place
-from corten.engine.networks.values import NetworkSettings
+from corten.engine.networks import opened as network_parts
+from corten.engine.networks.opened import make_networks
 from corten.engine.paths import Paths
 from corten.engine.spec.placement import Machine
 from corten.engine.spec.security import SecurityOptions
@@ -62,7 +59,6 @@ from corten.http.server import Server
 from corten.kernel.probe import KernelFeatures, missing, probe, shortcomings
 from corten.monitor.client import Monitors
 from corten.monitor.events import Event, Exited, LauncherLost, LogFailed, MonitorLost, OomKilled
-from corten.network.fabric import Fabric, FabricSettings
 from corten.store import volumes as volume_store
 from corten.store.opened import Store, open_store
 from corten.store.trash import Trash
@@ -71,7 +67,7 @@ if TYPE_CHECKING:
     import ssl
 
 logger = logging.getLogger("corten.daemon")
-MIGRATIONS = (*catalog.MIGRATIONS, *execs.MIGRATIONS, *network_catalog.MIGRATIONS, *volume_store.MIGRATIONS)
+MIGRATIONS = (*catalog.MIGRATIONS, *execs.MIGRATIONS, *network_parts.MIGRATIONS, *volume_store.MIGRATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +174,7 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         monitors = await Monitors.connect(config.exec_root, on_event=news.hear)
         stack.push_async_callback(monitors.close)
         events = Events()
-        networks = networks_of(config, store, events)
+        networks = make_networks(store.db, config, events)
         parts = Parts(config, read_host_facts(features.cgroup_version), features, machine_of(config, features), store, monitors, networks)
         tasks = await stack.enter_async_context(Tasks())
         engine = compose(parts, tasks, events)
@@ -229,35 +225,6 @@ class News:
                 logger.error("output of container %s is being lost: %s", event.container_id, event.message)
             case LauncherLost() | MonitorLost():
                 logger.warning("%s; a new one takes over", type(event).__name__)
-
-
-class NoNames:
-    """Stands where the embedded DNS server will."""
-
-    async def entered(self, place: Place) -> None: ...
-    async def changed(self, place: Place) -> None: ...
-    def left(self, place: Place) -> None: ...
-
-
-def networks_of(config: Config, store: Store, events: Events) -> RealNetworks:
-    settings = NetworkSettings(
-        bridge=config.bridge or "corten0",
-        bip=config.bip,
-        fixed_cidr=config.fixed_cidr,
-        mtu=config.mtu,
-        icc=config.icc,
-        masquerade=config.ip_masq,
-        address_pools=tuple((pool.base, pool.size) for pool in config.address_pools),
-        dns=config.dns,
-        dns_options=config.dns_options,
-        dns_search=config.dns_search,
-        publish_default=config.publish_ip,
-        host_gateways=config.host_gateway_ips,
-        firewall=config.iptables,
-        forwarding=config.ip_forward,
-    )
-    fabric = Fabric(FabricSettings(forwarding=config.ip_forward, firewall=config.iptables))
-    return RealNetworks(NetworkCatalog(store.db), fabric, settings, NoNames(), events)
 
 
 def machine_of(config: Config, features: KernelFeatures) -> Machine:
