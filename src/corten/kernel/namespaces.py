@@ -35,6 +35,12 @@ def setns(fd: int, nstype: int) -> None:
     check(libc.setns(fd, nstype), "setns")
 
 
+def setdomainname(name: str) -> None:
+    """The NIS domain name of the UTS namespace."""
+    encoded = name.encode()
+    check(libc.setdomainname(encoded, len(encoded)), "setdomainname")
+
+
 def open_namespace(kind: str, pid: int | str = "self") -> int:
     """An fd on a process' namespace; `kind` is the OCI name ("mount", "network", ...)."""
     return os.open(f"/proc/{pid}/ns/{NAMESPACES[kind][1]}", os.O_RDONLY | os.O_CLOEXEC)

@@ -86,3 +86,13 @@ class ChannelClosed(EngineError):
 def open_channel() -> tuple[Channel, Channel]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     return Channel(ours), Channel(theirs)
+
+
+def report_bug(channel: Channel, error: BaseException | None) -> None:
+    """The last words of a child that ends by an exception nobody foresaw; nothing for None."""
+    if error is not None:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+        channel.fail(EngineError(f"internal error: {type(error).__name__}: {error}{place}", reason="bug"))

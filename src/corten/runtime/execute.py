@@ -7,6 +7,7 @@ what installs the filter) powers, execs at once. Where the container could trace
 
 import gc
 import os
+import sys
 from contextlib import ExitStack
 from typing import Any, NamedTuple, NoReturn
 
@@ -16,7 +17,7 @@ from corten.kernel import process
 from corten.kernel.caps import CAPS
 from corten.kernel.cgroup import enter
 from corten.kernel.process import CLONE_PARENT, clone, clone3, pidfd_open
-from corten.runtime.channel import FORKED, NOTIFY, Channel, ChannelClosed, open_channel
+from corten.runtime.channel import FORKED, NOTIFY, Channel, ChannelClosed, open_channel, report_bug
 from corten.runtime.create import deliver_notice
 from corten.runtime.init import console, credentials, limits
 from corten.runtime.init.descriptors import close_all_but, place_stdio
@@ -110,6 +111,7 @@ class _Joiner:
         except OSError as e:
             self.channel.fail(EngineError(str(e), reason="exec-failed"))
         finally:
+            report_bug(self.channel, sys.exc_info()[1])
             os._exit(1)
 
     def _run(self) -> None:

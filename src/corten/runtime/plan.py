@@ -44,10 +44,7 @@ def make_plan(spec: Spec, bundle: str, seccomp: SeccompFilter | None, options: C
     """Invalid or Unsupported, with the path of the field, when the config cannot be carried out."""
     linux: dict[str, Any] = spec.get("linux") or {}
     namespaces = plan_namespaces(linux.get("namespaces") or [])
-    if "mount" not in namespaces.created:
-        raise Unsupported(
-            "linux.namespaces: a container without a mount namespace of its own", reason="no-mount-namespace", hint="add {type: mount}"
-        )
+    _check_namespaces(spec, linux, namespaces)
     check_sysctls(linux.get("sysctl") or {}, namespaces.kinds)
     propagation = linux.get("rootfsPropagation")
     rootfs = os.path.join(bundle, spec["root"]["path"])
@@ -65,6 +62,26 @@ def make_plan(spec: Spec, bundle: str, seccomp: SeccompFilter | None, options: C
         seccomp=seccomp,
         options=options,
     )
+
+
+def _check_namespaces(spec: Spec, linux: dict[str, Any], namespaces: NamespacePlan) -> None:
+    """What is asked for must not change the host, and must be possible."""
+    if "mount" not in namespaces.created:
+        raise Unsupported(
+            "linux.namespaces: a container without a mount namespace of its own", reason="no-mount-namespace", hint="add {type: mount}"
+        )
+    for field in ("hostname", "domainname"):
+        if spec.get(field) and "uts" not in namespaces.kinds:
+            raise Invalid(f"{field}: unable to set it without a private UTS namespace", reason="bad-namespace")
+    has_maps = bool(linux.get("uidMappings") and linux.get("gidMappings"))
+    if "user" in namespaces.created and not has_maps:
+        raise Invalid("linux.uidMappings and linux.gidMappings: a new user namespace needs both", reason="bad-namespace")
+    if (linux.get("uidMappings") or linux.get("gidMappings")) and "user" not in namespaces.kinds:
+        raise Invalid("linux.uidMappings: id mappings without a user namespace", reason="bad-namespace")
+    if linux.get("timeOffsets") and "time" not in namespaces.created:
+        raise Invalid("linux.timeOffsets: they need a new time namespace", reason="bad-namespace")
+    if linux.get("intelRdt"):
+        raise Unsupported("linux.intelRdt is not built", reason="not-built", hint="take it away, or use runc")
 
 
 def plan_namespaces(entries: list[dict[str, str]]) -> NamespacePlan:

@@ -7,6 +7,7 @@ that its /proc entries stay closed to the container until exec.
 import gc
 import os
 import socket
+import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -16,10 +17,11 @@ from corten.kernel import process
 from corten.kernel.cgroup import Hierarchies, enter
 from corten.kernel.mount import MOUNT_ATTR_RDONLY
 from corten.kernel.openat2 import make_directory_in_root
-from corten.runtime.channel import CGROUP, HOOKS_DONE, MAPPED, MOUNTED, READY, START, Channel, ChannelClosed
+from corten.runtime.channel import CGROUP, HOOKS_DONE, MAPPED, MOUNTED, READY, START, Channel, ChannelClosed, report_bug
 from corten.runtime.hooks import run_hooks
 from corten.runtime.init import console, credentials, limits, masks, rootfs
 from corten.runtime.init.cgroup_mounts import mount_cgroups
+from corten.runtime.init.clock import enter_time_namespace
 from corten.runtime.init.descriptors import close_all_but, place_stdio
 from corten.runtime.init.devices import make_devices, make_links
 from corten.runtime.init.finish import Finish
@@ -78,6 +80,7 @@ class Init:
         except OSError as e:
             self.channel.fail(EngineError(str(e), reason="init-failed"))
         finally:
+            report_bug(self.channel, sys.exc_info()[1])
             os._exit(1)
 
     def _run(self) -> None:
@@ -106,12 +109,16 @@ class Init:
         for kind, path in plan.namespaces.joined:
             if kind not in ("user", "pid"):
                 enter_namespace(path, kind)
+        if "time" in plan.namespaces.created:  # while we may still write to our own /proc entries
+            enter_time_namespace(self.linux.get("timeOffsets") or {})
         if "user" in plan.namespaces.created:
             self.channel.receive(MAPPED)
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
-        if "uts" in plan.namespaces.kinds and plan.spec.get("hostname"):
+        if plan.spec.get("hostname"):
             socket.sethostname(plan.spec["hostname"])
+        if plan.spec.get("domainname"):
+            ns.setdomainname(plan.spec["domainname"])
         if "network" in plan.namespaces.created:
             bring_up_loopback()
         if plan.options.new_keyring:
