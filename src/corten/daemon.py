@@ -37,6 +37,7 @@ from corten.engine.containers.run.release import Release, Rented
 from corten.engine.containers.run.rootfiles import RootFiles
 from corten.engine.containers.shelves import Shelves
 from corten.engine.containers.streams import Streams
+from corten.engine.containers.update import Update
 from corten.engine.containers.upkeep import Upkeep
 from corten.engine.events import Events
 from corten.engine.execs import Execs
@@ -81,6 +82,7 @@ class Parts:
     store: Store
     monitors: Processes
     networks: Networks
+    known_networks: network_parts.Networks
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         creation=Creation(containers, shelves, Defaults(config, parts.facts, parts.machine), parts.networks, events),
         containers=found,
         upkeep=Upkeep(containers, found, lifecycle, removal, parts.networks, events),
+        update=Update(containers, parts.monitors, parts.facts, events),
         lifecycle=lifecycle,
         streams=Streams(containers, parts.monitors, ends, paths, events),
         execs=sessions,
@@ -119,6 +122,8 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         system=System(config, parts.facts, parts.features, store, containers, events),
         volumes=volumes,
         images=make_images(store, users_of(containers), events),
+        networks=parts.known_networks,
+        connections=network_parts.Connections(parts.known_networks, containers, events),
     )
     return Engine(services, ends, Reconcile(containers, ends, removal, sessions, parts.monitors, shelves))
 
@@ -175,7 +180,8 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         stack.push_async_callback(monitors.close)
         events = Events()
         networks = make_networks(store.db, config, events)
-        parts = Parts(config, read_host_facts(features.cgroup_version), features, machine_of(config, features), store, monitors, networks)
+        facts, machine = read_host_facts(features.cgroup_version), machine_of(config, features)
+        parts = Parts(config, facts, features, machine, store, monitors, networks, networks)
         tasks = await stack.enter_async_context(Tasks())
         engine = compose(parts, tasks, events)
         await networks.start(engine.reconcile.adopt())

@@ -14,10 +14,13 @@ from corten.engine.containers.containers import Containers
 from corten.engine.containers.create.creation import Creation
 from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.containers.streams import Streams
+from corten.engine.containers.update import Update
 from corten.engine.containers.upkeep import Upkeep
 from corten.engine.events import Events
 from corten.engine.execs import Execs
 from corten.engine.images.service import Images
+from corten.engine.networks.connections import Connections
+from corten.engine.networks.networks import Networks
 from corten.engine.system import System
 from corten.engine.volumes import Volumes
 from corten.errors import EngineError
@@ -43,6 +46,7 @@ class Services:
     creation: Creation
     containers: Containers
     upkeep: Upkeep
+    update: Update
     lifecycle: Lifecycle
     streams: Streams
     execs: Execs
@@ -50,6 +54,8 @@ class Services:
     system: System
     volumes: Volumes
     images: Images
+    networks: Networks
+    connections: Connections
 
 
 class App:

@@ -15,6 +15,7 @@ from corten.api.handlers import (
     images,
     images_transfer,
     info,
+    networks,
     system,
     volumes,
 )
@@ -30,7 +31,6 @@ _PRUNE = unbuilt("pruning", "prune-unbuilt", "remove objects by name")
 _IMAGES = unbuilt("this image operation", "image-operation-unbuilt", "it comes with a later release")
 _BUILD = unbuilt("building images", "build-unbuilt", "run a container in the base image and import its files")
 _SEARCH = unbuilt("searching a registry", "image-search-unbuilt", "name the image")
-_NETWORKS = unbuilt("user-defined networks", "networks-unbuilt", "use the networks bridge, host and none")
 _PLUGINS = unbuilt("plugins", "plugins-unbuilt", "Corten's drivers are built in")
 _DISK_USAGE = unbuilt("disk usage", "disk-usage-unbuilt", "use du on the data root")
 
@@ -60,7 +60,7 @@ ROUTES: Final = (
     Route("POST", "/containers/{id}/stop", containers_life.container_stop),
     Route("POST", "/containers/{id}/restart", containers_life.container_restart),
     Route("POST", "/containers/{id}/kill", containers_life.container_kill),
-    Route("POST", "/containers/{id}/update", _CONTAINERS),
+    Route("POST", "/containers/{id}/update", containers.container_update),
     Route("POST", "/containers/{id}/rename", containers.container_rename),
     Route("POST", "/containers/{id}/pause", containers_life.container_pause),
     Route("POST", "/containers/{id}/unpause", containers_life.container_unpause),
@@ -106,14 +106,14 @@ ROUTES: Final = (
     Route("PUT", "/volumes/{name}", NO_CLUSTER_VOLUMES, (1, 42)),
     Route("DELETE", "/volumes/{name}", volumes.volume_remove),
     # Networks
-    Route("GET", "/networks", _NETWORKS),
-    Route("GET", "/networks/", _NETWORKS),
-    Route("POST", "/networks/create", _NETWORKS),
-    Route("POST", "/networks/prune", _PRUNE, (1, 25)),
-    Route("GET", "/networks/{id}", _NETWORKS),
-    Route("DELETE", "/networks/{id}", _NETWORKS),
-    Route("POST", "/networks/{id}/connect", _NETWORKS),
-    Route("POST", "/networks/{id}/disconnect", _NETWORKS),
+    Route("GET", "/networks", networks.network_list),
+    Route("GET", "/networks/", networks.network_list),
+    Route("POST", "/networks/create", networks.network_create),
+    Route("POST", "/networks/prune", networks.network_prune, (1, 25)),
+    Route("GET", "/networks/{id}", networks.network_inspect),
+    Route("DELETE", "/networks/{id}", networks.network_remove),
+    Route("POST", "/networks/{id}/connect", networks.network_connect),
+    Route("POST", "/networks/{id}/disconnect", networks.network_disconnect),
     # Plugins
     Route("GET", "/plugins", system.plugins),
     Route("GET", "/plugins/privileges", _PLUGINS),

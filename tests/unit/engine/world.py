@@ -13,6 +13,7 @@ from corten.engine.containers.create.creation import CreateRequest
 from corten.engine.containers.run.needs import NetworkPlace
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
+from corten.engine.networks.opened import make_networks
 from corten.engine.spec.placement import Machine
 from corten.engine.tasks import Tasks
 from corten.engine.values.container import Container, ContainerConfig, Endpoint, HostConfig
@@ -229,7 +230,16 @@ async def world(path: Path, monitors: FakeMonitors | None = None, networks: Fake
         add_busybox(store)
         async with Tasks() as tasks:
             events, news = Events(), News()
-            parts = Parts(config, HostFacts(cpus=2, online_cpus="0-1"), FEATURES, Machine(), store, monitors, networks)
+            parts = Parts(
+                config,
+                HostFacts(cpus=2, online_cpus="0-1"),
+                FEATURES,
+                Machine(),
+                store,
+                monitors,
+                networks,
+                make_networks(store.db, config, events),
+            )
             engine = compose(parts, tasks, events)
             monitors.tell = news.hear
             engine.reconcile.adopt()

@@ -5,6 +5,7 @@ import hashlib
 from corten.config import Config
 from corten.engine.events import Events
 from corten.engine.networks.catalog import MIGRATIONS, NetworkCatalog
+from corten.engine.networks.connections import Connections
 from corten.engine.networks.naming import Naming
 from corten.engine.networks.networks import Networks
 from corten.engine.networks.values import NetworkSettings
@@ -12,7 +13,7 @@ from corten.network.dns.server import DnsServer
 from corten.network.fabric import Fabric, FabricSettings
 from corten.store.db import Database
 
-__all__ = ["MIGRATIONS", "make_networks", "settings_of"]
+__all__ = ["MIGRATIONS", "Connections", "Networks", "make_networks", "settings_of"]
 _USUAL_ROOT = "/run/corten"
 
 
