@@ -4,7 +4,9 @@ import asyncio
 
 from corten.api.handlers.containers_view import inspect_answer, summary
 from corten.api.request import Request
-from corten.api.types.containers import CreateAnswer, CreateBody, PruneAnswer
+from corten.api.types.containers import CreateAnswer, CreateBody, PruneAnswer, UpdateAnswer, UpdateBody
+from corten.api.types.host_config import to_restart_policy
+from corten.api.types.resources import to_resources
 from corten.api.wire import json_response
 from corten.engine.containers.create.creation import CreateRequest
 from corten.engine.containers.listing import ACCEPTED, ListQuery
@@ -36,6 +38,13 @@ async def container_inspect(request: Request) -> Reply:
 async def container_rename(request: Request) -> Reply:
     await request.app.upkeep.rename(request.params["id"], request.text("name"))
     return Response(204)
+
+
+async def container_update(request: Request) -> Reply:
+    body = await request.json(UpdateBody)
+    policy = to_restart_policy(body.restart_policy) if body.restart_policy and body.restart_policy.name else None
+    await request.app.update.update(request.params["id"], to_resources(body), policy)
+    return json_response(UpdateAnswer(warnings=[]))
 
 
 async def container_remove(request: Request) -> Reply:
