@@ -8,12 +8,15 @@ Descriptors: every `sock_fd` stays the caller's, who closes it when the call is 
 copy from then on. A client's stream ends (both directions shut down) when the process is over and its output is through.
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from corten.monitor.events import Event, LiveContainer, Started
 from corten.monitor.fleet import Fleet
 from corten.monitor.values import AttachOptions, JsonObject, LogOptions, StartSpec, StdioSpec
+
+LAUNCHER = (sys.executable, "-I", "-m", "corten.monitor.launcher")
 
 
 class Monitors:
@@ -23,12 +26,12 @@ class Monitors:
         self._fleet = fleet
 
     @classmethod
-    async def connect(cls, exec_root: str, *, on_event: Callable[[Event], None]) -> "Monitors":
+    async def connect(cls, exec_root: str, *, on_event: Callable[[Event], None], command: Sequence[str] = LAUNCHER) -> "Monitors":
         """Find the launcher of `exec_root` or start one; then `live()` tells what runs. `on_event` is called in the loop, in order.
 
         No Exited is delivered for what was over before: `live()` shows it. Raises Unavailable when no launcher can be started.
         """
-        fleet = Fleet(exec_root, on_event)
+        fleet = Fleet(exec_root, on_event, command)
         await fleet.open()
         return cls(fleet)
 
@@ -58,8 +61,8 @@ class Monitors:
     async def start(self, container_id: str, spec: StartSpec, stdio: StdioSpec) -> Started:
         """Create and start the process; returns once the user's program runs. `stdio` counts only if it was not prepared.
 
-        Raises what the runtime raises (reason "exec-not-found", "exec-permission", "bad-cwd", ...); then nothing is left but what
-        `prepare` opened, and attached clients have seen their stream end. Conflict if it is running.
+        Raises what the runtime raises (reason "exec-not-found", "exec-permission", "bad-cwd", ...); then nothing is left, not even
+        what `prepare` opened, and attached clients have seen their stream end. Conflict if it is running, or exited and not forgotten.
         """
         answer = await self._fleet.place(container_id, "start", {"spec": spec, "stdio": stdio})
         return Started(answer["pid"], answer["started_at"])
@@ -126,10 +129,10 @@ class LiveHandle:
 
     async def pause(self) -> None:
         """Freeze the container's cgroup."""
-        await self._ask("pause", {})
+        await self._fleet.freeze(self._id, paused=True)
 
     async def resume(self) -> None:
-        await self._ask("resume", {})
+        await self._fleet.freeze(self._id, paused=False)
 
     async def update(self, resources: JsonObject) -> None:
         """Set OCI `linux.resources` on the running container."""

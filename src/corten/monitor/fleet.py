@@ -6,8 +6,8 @@ monitor not connected -> connect and take its containers' states; too little roo
 
 import asyncio
 import os
-import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -51,8 +51,10 @@ class Peer:
 class Fleet:
     """Launcher and monitors of one `exec_root`."""
 
-    def __init__(self, exec_root: str, on_event: Callable[[Event], None]) -> None:
+    def __init__(self, exec_root: str, on_event: Callable[[Event], None], command: Sequence[str]) -> None:
+        """`command` starts a launcher when `exec_root` is appended to it."""
         self._root = exec_root
+        self._command = command
         self._on_event = on_event
         self._peers: dict[str, Peer] = {}
         self._launcher: Link | None = None
@@ -108,7 +110,11 @@ class Fleet:
         try:
             answer = await peer.link.request(op, {"id": container_id} | arguments)
         except LinkLost as lost:
-            return await self._outcome(container_id, lost)
+            return await self._outcome(container_id, arguments, lost)
+        except EngineError as error:
+            if error.reason != "already-running":
+                peer.states.pop(container_id, None)
+            raise
         finally:
             self._starting.discard(container_id)
         self._note(peer, answer)
@@ -116,27 +122,33 @@ class Fleet:
             self._wake.set()
         return answer
 
-    async def launch(self, op: str, arguments: JsonObject, fds: tuple[int, ...]) -> JsonObject:
+    async def launch(self, op: str, arguments: JsonObject, fds: tuple[int, ...] = ()) -> JsonObject:
         """Ask the launcher; not repeated."""
         launcher = await self._until(self._find_launcher, "the launcher")
         return await launcher.request(op, arguments, fds)
 
     async def forget(self, container_id: str, state_root: str) -> None:
+        """Its monitor gives it up; then a fork of the launcher waits for the kernel to take its cgroup down."""
+        try:
+            await self.request(container_id, "forget", {})
+        except NotFound:
+            pass
         peer = self._holder(container_id)
+        if peer is not None:
+            del peer.states[container_id]
+            self._announce()
         while True:
-            find = partial(self._find_place, container_id) if peer is None else partial(self._find_home, container_id)
             try:
-                peer = await self._until(find, "a monitor")
-                await peer.link.request("forget", {"id": container_id, "state_root": state_root})
+                await self.launch("job", {"what": "delete", "id": container_id, "state_root": state_root})
+                break
             except LinkLost:
                 continue
-            except NotFound:
-                peer = None
-                continue
-            break
-        peer.states.pop(container_id, None)
-        self._announce()
         await self._retire_spare()
+
+    async def freeze(self, container_id: str, *, paused: bool) -> None:
+        """Pause or resume, which may wait for processes in the kernel: not in a monitor."""
+        await self.launch("job", {"what": "pause" if paused else "resume", "id": container_id})
+        await self.request(container_id, "mark", {"paused": paused})
 
     # What is known now: None = not yet, wait for news.
 
@@ -190,11 +202,13 @@ class Fleet:
         except TimeoutError:
             raise Unavailable(f"{what} cannot be reached", reason="monitor-unreachable", hint="see launcher.log in the exec root") from None
 
-    async def _outcome(self, container_id: str, lost: LinkLost) -> JsonObject:
+    async def _outcome(self, container_id: str, arguments: JsonObject, lost: LinkLost) -> JsonObject:
         """What became of a start whose monitor died under it: running (or already over) in the replacement, or not begun."""
         await self._until(lambda: True if self._is_settled() else None, "the monitor")
         peer = self._holder(container_id)
         if peer is None or not peer.states[container_id]["pid"]:
+            if "spec" in arguments:
+                await self.forget(container_id, arguments["spec"]["state_root"])
             raise lost
         state = peer.states[container_id]
         if state["status"] == "exited":
@@ -273,7 +287,7 @@ class Fleet:
         try:
             self._launcher = open_link()
         except (FileNotFoundError, ConnectionRefusedError):
-            await start_launcher(self._root)
+            await start_launcher(self._command, self._root)
             self._launcher = open_link()
         return self._launcher
 
@@ -305,7 +319,7 @@ class Fleet:
                 now = state["execs"].get(exec_id)
                 if execution["exit_code"] is None and (now is None or now["exit_code"] is not None):
                     code = UNKNOWN_EXIT if now is None or now["exit_code"] is None else now["exit_code"]
-                    self._emit(Exited(name, exec_id, code, 0, False))
+                    self._emit(Exited(name, exec_id, code, time.time_ns(), False))
 
     def _drop(self, name: str) -> None:
         """A monitor that nobody replaces: it retired, or launcher and monitor died together."""
@@ -316,7 +330,7 @@ class Fleet:
 
     def _emit_gone(self, container_id: str, state: ContainerState) -> None:
         if state["status"] == "running":
-            self._emit(Exited(container_id, None, UNKNOWN_EXIT, 0, False))
+            self._emit(Exited(container_id, None, UNKNOWN_EXIT, time.time_ns(), False))
 
     async def _retire_spare(self) -> None:
         """Let an empty monitor go while another is empty too and room stays plenty."""
@@ -333,12 +347,10 @@ class Fleet:
             peer.retiring = False
 
 
-async def start_launcher(exec_root: str) -> None:
+async def start_launcher(command: Sequence[str], exec_root: str) -> None:
     """Start a launcher that outlives this process; returns when it listens. Unavailable with its last words when it does not."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-m", "corten.monitor.launcher", exec_root,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    pipes = asyncio.subprocess
+    process = await asyncio.create_subprocess_exec(*command, exec_root, stdin=pipes.DEVNULL, stdout=pipes.DEVNULL, stderr=pipes.PIPE)
     _, said = await process.communicate()
     if process.returncode:
         raise Unavailable(f"the launcher does not start: {said.decode(errors='replace').strip()[-2000:]}", reason="launcher-start")

@@ -9,12 +9,12 @@ import os
 from collections import deque
 from collections.abc import Iterable
 
+from corten.monitor.exits import EXIT_FILE
 from corten.monitor.logs.read import LogFile, open_log
 from corten.monitor.logs.rotation import rotated
 from corten.monitor.logs.watch import IN_CREATE, IN_DELETE_SELF, IN_MODIFY, IN_MOVED_TO, IN_Q_OVERFLOW, FolderWatch
 
 BEHIND_MAX = 200
-EXIT_FILE = "exit.json"
 _STORM = 50
 """Attempts at a consistent look when files rotate faster than one can look; then some may be lost."""
 

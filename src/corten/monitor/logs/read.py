@@ -25,7 +25,9 @@ class LogFile:
         self._inflate = zlib.decompressobj(_GZIP_FORMAT) if gzipped else None
 
     def close(self) -> None:
-        os.close(self.fd)
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
     def block(self, limit: int | None = None) -> bytes:
         """The next whole lines, from about 256 KiB of file (as far as `limit`); b"" when there are none (more may be written)."""

@@ -3,7 +3,6 @@
 Its own process because a gigabyte of log would hold up the sixteen containers of a monitor, and two cores read twice as fast.
 """
 
-import os
 import select
 import socket
 import time
@@ -138,14 +137,3 @@ def _selection(options: LogOptions) -> Selection:
         details=options["details"],
         framed=options["framed"],
     )
-
-
-def compress(source: str, target: str) -> None:
-    """Gzip a rotated log file into `target`; a killed run leaves a piece of it that the next one overwrites."""
-    import zlib
-
-    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
-    with open(source, "rb") as plain, open(target, "wb", opener=lambda p, f: os.open(p, f, 0o640)) as packed:
-        while data := plain.read(1 << 20):
-            packed.write(packer.compress(data))
-        packed.write(packer.flush())
