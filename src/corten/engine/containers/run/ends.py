@@ -9,6 +9,7 @@ Clean-up (network, cgroup, streams) takes tens of milliseconds of waiting in the
 
 import asyncio
 import logging
+import time
 from dataclasses import replace
 
 from corten.engine.containers.catalog import Catalog, Entry
@@ -73,9 +74,10 @@ class Ends:
 
     async def _settle(self, entry: Entry, exit: Exited) -> None:
         before = entry.value
-        ending = Ending(exit.exit_code, max(0, exit.finished_at - before.state.started_at), before.state.manually_stopped)
+        ended_at = exit.finished_at or time.time_ns()  # 0: nobody saw it
+        ending = Ending(exit.exit_code, max(0, ended_at - before.state.started_at), before.state.manually_stopped)
         again = not entry.held and wants_restart(before.host.restart_policy, ending, before.state.restart_count)
-        state = died(before.state, exit_code=exit.exit_code, at=exit.finished_at, oom_killed=exit.oom_killed)
+        state = died(before.state, exit_code=exit.exit_code, at=ended_at, oom_killed=exit.oom_killed)
         entry.prepared = False
         goes = before.host.auto_remove and not entry.held and not again
         if again:
