@@ -128,7 +128,7 @@ def test_close_behind_lets_a_namespaces_mounts_go(tmp_path: Path) -> None:
         watch = libc.inotify_init1(os.O_CLOEXEC)
         assert libc.inotify_add_watch(watch, os.fsencode(tmp_path), IN_UNMOUNT) >= 0
         ready, told = os.pipe()
-        pid, pidfd = clone3(ns.CLONE_NEWNS)
+        pid, _ = clone3(ns.CLONE_NEWNS)
         if pid == 0:
             os.read(ready, 1)
             os._exit(0)

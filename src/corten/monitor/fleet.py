@@ -82,6 +82,8 @@ class Fleet:
         launcher = await self._until(self._find_launcher, "the launcher")
         if self._task is not None:
             self._task.cancel()
+        for peer in self._peers.values():
+            peer.retiring = True
         await launcher.request("stop", {})
         await self.close()
 

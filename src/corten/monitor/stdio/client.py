@@ -74,6 +74,7 @@ class Client:
         """Pass on what it types, but the detach keys (b"": none)."""
         self._inflow = inflow
         self._scanner = DetachScanner(detach_keys)
+        self._update()
         if initial:
             self._typed(initial)
 
