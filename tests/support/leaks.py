@@ -36,7 +36,7 @@ def holdings(daemon: Daemon) -> Holdings:
     pids = marked(daemon.name)
     return Holdings(
         mounts=frozenset(line.split()[4] for line in read(daemon.namespace_pid, "mountinfo").decode().splitlines()),
-        links=frozenset(line.split(":")[0].strip() for line in read(daemon.namespace_pid, "net/dev").decode().splitlines()[2:]),
+        links=counted([link_kind(line) for line in read(daemon.namespace_pid, "net/dev").decode().splitlines()[2:]]),
         namespaces=counted([link(pid, f"ns/{kind}").partition(":")[0] for pid, kind in unique_namespaces(pids)]),
         cgroups=frozenset(cgroups_of(daemon)),
         processes=counted([command_line(pid) for pid in pids]),
@@ -72,6 +72,12 @@ def descriptor_kinds(pid: int) -> Iterator[str]:
         return
     for number in numbers:
         yield link(pid, f"fd/{number}").partition(":[")[0]
+
+
+def link_kind(line: str) -> str:
+    """A link's name, random digits left out: namespaces kept ready have links, and each new one has another name."""
+    name = line.split(":", maxsplit=1)[0].strip()
+    return "veth" if name.startswith("veth") else name
 
 
 def link(pid: int, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
-from corten.errors import Conflict, Denied, Invalid, Unavailable
+from corten.errors import Denied, Invalid, Unavailable
 
 Network = IPv4Network | IPv6Network
 IPAddress = IPv4Address | IPv6Address
@@ -107,12 +107,12 @@ class AddressSpace:
         return self._address(candidate)
 
     def claim(self, address: IPAddress) -> None:
-        """Take this very address. Raises Conflict when somebody has it, Invalid when it is not of this subnet."""
+        """Take this very address. Raises Denied when somebody has it, Invalid when it is not of this subnet."""
         number = int(address)
         if address not in self.subnet or number in self._edges:
             raise Invalid(f"requested address {address} is not usable in subnet {self.subnet}", reason="address-outside-subnet")
         if number in self._used:
-            raise Conflict("Address already in use", reason="address-in-use", hint=f"{address} belongs to another container")
+            raise Denied("Address already in use", reason="address-in-use", hint=f"{address} belongs to another container")
         self._used.add(number)
 
     def release(self, address: IPAddress) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from corten.errors import Conflict, Denied, Invalid, Unavailable
+from corten.errors import Denied, Invalid, Unavailable
 from corten.network.ipam import DEFAULT_POOLS, AddressSpace, IPAddress, Pool, choose_subnet, overlaps, parse_pool, unique_local_pool
 
 
@@ -118,7 +118,7 @@ class Addresses(RuleBasedStateMachine):
             with pytest.raises(Invalid):
                 self.space.claim(address)
         elif address in self.model:
-            with pytest.raises(Conflict):
+            with pytest.raises(Denied):
                 self.space.claim(address)
         else:
             self.space.claim(address)

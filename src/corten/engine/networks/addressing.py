@@ -16,7 +16,7 @@ class Addressing:
         self._spaces: dict[str, list[AddressSpace]] = {}
 
     def allocate(self, network: Network, config: EndpointConfig) -> tuple[Interface, ...]:
-        """An address of each family of the network: the wanted one, or the lowest that is free. Raises Conflict "Address already in
+        """An address of each family of the network: the wanted one, or the lowest that is free. Raises Denied "Address already in
         use", Unavailable when the network is full; nothing is taken then."""
         taken: list[Interface] = []
         try:

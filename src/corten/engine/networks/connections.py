@@ -65,7 +65,7 @@ class Connections:
         if network.driver == "host":
             text = "cannot connect container to host network - container must be created in host network mode"
             raise Invalid(text, reason="host-network")
-        present = {self._networks.catalog.find(name) for name in entry.value.endpoints}
+        present = [self._networks.catalog.find(name) for name in entry.value.endpoints]
         drivers = {other.driver for other in present if other is not None}
         if "host" in drivers:
             text = "container sharing network namespace with another container or host cannot be connected to any other network"

@@ -224,9 +224,7 @@ def _with_config_from(request: NetworkRequest, networks: Iterable[Network]) -> N
     if not request.config_from:
         return request
     for source in networks:
-        if request.config_from in (source.name, source.id):
-            if not source.config_only:
-                raise Invalid(f"configuration network {request.config_from!r} is not a configuration network", reason="not-config-only")
+        if source.config_only and request.config_from in (source.name, source.id):
             return replace(
                 request,
                 pools=source.pools,
@@ -235,7 +233,7 @@ def _with_config_from(request: NetworkRequest, networks: Iterable[Network]) -> N
                 enable_ipv6=source.enable_ipv6,
                 internal=source.internal,
             )
-    raise NotFound(f'configuration network "{request.config_from}" not found', reason="no-such-network")
+    raise NotFound(f'configuration network "{request.config_from}" does not exist', reason="no-such-network")
 
 
 def _check_bridge_name(network: Network, networks: Iterable[Network]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from corten.engine.networks.values import Network
 from corten.errors import Invalid
 
+_TRUE, _FALSE = frozenset(("1", "true")), frozenset(("0", "false"))
 FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 PRUNE_FILTERS = ("until", "label", "label!")
 
@@ -33,9 +34,11 @@ def select(networks: Collection[Network], filters: Mapping[str, Sequence[str]], 
     for value in filters.get("type", ()):
         if value not in ("custom", "builtin"):
             raise Invalid(f"invalid filter: 'type'='{value}'", reason="bad-filter")
+    dangling = filters.get("dangling", ())
+    if any(value.lower() not in _TRUE | _FALSE for value in dangling):
+        raise Invalid('invalid value for filter \'dangling\', must be "true" (or "1"), or "false" (or "0")', reason="bad-filter")
     chosen = [n for n in networks if all(_MATCHERS[kind](n, values) for kind, values in filters.items() if values and kind in _MATCHERS)]
-    dangling = filters.get("dangling")
     if not dangling:
         return chosen
-    wanted = dangling[0].lower() in ("1", "true")
+    wanted = dangling[0].lower() in _TRUE
     return [n for n in chosen if not n.is_predefined and used(n) is not wanted]
