@@ -2,14 +2,20 @@
 
 import pytest
 
-from tests.support.vm import run_in_vm
+from tests.support.vm import pytest_command, run_in_vm
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow, pytest.mark.timeout(300)]
 
-SUITES = "tests/kernel/test_cgroup.py tests/kernel/guest_cgroup_v2.py tests/kernel/test_seccomp.py tests/kernel/test_probe.py"
+SUITES = [f"tests/kernel/{name}.py" for name in ("test_cgroup", "guest_cgroup_v2", "test_seccomp", "test_probe")]
 
 
 def test_the_suites_pass_on_cgroup_v2() -> None:
-    result = run_in_vm(f".venv/bin/python -m pytest --privileged {SUITES}", timeout=240)
+    result = run_in_vm(pytest_command(*SUITES), timeout=240)
+    assert result.status == 0, result.output + result.console
+    assert " skipped" not in result.output
+
+
+def test_the_systemd_manager_works_under_systemd() -> None:
+    result = run_in_vm(pytest_command("tests/kernel/guest_systemd.py"), timeout=240, systemd=True)
     assert result.status == 0, result.output + result.console
     assert " skipped" not in result.output

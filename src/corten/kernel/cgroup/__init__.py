@@ -23,6 +23,10 @@ def open_cgroup(manager: str, path: str, hierarchies: Hierarchies | None = None)
     found = hierarchies or detect()
     if manager == "cgroupfs":
         return CgroupV2(found, path) if found.version == 2 else CgroupV1(found, path)
+    if manager == "systemd":
+        from corten.kernel.cgroup.systemd import CgroupSystemd  # seldom used: not in every monitor's memory
+
+        return CgroupSystemd(found, path)
     raise ValueError(f"unknown cgroup manager {manager!r}: cgroupfs or systemd")
 
 
