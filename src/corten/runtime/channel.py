@@ -69,8 +69,8 @@ class Channel:
         """(kind, body, fds) of the next message. ChannelClosed at end of file."""
         try:
             message, fds = recv_message(self.sock, _SIZE, maxfds)
-        except ConnectionResetError:
-            message, fds = b"", []
+        except ConnectionResetError:  # it closed without reading all of ours; that is told once, before what it sent
+            message, fds = recv_message(self.sock, _SIZE, maxfds)
         if not message:
             raise ChannelClosed("the container's first process died while being set up", reason="init-died")
         return message[:1], json.loads(message[1:]) if len(message) > 1 else None, fds

@@ -31,6 +31,18 @@ def test_messages_errors_and_the_end() -> None:
     ours.close()
 
 
+def test_last_words_are_heard_though_ours_were_not_read() -> None:
+    ours, theirs = open_channel()
+    ours.send(START)
+    theirs.fail(Conflict("why", reason="r"))
+    theirs.close()
+    with pytest.raises(Conflict, match="why"):
+        ours.receive(READY)
+    with pytest.raises(ChannelClosed):
+        ours.receive(READY)
+    ours.close()
+
+
 def test_a_bug_is_told_with_its_place() -> None:
     ours, theirs = open_channel()
     report_bug(theirs, None)

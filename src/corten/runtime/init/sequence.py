@@ -138,7 +138,10 @@ class Init:
             self.console = console.open_console(self.root_fd, size, self.finish.who.uid)
             console.bind_console(self.root_fd, self.console[1])
         finish_readonly(plan.mounts, self.root_fd)
-        os.close(make_directory_in_root(self.root_fd, self.process["cwd"]))
+        try:
+            os.close(make_directory_in_root(self.root_fd, self.process["cwd"]))
+        except OSError:  # a read-only root, or no directory: going there later tells
+            pass
         write_sysctls(self.linux.get("sysctl") or {})
 
     def _make_devices(self) -> None:
