@@ -2,7 +2,7 @@
 
 Used from one asyncio loop. Nothing here owns a process: launcher and monitors outlive the daemon, and a new `Monitors.connect`
 finds all of them with their containers. A killed launcher or monitor is replaced behind the caller's back; a request that was
-under way to a monitor that died is repeated when that is harmless and otherwise raises LinkLost (an Unavailable).
+under way to a process that died is repeated if it had not begun or may be done twice, and otherwise raises LinkLost (an Unavailable).
 
 Descriptors: every `sock_fd` stays the caller's, who closes it when the call is over, whatever came of it; the monitor has its own
 copy from then on. A client's stream ends (both directions shut down) when the process is over and its output is through.
@@ -73,7 +73,7 @@ class Monitors:
         Works for prepared and running containers (NotFound, Conflict otherwise). Returns once the monitor has the client: every
         byte that the process writes from then on reaches it; with `logs` also every byte before, once.
         """
-        await self._fleet.request(container_id, "attach", {"options": options, "initial": initial.hex()}, (sock_fd,))
+        await self._fleet.request_once(container_id, "attach", {"options": options, "initial": initial.hex()}, (sock_fd,))
 
     async def exec_start(
         self,
@@ -92,13 +92,13 @@ class Monitors:
         """
         fds = () if sock_fd is None else (sock_fd,)
         arguments = {"exec_id": exec_id, "process": process, "options": options, "initial": initial.hex()}
-        answer = await self._fleet.request(container_id, "exec", arguments, fds, repeat=False)
+        answer = await self._fleet.request_once(container_id, "exec", arguments, fds)
         pid: int = answer["pid"]
         return pid
 
     async def logs(self, container_id: str, options: LogOptions, sock_fd: int) -> None:
         """Write a container's log to a client, alive or not, and end its stream. Returns when the reader has it."""
-        await self._fleet.launch("logs", {"id": container_id, "options": options}, (sock_fd,))
+        await self._fleet.launch_once("logs", {"id": container_id, "options": options}, (sock_fd,))
 
     async def forget(self, container_id: str, state_root: str) -> None:
         """Give up an exited or prepared container: runtime state and cgroup are deleted, its clients' streams end.

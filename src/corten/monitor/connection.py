@@ -9,10 +9,10 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 
-from corten.errors import EngineError
+from corten.errors import Conflict, EngineError
 from corten.monitor.loop import EPOLLIN, EPOLLOUT, Loop
 from corten.monitor.values import JsonObject
-from corten.monitor.wire import Outgoing, receive, send
+from corten.monitor.wire import Outgoing, claim, receive, send
 
 Fds = list[int]
 
@@ -113,6 +113,15 @@ class Request:
         self.op: str = message["op"]
         self.arguments = message
         self.fds = fds
+
+    def claim(self) -> None:
+        """Take the token that comes first among the descriptors. Conflict when its sender has given up on this request."""
+        token = self.fds.pop(0)
+        try:
+            if not claim(token):
+                raise Conflict("this request is no longer wanted", reason="request-withdrawn")
+        finally:
+            os.close(token)
 
     def answer(self, value: JsonObject | None = None) -> None:
         self.connection.send({"n": self._number, "ok": value or {}})

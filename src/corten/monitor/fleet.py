@@ -15,6 +15,7 @@ from corten.errors import Conflict, EngineError, NotFound, Unavailable
 from corten.monitor.events import Detached, Event, Exited, LauncherLost, LiveContainer, LiveExec, LogFailed, MonitorLost, OomKilled
 from corten.monitor.link import Link, LinkLost
 from corten.monitor.values import MONITOR_CAPACITY, UNKNOWN_EXIT, ContainerState, JsonObject
+from corten.monitor.wire import claim, new_claim
 
 SPARE_PLACES = 4
 """With fewer free places than this another monitor is forked ahead of need."""
@@ -79,7 +80,7 @@ class Fleet:
     async def stop(self) -> None:
         if any(peer.states for peer in self._peers.values()):
             raise Conflict("containers are still held", reason="containers-held")
-        launcher = await self._until(self._find_launcher, "the launcher")
+        launcher = await self._reached_launcher()
         if self._task is not None:
             self._task.cancel()
         for peer in self._peers.values():
@@ -90,20 +91,57 @@ class Fleet:
     def live(self) -> dict[str, LiveContainer]:
         return {name: _live(state) for peer in self._peers.values() for name, state in peer.states.items()}
 
-    async def request(
-        self, container_id: str, op: str, arguments: JsonObject, fds: tuple[int, ...] = (), *, repeat: bool = True
-    ) -> JsonObject:
-        """Ask the monitor that holds the container; after a monitor's death the replacement, if `repeat`."""
+    async def request(self, container_id: str, op: str, arguments: JsonObject) -> JsonObject:
+        """Ask the monitor that holds the container; after a monitor's death its replacement. For what may be done twice."""
         while True:
-            peer = await self._until(partial(self._find_home, container_id), f"container {container_id}")
+            peer = await self._home(container_id)
             try:
-                answer = await peer.link.request(op, {"id": container_id} | arguments, fds)
+                answer = await peer.link.request(op, {"id": container_id} | arguments)
             except LinkLost:
-                if not repeat:
-                    raise
                 continue
             self._note(peer, answer)
             return answer
+
+    async def request_once(self, container_id: str, op: str, arguments: JsonObject, fds: tuple[int, ...]) -> JsonObject:
+        """For what must not be done twice: repeated only if the monitor died before it had begun, LinkLost otherwise."""
+        while True:
+            peer = await self._home(container_id)
+            answer = await self._claimed(peer.link, op, {"id": container_id} | arguments, fds)
+            if answer is not None:
+                self._note(peer, answer)
+                return answer
+
+    async def launch_once(self, op: str, arguments: JsonObject, fds: tuple[int, ...]) -> None:
+        """The same of the launcher."""
+        answer = None
+        while answer is None:
+            answer = await self._claimed(await self._reached_launcher(), op, arguments, fds)
+
+    async def launch(self, op: str, arguments: JsonObject) -> JsonObject:
+        """Ask the launcher, or the one that replaces it, for what may be done twice."""
+        while True:
+            try:
+                return await (await self._reached_launcher()).request(op, arguments)
+            except LinkLost:
+                continue
+
+    async def _claimed(self, link: Link, op: str, arguments: JsonObject, fds: tuple[int, ...]) -> JsonObject | None:
+        """The answer; None if the other end died without having begun, so that it can be asked again."""
+        token = new_claim()
+        try:
+            return await link.request(op, arguments, (token, *fds))
+        except LinkLost:
+            if claim(token):
+                return None
+            raise
+        finally:
+            os.close(token)
+
+    async def _home(self, container_id: str) -> Peer:
+        return await self._until(partial(self._find_home, container_id), f"container {container_id}")
+
+    async def _reached_launcher(self) -> Link:
+        return await self._until(self._find_launcher, "the launcher")
 
     async def place(self, container_id: str, op: str, arguments: JsonObject) -> JsonObject:
         """Ask the container's monitor, or the one best suited to take it in."""
@@ -124,11 +162,6 @@ class Fleet:
             self._wake.set()
         return answer
 
-    async def launch(self, op: str, arguments: JsonObject, fds: tuple[int, ...] = ()) -> JsonObject:
-        """Ask the launcher; not repeated."""
-        launcher = await self._until(self._find_launcher, "the launcher")
-        return await launcher.request(op, arguments, fds)
-
     async def forget(self, container_id: str, state_root: str) -> None:
         """Its monitor gives it up; then a fork of the launcher waits for the kernel to take its cgroup down."""
         try:
@@ -139,12 +172,7 @@ class Fleet:
         if peer is not None:
             del peer.states[container_id]
             self._announce()
-        while True:
-            try:
-                await self.launch("job", {"what": "delete", "id": container_id, "state_root": state_root})
-                break
-            except LinkLost:
-                continue
+        await self.launch("job", {"what": "delete", "id": container_id, "state_root": state_root})
         await self._retire_spare()
 
     async def freeze(self, container_id: str, *, paused: bool) -> None:

@@ -49,6 +49,7 @@ class Keeper:
         if again:
             for key in self._held:
                 self._say(key)
+            self._note({"note": "all"})
 
     def held(self) -> list[Held]:
         return list(self._held.values())

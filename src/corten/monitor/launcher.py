@@ -126,6 +126,7 @@ class Launcher:
 
     def _logs(self, request: Request) -> None:
         """Answered once there is a reader, which owns the client from then on."""
+        request.claim()
         options: LogOptions = request.arguments["options"]
         running = self._wards.find_running(request.arguments["id"])
         if running is None:

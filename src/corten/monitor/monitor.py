@@ -117,12 +117,14 @@ class Monitor:
         request.answer({"pid": state["pid"], "started_at": state["started_at"], "state": state})
 
     def _attach(self, request: Request) -> None:
+        request.claim()
         arguments = request.arguments
         self._get(request).attach(request.fds[0], arguments["options"], bytes.fromhex(arguments["initial"]))
         request.fds.pop()
         request.answer()
 
     def _exec(self, request: Request) -> None:
+        request.claim()
         arguments = request.arguments
         container = self._get(request)
         sock_fd = request.fds[0] if request.fds else None

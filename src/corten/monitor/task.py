@@ -11,7 +11,8 @@ from corten.monitor.loop import EPOLLIN, Loop
 from corten.monitor.stdio.streams import Roles, Streams, Wishes
 from corten.monitor.values import UNKNOWN_EXIT, ExitRecord
 
-_ORPHAN_SECONDS = 2.0
+_ORPHAN_SECONDS = 3.0
+_LOOK_SECONDS = 0.02
 
 
 class TaskHost(Protocol):
@@ -135,19 +136,27 @@ class Task:
             code = exits.peek(self._pidfd)
         except ChildProcessError:
             self._loop.remove(self._pidfd)
-            code = exits.peek_foreign(self._pidfd)
-            if code is None:  # the launcher will say, or is dead and has left a note
-                self._loop.after(_ORPHAN_SECONDS, self._take_orphan_note)
-                return
+            self._look_for_status(time.monotonic() + _ORPHAN_SECONDS)
+            return
         if code is not None:
             self._died(code, time.time_ns())
 
-    def _take_orphan_note(self) -> None:
+    def _look_for_status(self, deadline: float) -> None:
+        """Not our child: the launcher says how it ended (`orphan_exited`), or it is dead too and left a file, or the kernel knows
+
+        once whoever is the parent has reaped it.
+        """
         if self._pidfd < 0 or self.finished_at:
             return
         note = exits.load_exit(exits.orphan_path(self.record["spec"]["bundle"], self.record["pid"]))
-        code = UNKNOWN_EXIT if note is None else note["exit_code"]
-        self._died(code, time.time_ns() if note is None else note["finished_at"])
+        if note is not None:
+            self._died(note["exit_code"], note["finished_at"])
+            return
+        code = exits.peek_foreign(self._pidfd)
+        if code is None and time.monotonic() < deadline:
+            self._loop.after(_LOOK_SECONDS, lambda: self._look_for_status(deadline))
+        else:
+            self._died(UNKNOWN_EXIT if code is None else code, time.time_ns())
 
     def _died(self, code: int, finished_at: int) -> None:
         self.died_with = code

@@ -20,7 +20,10 @@ from corten.monitor.values import ExitRecord, JsonObject
 from corten.monitor.wire import connect, listen
 
 _YOUNG_SECONDS = 1.0
-"""A monitor that dies younger than this is replaced only after as long again: whatever kills it must not spin."""
+_YOUNG_DEATHS = 5
+"""When so many processes of a monitor died this young one after the other, the next one has to wait: what kills them must not spin."""
+
+_PATIENCE_SECONDS = 5.0
 
 
 class Ground(NamedTuple):
@@ -39,7 +42,9 @@ class Ward:
         self.name = name
         self.pidfd = -1
         self.born = 0.0
+        self.young_deaths = 0
         self.leaving = False
+        self.is_silent = False
         self.held = HeldTable()
         self.orphans: dict[str, JsonObject] = {}
         self.connection: Connection | None = None
@@ -84,7 +89,16 @@ class Wards:
         return ward.name
 
     def find_survivors(self) -> None:
-        """Take over the monitors of a launcher that died: they tell what they hold, and have their listening sockets to share."""
+        """Take over the monitors of a launcher that died: they tell what they hold, and have their listening sockets to share.
+
+        Returns when they have told, but does not wait long for one that is busy.
+        """
+        self._ask_survivors()
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while any(ward.is_silent for ward in self._wards.values()) and time.monotonic() < deadline:
+            self._ground.loop.run_once(_PATIENCE_SECONDS)
+
+    def _ask_survivors(self) -> None:
         for entry in sorted(os.listdir(os.path.join(self._ground.root, "monitors"))):
             name = entry.removesuffix(".sock")
             try:
@@ -93,6 +107,7 @@ class Wards:
                 os.unlink(self._path(name))
                 continue
             ward = self._wards[name] = Ward(name)
+            ward.is_silent = True
             self._connect(ward, sock).send({"n": 0, "op": "launcher"})
 
     def orphan_exited(self, pid: int, code: int) -> bool:
@@ -175,7 +190,9 @@ class Wards:
             return
         if note in ("over", "release"):
             ward.orphans.pop(message["key"], None)
-        if note == "goodbye":
+        if note == "all":
+            ward.is_silent = False
+        elif note == "goodbye":
             ward.leaving = True
         elif note == "door":
             ward.listening = socket.socket(fileno=fds.pop())
@@ -192,7 +209,8 @@ class Wards:
         if ward.leaving or ward.listening is None:
             self._forget(ward)
             return
-        if time.monotonic() - ward.born < _YOUNG_SECONDS:
+        ward.young_deaths = ward.young_deaths + 1 if time.monotonic() - ward.born < _YOUNG_SECONDS else 0
+        if ward.young_deaths >= _YOUNG_DEATHS:
             loop.after(_YOUNG_SECONDS, lambda: self._replace(ward))
         else:
             self._replace(ward)

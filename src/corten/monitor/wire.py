@@ -93,6 +93,20 @@ def _in_memory(data: bytes) -> int:
     return fd
 
 
+def new_claim() -> int:
+    """A descriptor that only one of all who have a copy can `claim`: it makes a request that is repeated be done at most once."""
+    return os.eventfd(1, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+
+def claim(fd: int) -> bool:
+    """Whether we are the first."""
+    try:
+        os.eventfd_read(fd)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def listen(path: str) -> socket.socket:
     """A non-blocking listening socket at `path`, mode 0600; what lay there before is replaced."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

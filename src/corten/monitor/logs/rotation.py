@@ -24,18 +24,21 @@ def rotate(path: str, max_file: int) -> None:
     if max_file < 2:
         _remove(path)
         return
-    first_gap = next((n for n in range(1, max_file) if rotated(path, n) is None), max_file - 1)
-    for number in range(first_gap, 0, -1):
-        _remove(f"{path}.{number}")
-        _remove(f"{path}.{number}.gz")
-        older = path if number == 1 else rotated(path, number - 1)
-        if older is None:
-            continue
-        suffix = ".gz" if older.endswith(".gz") and number > 1 else ""
-        try:
-            os.rename(older, f"{path}.{number}{suffix}")
-        except FileNotFoundError:
-            pass
+    names = []
+    for number in range(1, max_file):
+        name = rotated(path, number)
+        if name is None:
+            break
+        names.append(name)
+    if len(names) == max_file - 1:
+        _remove(names.pop())
+    for number in range(len(names), 0, -1):
+        suffix = ".gz" if names[number - 1].endswith(".gz") else ""
+        os.rename(names[number - 1], f"{path}.{number + 1}{suffix}")
+    try:
+        os.rename(path, f"{path}.1")
+    except FileNotFoundError:
+        pass
 
 
 def all_files(path: str, max_file: int) -> Iterator[str]:

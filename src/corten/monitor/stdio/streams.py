@@ -10,6 +10,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from corten.kernel.pty import set_window_size
@@ -27,6 +28,8 @@ _PIPE_SIZE = 256 << 10
 _F_SETPIPE_SZ = 1031
 GRACE_SECONDS = 2.0
 """How long output may still come, after a process has exited, from others that hold its pipes (Docker waits as long)."""
+
+_NAMES = {1: "stdout", 2: "stderr"}
 
 Roles = dict[str, int]
 
@@ -113,7 +116,8 @@ class Streams:
         for number in (1, 2):
             if f"spool{number}" in roles:
                 spool = Spool(roles[f"spool{number}"])
-                self._outflows[number] = Outflow(loop, number, spool, on_end=self._ended, on_log_error=listener.log_failed)
+                on_end = partial(self._ended, number)
+                self._outflows[number] = Outflow(loop, number, spool, on_end=on_end, on_log_error=listener.log_failed)
         if wishes.stdin:
             self._inflow = Inflow(loop)
             if not wishes.tty:
@@ -138,11 +142,16 @@ class Streams:
 
     def begin(self) -> None:
         """Start reading the pipes; a terminal comes by `set_console`."""
-        for number, name in ((1, "stdout"), (2, "stderr")):
-            if name in self._roles:
-                self._outflows[number].begin(Source(self._roles[name]))
-        if "stdin" in self._roles and self._inflow is not None:
-            self._inflow.open(self._roles["stdin"])
+        for number, outflow in self._outflows.items():
+            if _NAMES[number] in self._roles:
+                outflow.begin(Source(self._roles[_NAMES[number]]))
+            elif "relay0" not in self._roles:  # had ended in a predecessor's time
+                outflow.end()
+        if self._inflow is not None and not self._tty:
+            if "stdin" in self._roles:
+                self._inflow.open(self._roles["stdin"])
+            else:
+                self._inflow.close()
         if "console" in self._roles:
             self.set_console(self._roles["console"])
 
@@ -217,9 +226,9 @@ class Streams:
             self._log = None
         for outflow in self._outflows.values():
             outflow.spool.close()
-        if "console" not in self._roles and "relay0" in self._roles:
-            os.close(self._roles["relay0"])
-            os.close(self._roles["relay1"])
+        for role in ("relay0", "relay1"):
+            if role in self._roles:  # a terminal that never came
+                os.close(self._roles[role])
         self._outflows = {}
         self._roles = {}
 
@@ -242,7 +251,11 @@ class Streams:
     def _are_over(self) -> bool:
         return all(outflow.is_over for outflow in self._outflows.values())
 
-    def _ended(self) -> None:
+    def _ended(self, number: int) -> None:
+        source = ("console", "relay0", "relay1") if self._tty else (_NAMES[number],)
+        for role in source if source[0] in self._roles else ():
+            del self._roles[role]
+            self._listener.released(role)
         if not self._are_over():
             return
         if self._on_finished is not None:
