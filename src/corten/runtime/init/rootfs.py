@@ -53,13 +53,18 @@ def root_options(mount: RootMount) -> list[str]:
     return options
 
 
-def attach_root(tree: int, rootfs: str) -> int:
-    """Mount the tree at `rootfs` (in this namespace) and open it: an O_PATH fd below which all else is resolved."""
-    m.move_mount(tree, "", m.AT_FDCWD, rootfs)
-    return os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def attach_root(tree: int, rootfs: str, propagation: int | None) -> int:
+    """Mount the tree in this namespace: the fd itself is then the root below which all else is resolved.
+
+    It goes on top of the host's root, a place that a user namespace's root can always reach, where `rootfs` may lie behind folders
+    closed to it. A shared root would show that mount to the host, so then it is `rootfs`.
+    """
+    shared = propagation is not None and propagation & m.MS_SHARED
+    m.move_mount(tree, "", m.AT_FDCWD, rootfs if shared else "/")
+    return tree
 
 
-def mount_root(root_mounts: tuple[RootMount, ...], rootfs: str) -> int:
+def mount_root(root_mounts: tuple[RootMount, ...], rootfs: str, propagation: int | None) -> int:
     """`open_root` and `attach_root`; mount(2) where the kernel's overlay does not know `lowerdir+` (before 6.5) or fsopen."""
     try:
         tree = open_root(root_mounts, rootfs)
@@ -67,10 +72,7 @@ def mount_root(root_mounts: tuple[RootMount, ...], rootfs: str) -> int:
         if not root_mounts or e.errno not in (errno.ENOSYS, errno.EINVAL):
             raise EngineError(f"error mounting the root file system: {e}", reason="mount-failed") from e
         return _mount_root_classic(root_mounts[0], rootfs)
-    try:
-        return attach_root(tree, rootfs)
-    finally:
-        os.close(tree)
+    return attach_root(tree, rootfs, propagation)
 
 
 def _mount_root_classic(mount: RootMount, rootfs: str) -> int:

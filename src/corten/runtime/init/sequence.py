@@ -128,9 +128,9 @@ class Init:
         plan, inherited = self.plan, self.inherited
         rootfs.separate_from_host(plan.rootfs_propagation, plan.rootfs)
         if inherited.root_tree >= 0:
-            self.root_fd = rootfs.attach_root(inherited.root_tree, plan.rootfs)
+            self.root_fd = rootfs.attach_root(inherited.root_tree, plan.rootfs, plan.rootfs_propagation)
         else:
-            self.root_fd = rootfs.mount_root(plan.options.root_mounts, plan.rootfs)
+            self.root_fd = rootfs.mount_root(plan.options.root_mounts, plan.rootfs, plan.rootfs_propagation)
         self._mount_everything()
         self._make_devices()
         if self.inherited.io.terminal:
