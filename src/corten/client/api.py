@@ -32,6 +32,8 @@ class Api:
     def __init__(self, endpoint: Endpoint, *, agent: str, headers: Headers | None = None, pinned: str = "", newest: str = NEWEST) -> None:
         """`pinned` is an API version that is used without asking ($DOCKER_API_VERSION); `newest` the newest this client speaks."""
         self.endpoint = endpoint
+        self._agent = agent
+        self._headers = headers
         self._client = Client(endpoint.address, tls=endpoint.tls, headers=(("User-Agent", agent), *(headers or {}).items()))
         self._version = pinned
         self._newest = newest
@@ -50,6 +52,10 @@ class Api:
 
     def speaks(self, version: str) -> bool:
         return version_key(self.version) >= version_key(version)
+
+    def sibling(self) -> "Api":
+        """Another connection to the same engine, for a second thread or a signal handler."""
+        return Api(self.endpoint, agent=self._agent, headers=self._headers, pinned=self.version)
 
     def ping(self) -> Mapping[str, str]:
         """The header fields of `_ping`. Engines that do not know HEAD are asked by GET."""

@@ -144,3 +144,25 @@ VOLUME = Shape(
     {"Labels": STRINGS, "Options": STRINGS, "Status": SET},
     absent={"ClusterVolume": NIL_POINTER, "CreatedAt": "", "Status": NIL_MAP, "UsageData": NIL_POINTER},
 )
+INFO = Shape(
+    {
+        "Runtimes": Shape(map_zero=NO_VALUE, element=Shape({"status": STRINGS})),
+        "Containerd": POINTER,
+        "Plugins": Shape(absent={"Authorization": NIL_SLICE}),
+    },
+    absent={
+        "Containerd": NIL_POINTER,
+        "DefaultAddressPools": NIL_SLICE,
+        "CDISpecDirs": NIL_SLICE,
+        "DiscoveredDevices": NIL_SLICE,
+        "FirewallBackend": NIL_POINTER,
+        "ProductLicense": "",
+        "SystemStatus": NIL_SLICE,
+        "Warnings": NIL_SLICE,
+    },
+)
+EVENT = Shape(
+    {"Actor": Shape({"Attributes": STRINGS}, absent={"ID": "", "Attributes": NIL_MAP})},
+    absent={"status": "", "id": "", "from": "", "scope": "", "Type": "", "Action": "", "time": 0, "timeNano": 0},
+    aliases={"Status": "status", "ID": "id", "From": "from", "Scope": "scope", "Time": "time", "TimeNano": "timeNano"},
+)

@@ -5,6 +5,7 @@ from typing import Any
 
 from corten.cli.kinds import go_quoted
 from corten.cli.template import nodes
+from corten.cli.template.encode import PARAMETERIZED
 from corten.cli.template.functions import Function, FunctionError
 from corten.cli.template.parser import TemplateError, Tree, parse
 from corten.cli.template.values import NO_VALUE, Nil, NoValue, Record, Struct, format_value, is_true, type_name
@@ -215,7 +216,10 @@ class _Run:
         if isinstance(receiver, Record):
             getter = receiver.getters.get(name)
             if getter is not None:
-                return self._invoke(name, lambda *given: getter(receiver.data, *given), arguments)
+                wanted = 1 if name in PARAMETERIZED else 0
+                if len(arguments) != wanted:
+                    raise self.error(f"wrong number of args for {name}: want {wanted} got {len(arguments)}")
+                return getter(receiver.data, *arguments)
         elif receiver is None or isinstance(receiver, NoValue):
             if self.template.missing_key_error:
                 raise self.error(f"nil data; no entry for key {go_quoted(name)}")
@@ -283,8 +287,6 @@ class _Run:
         except FunctionError as error:
             self.node = at or self.node
             raise self.error(f"error calling {name}: {error}") from None
-        except TypeError:
-            raise self.error(f"wrong number of args for {name}: want 0 got {len(arguments)}") from None
 
     def _argument(self, node: nodes.Node, dot: Any) -> Any:
         self.node = node

@@ -1,0 +1,283 @@
+"""The whole surface in one table: every command, its names, arguments and where its code is. Nothing else is imported here.
+
+# shape: data
+"""
+
+from typing import NamedTuple
+
+OPTIONS = "[OPTIONS]"
+
+
+class Command(NamedTuple):
+    """`target` is `module:ATTRIBUTE` below corten.cli, an `Action`. `arguments` are the least and the most of them (None: any number).
+
+    `passes_on`: flags end at the first argument, since what follows belongs to another program. `common`: listed first in the overview.
+    """
+
+    names: tuple[str, ...]
+    target: str
+    usage: str
+    arguments: tuple[int, int | None]
+    summary: str
+    details: str = ""
+    passes_on: bool = False
+    common: bool = False
+
+
+NONE = (0, 0)
+ANY = (0, None)
+ONE = (1, 1)
+TWO = (2, 2)
+SOME = (1, None)
+MAYBE = (0, 1)
+
+GROUPS: tuple[tuple[str, str], ...] = (
+    ("builder", "Build cache"),
+    ("container", "Containers"),
+    ("context", "Named engines to talk to"),
+    ("image", "Images"),
+    ("network", "Networks"),
+    ("system", "The engine as a whole"),
+    ("volume", "Volumes"),
+)
+REFUSED: dict[str, str] = {
+    **dict.fromkeys(("swarm", "node", "service", "stack", "secret", "config"), "Corten has no swarm mode"),
+    "plugin": "Corten has no engine plugins",
+    "trust": "Corten does not sign images; pin them by digest (NAME@sha256:…)",
+    "manifest": "Corten does not edit manifest lists",
+    "checkpoint": "Corten cannot checkpoint containers",
+}
+"""Docker's commands that are answered with a sentence."""
+
+COMMANDS: tuple[Command, ...] = (
+    # containers
+    Command(
+        ("container attach", "attach"),
+        "running.attach:ATTACH",
+        "[OPTIONS] CONTAINER",
+        ONE,
+        "Connect this terminal to a running container",
+    ),
+    Command(
+        ("container commit", "commit"),
+        "container.files:COMMIT",
+        "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
+        (1, 2),
+        "Make an image of a container's changes",
+    ),
+    Command(
+        ("container cp", "cp"),
+        "container.copying:CP",
+        "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n[OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+        TWO,
+        "Copy files between a container and this machine",
+        "\n'-' as source reads a tar archive from stdin and unpacks it in the container;\n'-' as destination writes one to stdout.",
+    ),
+    Command(
+        ("container create", "create"),
+        "running.create:CREATE",
+        "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+        SOME,
+        "Make a container without starting it",
+        passes_on=True,
+    ),
+    Command(("container diff", "diff"), "container.files:DIFF", "CONTAINER", ONE, "List what a container changed in its file system"),
+    Command(
+        ("container exec", "exec"),
+        "running.exec:EXEC",
+        "[OPTIONS] CONTAINER COMMAND [ARG...]",
+        (2, None),
+        "Run a further command in a running container",
+        passes_on=True,
+        common=True,
+    ),
+    Command(
+        ("container export", "export"), "container.files:EXPORT", "[OPTIONS] CONTAINER", ONE, "Write a container's files as a tar archive"
+    ),
+    Command(
+        ("container inspect",), "container.inspecting:INSPECT", "[OPTIONS] CONTAINER [CONTAINER...]", SOME, "Show all about containers"
+    ),
+    Command(("container kill", "kill"), "container.lifecycle:KILL", "[OPTIONS] CONTAINER [CONTAINER...]", SOME, "Send containers a signal"),
+    Command(("container logs", "logs"), "container.logs:LOGS", "[OPTIONS] CONTAINER", ONE, "Show what a container has printed"),
+    Command(
+        ("container ls", "container list", "container ps", "ps"), "container.listing:LS", OPTIONS, NONE, "List containers", common=True
+    ),
+    Command(
+        ("container pause", "pause"), "container.lifecycle:PAUSE", "CONTAINER [CONTAINER...]", SOME, "Freeze all processes of containers"
+    ),
+    Command(
+        ("container port", "port"),
+        "container.ports:PORT",
+        "CONTAINER [PRIVATE_PORT[/PROTO]]",
+        (1, 2),
+        "Show where a container's ports are published",
+    ),
+    Command(("container prune",), "prune:CONTAINERS", OPTIONS, NONE, "Remove all stopped containers"),
+    Command(("container rename", "rename"), "container.lifecycle:RENAME", "CONTAINER NEW_NAME", TWO, "Give a container another name"),
+    Command(
+        ("container restart", "restart"),
+        "container.lifecycle:RESTART",
+        "[OPTIONS] CONTAINER [CONTAINER...]",
+        SOME,
+        "Stop and start containers",
+    ),
+    Command(
+        ("container rm", "container remove", "rm"),
+        "container.lifecycle:RM",
+        "[OPTIONS] CONTAINER [CONTAINER...]",
+        SOME,
+        "Remove containers",
+    ),
+    Command(
+        ("container run", "run"),
+        "running.run:RUN",
+        "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+        SOME,
+        "Create a container from an image and run it",
+        passes_on=True,
+        common=True,
+    ),
+    Command(("container start", "start"), "running.start:START", "[OPTIONS] CONTAINER [CONTAINER...]", SOME, "Start stopped containers"),
+    Command(
+        ("container stats", "stats"), "container.stats:STATS", "[OPTIONS] [CONTAINER...]", ANY, "Watch what containers use of the machine"
+    ),
+    Command(("container stop", "stop"), "container.lifecycle:STOP", "[OPTIONS] CONTAINER [CONTAINER...]", SOME, "Stop running containers"),
+    Command(
+        ("container top", "top"), "container.processes:TOP", "CONTAINER [ps OPTIONS]", SOME, "List a container's processes", passes_on=True
+    ),
+    Command(
+        ("container unpause", "unpause"), "container.lifecycle:UNPAUSE", "CONTAINER [CONTAINER...]", SOME, "Let frozen containers go on"
+    ),
+    Command(
+        ("container update", "update"),
+        "container.updating:UPDATE",
+        "[OPTIONS] CONTAINER [CONTAINER...]",
+        SOME,
+        "Change limits of containers",
+    ),
+    Command(
+        ("container wait", "wait"),
+        "container.lifecycle:WAIT",
+        "CONTAINER [CONTAINER...]",
+        SOME,
+        "Wait until containers stop and print their exit statuses",
+    ),
+    # images
+    Command(
+        ("image build", "build", "builder build"),
+        "image.building:BUILD",
+        "[OPTIONS] PATH | URL | -",
+        ONE,
+        "Build an image from a Dockerfile",
+        common=True,
+    ),
+    Command(("image history", "history"), "image.history:HISTORY", "[OPTIONS] IMAGE", ONE, "Show how an image came about"),
+    Command(
+        ("image import", "import"),
+        "image.archives:IMPORT",
+        "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
+        SOME,
+        "Make an image of a tar archive of files",
+    ),
+    Command(("image inspect",), "image.inspecting:INSPECT", "[OPTIONS] IMAGE [IMAGE...]", SOME, "Show all about images"),
+    Command(("image load", "load"), "image.archives:LOAD", OPTIONS, NONE, "Take in images from an archive or stdin"),
+    Command(
+        ("image ls", "image list", "images"),
+        "image.listing:LS",
+        "[OPTIONS] [REPOSITORY[:TAG]]",
+        MAYBE,
+        "List images",
+        common=True,
+    ),
+    Command(("image prune",), "prune:IMAGES", OPTIONS, NONE, "Remove dangling images, with -a all that no container uses"),
+    Command(
+        ("image pull", "pull"),
+        "image.pulling:PULL",
+        "[OPTIONS] NAME[:TAG|@DIGEST]",
+        ONE,
+        "Fetch an image from a registry",
+        common=True,
+    ),
+    Command(("image push", "push"), "image.pushing:PUSH", "[OPTIONS] NAME[:TAG]", ONE, "Send an image to a registry", common=True),
+    Command(("image rm", "image remove", "rmi"), "image.removing:RM", "[OPTIONS] IMAGE [IMAGE...]", SOME, "Remove images"),
+    Command(
+        ("image save", "save"),
+        "image.archives:SAVE",
+        "[OPTIONS] IMAGE [IMAGE...]",
+        SOME,
+        "Write images to a tar archive, on stdout unless -o is given",
+    ),
+    Command(("image tag", "tag"), "image.tagging:TAG", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", TWO, "Give an image one more name"),
+    # networks
+    Command(("network connect",), "network.joining:CONNECT", "[OPTIONS] NETWORK CONTAINER", TWO, "Connect a container to a network"),
+    Command(("network create",), "network.creating:CREATE", "[OPTIONS] NETWORK", ONE, "Make a network"),
+    Command(("network disconnect",), "network.joining:DISCONNECT", "[OPTIONS] NETWORK CONTAINER", TWO, "Take a container off a network"),
+    Command(("network inspect",), "network.listing:INSPECT", "[OPTIONS] NETWORK [NETWORK...]", SOME, "Show all about networks"),
+    Command(("network ls", "network list"), "network.listing:LS", OPTIONS, NONE, "List networks"),
+    Command(("network prune",), "prune:NETWORKS", OPTIONS, NONE, "Remove networks that no container uses"),
+    Command(("network rm", "network remove"), "network.listing:RM", "NETWORK [NETWORK...]", SOME, "Remove networks"),
+    # volumes
+    Command(("volume create",), "volume.volumes:CREATE", "[OPTIONS] [VOLUME]", MAYBE, "Make a volume"),
+    Command(("volume inspect",), "volume.volumes:INSPECT", "[OPTIONS] VOLUME [VOLUME...]", SOME, "Show all about volumes"),
+    Command(("volume ls", "volume list"), "volume.volumes:LS", OPTIONS, NONE, "List volumes"),
+    Command(("volume prune",), "prune:VOLUMES", OPTIONS, NONE, "Remove unused anonymous volumes, with -a named ones too"),
+    Command(
+        ("volume rm", "volume remove"), "volume.volumes:RM", "[OPTIONS] VOLUME [VOLUME...]", SOME, "Remove volumes that no container uses"
+    ),
+    # the engine
+    Command(("builder prune",), "prune:BUILD_CACHE", OPTIONS, NONE, "Remove build cache"),
+    Command(("system df",), "system.usage:DF", OPTIONS, NONE, "Show what takes disk space"),
+    Command(("system dial-stdio",), "system.dialing:DIAL_STDIO", "", NONE, "Connect stdin and stdout to the engine's socket"),
+    Command(("system events", "events"), "system.events:EVENTS", OPTIONS, NONE, "Follow what happens in the engine"),
+    Command(("system info", "info"), "system.info:INFO", OPTIONS, NONE, "Show the engine and its machine", common=True),
+    Command(("system prune",), "prune:SYSTEM", OPTIONS, NONE, "Remove stopped containers, unused networks, images and build cache"),
+    Command(("version",), "system.version:VERSION", OPTIONS, NONE, "Show versions of client and engine", common=True),
+    Command(("inspect",), "inspecting:INSPECT", "[OPTIONS] NAME|ID [NAME|ID...]", SOME, "Show all about any kind of object"),
+    # registries
+    Command(("login",), "registry.login:LOGIN", "[OPTIONS] [SERVER]", MAYBE, "Log in to a registry", common=True),
+    Command(("logout",), "registry.login:LOGOUT", "[SERVER]", MAYBE, "Forget a registry's credentials", common=True),
+    Command(("search",), "registry.search:SEARCH", "[OPTIONS] TERM", ONE, "Search for images in a registry", common=True),
+    # contexts and this program
+    Command(("context create",), "context.contexts:CREATE", "[OPTIONS] CONTEXT", ONE, "Name an engine"),
+    Command(("context inspect",), "context.contexts:INSPECT", "[OPTIONS] [CONTEXT] [CONTEXT...]", ANY, "Show all about contexts"),
+    Command(("context ls", "context list"), "context.contexts:LS", OPTIONS, NONE, "List contexts"),
+    Command(("context rm", "context remove"), "context.contexts:RM", "CONTEXT [CONTEXT...]", SOME, "Forget contexts"),
+    Command(("context show",), "context.contexts:SHOW", "", NONE, "Print the name of the current context"),
+    Command(("context update",), "context.contexts:UPDATE", "[OPTIONS] CONTEXT", ONE, "Change a context"),
+    Command(("context use",), "context.contexts:USE", "CONTEXT", ONE, "Make a context the current one"),
+    Command(("completion",), "completion:COMPLETION", "bash|zsh|fish", ONE, "Print the completion script for a shell"),
+)
+
+
+def find(words: list[str]) -> tuple[Command, str, int] | None:
+    """The command that `words` begin with, the name it was called by, and how many words that is."""
+    for count in (2, 1):
+        name = " ".join(words[:count])
+        for command in COMMANDS:
+            if name in command.names and len(words) >= count:
+                return command, name, count
+    return None
+
+
+def is_group(word: str) -> bool:
+    return any(word == group for group, _ in GROUPS)
+
+
+def group_summary(group: str) -> str:
+    return dict(GROUPS)[group]
+
+
+def members(group: str) -> list[tuple[str, str]]:
+    """Name and summary of a group's commands; other names of one command are left out."""
+    prefix = group + " "
+    rows = {n.removeprefix(prefix): c.summary for c in COMMANDS for n in c.names if n.startswith(prefix)}
+    aliases = {"list", "ps", "remove"}
+    return sorted((n, s) for n, s in rows.items() if n not in aliases)
+
+
+def top_level() -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Commands of one word: the usual ones in the table's order, the others by name."""
+    rows = [(name, c) for c in COMMANDS for name in c.names if " " not in name]
+    usual = ("run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "search", "version", "info")
+    summaries = {name: c.summary for name, c in rows}
+    return [(n, summaries[n]) for n in usual], sorted((n, c.summary) for n, c in rows if not c.common)

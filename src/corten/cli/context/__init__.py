@@ -1,0 +1,1 @@
+"""Commands about contexts: named engines."""

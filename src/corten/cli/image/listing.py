@@ -1,0 +1,92 @@
+"""`images`: the list of images, one row per name."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from corten.cli.flags import Flag, Values
+from corten.cli.kinds import BOOL, FILTER, STRING
+from corten.cli.output.listing import FORMAT_HELP, Column, Listing, chosen, show
+from corten.cli.output.units import ago, go_time, human_size, short_id
+from corten.cli.session import Action, Session
+from corten.client.api import filters_query
+
+Json = Mapping[str, Any]
+NOTHING = "<none>"
+
+
+def ls(session: Session, values: Values, arguments: list[str]) -> int:
+    quiet = values.on("quiet")
+    filters = values.items("filter") + ([("reference", arguments[0])] if arguments else [])
+    query = {**({"all": "1"} if values.on("all") else {}), **filters_query(filters)}
+    images = session.api.get("/images/json", query)
+    format = chosen(session, values.text("format"), "imagesFormat", quiet=quiet)
+    digests = values.on("digests")
+    wants_digest = digests or ".Digest" in format or format == "json"
+    rows = [row for image in images for row in _rows(image, digests=wants_digest and (digests or ".Digest" in format))]
+    show(session, image_listing(whole=values.on("no-trunc"), digests=digests), rows, format=format, quiet=quiet)
+    return 0
+
+
+def _rows(image: Json, *, digests: bool) -> Iterator[Json]:
+    """One row per tag; per tag and digest when digests are asked for; one of `<none>` for an image without a name."""
+    tags: dict[str, list[str]] = {}
+    for name in image.get("RepoTags") or ():
+        repository, _, tag = name.rpartition(":")
+        tags.setdefault(repository, []).append(tag)
+    known: dict[str, list[str]] = {}
+    for name in image.get("RepoDigests") or ():
+        repository, _, digest = name.partition("@")
+        known.setdefault(repository, []).append(digest)
+    tags.pop(NOTHING, None)
+    if not tags and not known:
+        yield {**image, "repository": NOTHING, "tag": NOTHING, "digest": NOTHING}
+    for repository in [*tags, *(r for r in known if r not in tags)]:
+        for tag in tags.get(repository, [NOTHING]):
+            listed = known.get(repository, [NOTHING]) if digests or repository not in tags else [NOTHING]
+            for digest in listed if digests else listed[:1]:
+                yield {**image, "repository": repository, "tag": tag, "digest": digest}
+
+
+def image_listing(*, whole: bool, digests: bool) -> Listing:
+    columns = {
+        "ID": Column("IMAGE ID", lambda row: row["Id"] if whole else short_id(row["Id"])),
+        "Repository": Column("REPOSITORY", lambda row: row["repository"]),
+        "Tag": Column("TAG", lambda row: row["tag"]),
+        "Digest": Column("DIGEST", lambda row: row["digest"]),
+        "CreatedSince": Column("CREATED", lambda row: ago(row["Created"])),
+        "CreatedAt": Column("CREATED AT", lambda row: go_time(row["Created"])),
+        "Size": Column("SIZE", lambda row: human_size(row["Size"], 3)),
+        "Containers": Column("CONTAINERS", lambda row: _count(row.get("Containers", -1))),
+        "VirtualSize": Column("SIZE", lambda row: human_size(row["Size"], 3)),
+        "SharedSize": Column("SHARED SIZE", lambda row: _shared(row.get("SharedSize", -1))),
+        "UniqueSize": Column("UNIQUE SIZE", _unique),
+    }
+    table = ("Repository", "Tag", *(["Digest"] if digests else []), "ID", "CreatedSince", "Size")
+    return Listing("*formatter.imageContext", columns, table, "ID")
+
+
+def _count(number: int) -> str:
+    return "N/A" if number == -1 else str(number)
+
+
+def _shared(size: int) -> str:
+    return "N/A" if size == -1 else human_size(size)
+
+
+def _unique(row: Json) -> str:
+    shared = row.get("SharedSize", -1)
+    return "N/A" if row["Size"] == -1 or shared == -1 else human_size(row["Size"] - shared)
+
+
+LS = Action(
+    ls,
+    (
+        Flag("all", BOOL, "Intermediate images too", short="a"),
+        Flag("digests", BOOL, "Show digests"),
+        Flag("filter", FILTER, "Only those that match (name=value)", short="f"),
+        Flag("format", STRING, FORMAT_HELP),
+        Flag("no-trunc", BOOL, "Shorten nothing"),
+        Flag("quiet", BOOL, "Only ids", short="q"),
+        Flag("tree", BOOL, "List the platforms of images", refusal="Corten lists images flat").hide(),
+    ),
+)

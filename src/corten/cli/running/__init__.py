@@ -1,0 +1,1 @@
+"""Making containers, starting programs in them, and being attached to those programs."""

@@ -1,0 +1,104 @@
+"""`volume create`, `ls`, `inspect` and `rm`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from corten.cli.errors import Failure
+from corten.cli.fan_out import each
+from corten.cli.flags import Flag, Values
+from corten.cli.inspecting import FORMAT_FLAG, Kind, inspect_all
+from corten.cli.kinds import BOOL, FILTER, MAP, STRING
+from corten.cli.options.environment import LABEL, labels
+from corten.cli.output.listing import FORMAT_HELP, Column, Listing, chosen, label_text, show
+from corten.cli.output.shapes import VOLUME
+from corten.cli.output.units import human_size
+from corten.cli.session import Action, Session
+from corten.client.api import filters_query, quoted
+
+Json = Mapping[str, Any]
+CLUSTER = "Corten has no cluster volumes"
+CLUSTER_FLAGS = (
+    *("availability", "group", "limit-bytes", "required-bytes", "scope"),
+    *("secret", "sharing", "topology-preferred", "topology-required", "type"),
+)
+
+
+def create(session: Session, values: Values, arguments: list[str]) -> int:
+    named = values.text("name")
+    if named and arguments:
+        raise Failure("conflicting options: cannot specify a volume-name through both --name and as a positional arg")
+    name = arguments[0] if arguments else named
+    body: dict[str, Any] = {"Driver": values.text("driver")}
+    if name:
+        body["Name"] = name
+    if options := dict(values.items("opt")):
+        body["DriverOpts"] = options
+    if chosen_labels := labels(values.texts("label"), ()):
+        body["Labels"] = chosen_labels
+    session.say(session.api.post("/volumes/create", body=body)["Name"])
+    return 0
+
+
+def ls(session: Session, values: Values, arguments: list[str]) -> int:
+    rows = session.api.get("/volumes", filters_query(values.items("filter")))["Volumes"] or []
+    rows.sort(key=lambda row: row["Name"])
+    quiet = values.on("quiet")
+    format = chosen(session, values.text("format"), "volumesFormat", quiet=quiet)
+    show(session, volume_listing(), rows, format=format, quiet=quiet)
+    return 0
+
+
+def volume_listing() -> Listing:
+    def usage(row: Json, key: str) -> int:
+        return int((row.get("UsageData") or {}).get(key, -1))
+
+    columns = {
+        "Name": Column("VOLUME NAME", lambda row: row["Name"]),
+        "Driver": Column("DRIVER", lambda row: row["Driver"]),
+        "Scope": Column("SCOPE", lambda row: row["Scope"]),
+        "Mountpoint": Column("MOUNTPOINT", lambda row: row["Mountpoint"]),
+        "Labels": Column("LABELS", lambda row: label_text(row.get("Labels"))),
+        "Label": Column("LABEL", lambda row, name: (row.get("Labels") or {}).get(name, "")),
+        "Links": Column("LINKS", lambda row: "N/A" if usage(row, "RefCount") < 0 else str(usage(row, "RefCount"))),
+        "Size": Column("SIZE", lambda row: "N/A" if usage(row, "Size") < 0 else human_size(usage(row, "Size"))),
+        "Availability": Column("AVAILABILITY", lambda _: "N/A"),
+        "Group": Column("GROUP", lambda _: "N/A"),
+        "Status": Column("STATUS", lambda _: "N/A"),
+    }
+    return Listing("*formatter.volumeContext", columns, ("Driver", "Name"), "Name")
+
+
+def volume_kind() -> Kind:
+    return Kind("volume", VOLUME, lambda api, name: api.get_raw(f"/volumes/{quoted(name)}"), "no such volume")
+
+
+def inspect(session: Session, values: Values, arguments: list[str]) -> int:
+    return inspect_all(session, arguments, values.text("format"), [volume_kind()])
+
+
+def rm(session: Session, values: Values, arguments: list[str]) -> int:
+    query = {"force": "1"} if values.on("force") else None
+    return each(session, arguments, lambda api, name: api.delete(f"/volumes/{quoted(name)}", query))
+
+
+CREATE = Action(
+    create,
+    (
+        Flag("driver", STRING, "Driver", short="d", default="local"),
+        Flag("label", LABEL, "Label (key=value)"),
+        Flag("name", STRING, "Name of the volume").hide(),
+        Flag("opt", MAP, "Option of the driver (name=value)", short="o"),
+        *(Flag(name, STRING, refusal=CLUSTER).hide() for name in CLUSTER_FLAGS),
+    ),
+)
+LS = Action(
+    ls,
+    (
+        Flag("cluster", BOOL, "Only cluster volumes", refusal=CLUSTER).hide(),
+        Flag("filter", FILTER, "Only those that match (name=value)", short="f"),
+        Flag("format", STRING, FORMAT_HELP),
+        Flag("quiet", BOOL, "Only names", short="q"),
+    ),
+)
+INSPECT = Action(inspect, (FORMAT_FLAG,))
+RM = Action(rm, (Flag("force", BOOL, "No error for a volume that does not exist", short="f"),))
