@@ -42,7 +42,8 @@ def normalized_platform(text: str) -> str:
     try:
         return str(parse_platform(text))
     except Invalid as error:
-        raise Failure(f'error parsing specified platform: "{text}": {error.message}') from None
+        reason = "cannot parse platform specifier: invalid argument" if error.reason == "bad-platform" else error.message
+        raise Failure(f'error parsing specified platform: "{text}": {reason}') from None
 
 
 def platform_json(text: str) -> str:

@@ -45,6 +45,11 @@ class Session:
     def context(self) -> str:
         return context_name(self.choice, self.environ, self.config)
 
+    def close(self) -> None:
+        """Gives the connections back."""
+        if self._api is not None:
+            self._api.close()
+
     def say(self, text: str = "") -> None:
         self.out.write(text + "\n")
 

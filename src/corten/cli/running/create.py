@@ -17,24 +17,26 @@ GONE = "No such image"
 
 
 def create(session: Session, values: Values, arguments: list[str]) -> int:
-    try:
-        container = make(session, values, arguments, Streams(values, detached=False))
-    except CannotConnect as error:
-        raise Failure(str(error)) from None
-    session.say(container)
+    session.say(make(session, values, arguments, Streams(values, detached=False)))
     return 0
 
 
 def make(session: Session, values: Values, arguments: list[str], streams: Streams, *, console: tuple[int, int] = (0, 0)) -> str:
-    """Creates the container and returns its id. Raises SetupFailure (status 125) with Docker's text."""
+    """Creates the container and returns its id.
+
+    Raises SetupFailure for flags that contradict each other, Failure for the rest: a bad name, the engine's refusal.
+    """
     if values.text("pull") not in PULL_CHOICES:
         choices = '"always", "missing" or "never"'
         raise SetupFailure(f"invalid pull option: '{values.text('pull')}': must be one of {choices}")
     try:
         body = create_body(values, arguments, streams)
-        check_name(arguments[0])
     except ValueError as error:
         raise SetupFailure(str(error)) from None
+    try:
+        check_name(arguments[0])
+    except ValueError as error:
+        raise Failure(str(error)) from None
     body["HostConfig"]["ConsoleSize"] = list(console)
     if values.on("use-api-socket"):
         _give_socket(session, body)
@@ -67,7 +69,7 @@ def _create(session: Session, values: Values, image: str, body: Mapping[str, Any
         _pull(session, values, image, platform)
         return _posted(session, query, body)
     except (ApiError, CannotConnect) as error:
-        raise SetupFailure(str(error)) from None
+        raise Failure(str(error)) from None
 
 
 def _posted(session: Session, query: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,7 +88,7 @@ def _give_socket(session: Session, body: dict[str, Any]) -> None:
     """The engine's own socket, at the place where Docker's clients look for it."""
     address = session.api.endpoint.address
     if address.scheme != "unix":
-        raise SetupFailure("flag --use-api-socket can only be used with unix sockets")
+        raise Failure("flag --use-api-socket can only be used with unix sockets")
     mount = {"Type": "bind", "Source": address.path, "Target": "/var/run/docker.sock", "BindOptions": {}}
     body["HostConfig"].setdefault("Mounts", []).append(mount)
 
@@ -96,7 +98,7 @@ def _write_id(path: str, container: str) -> None:
         with open(path, "w", encoding="ascii") as file:
             file.write(container)
     except OSError as error:
-        raise SetupFailure(f"failed to write the container ID ({container}) to file: {error.strerror}") from None
+        raise Failure(f"failed to write the container ID ({container}) to file: {error.strerror}") from None
 
 
 CREATE = Action(create, CONTAINER_FLAGS)

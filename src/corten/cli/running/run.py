@@ -23,7 +23,12 @@ def run(session: Session, values: Values, arguments: list[str]) -> int:
     streams = Streams(values, detached=detached)
     tty = values.on("tty")
     check_terminal(session, stdin=streams.stdin, tty=tty)
-    container = make(session, values, arguments, streams, console=size(OUT) if tty else (0, 0))
+    try:
+        container = make(session, values, arguments, streams, console=size(OUT) if tty else (0, 0))
+    except SetupFailure:
+        raise
+    except Failure as failure:
+        raise SetupFailure(failure.message, start_status(failure.message)) from None
     keys = values.text("detach-keys") or session.config.text("detachKeys")
     wanted = Wanted(streams.stdin, streams.stdout, streams.stderr, tty, keys, values.on("sig-proxy") and not tty)
     if not streams.any():
