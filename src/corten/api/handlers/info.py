@@ -20,7 +20,7 @@ async def info(request: Request) -> Reply:
 
 def info_answer(found: Info) -> InfoAnswer:
     facts, features, config = found.facts, found.features, found.config
-    controllers = features.controllers
+    limits = features.limits
     return InfoAnswer(
         id=found.engine_id,
         containers=found.containers,
@@ -37,7 +37,7 @@ def info_answer(found: Info) -> InfoAnswer:
         ],
         plugins=PluginsInfo(volume=list(VOLUME_DRIVERS), network=list(NETWORK_DRIVERS), log=list(LOG_DRIVERS)),
         memory_limit="memory" in controllers,
-        swap_limit=features.has_swap_limit,
+        swap_limit="swap" in features.limits,
         cpu_cfs_period="cpu" in controllers,
         cpu_cfs_quota="cpu" in controllers,
         cpu_shares="cpu" in controllers,

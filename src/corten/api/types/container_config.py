@@ -106,7 +106,7 @@ def from_config(config: ContainerConfig) -> ContainerConfigBody:
         tty=config.tty,
         open_stdin=config.open_stdin,
         stdin_once=config.stdin_once,
-        env=list(config.env),
+        env=list(config.env) or None,
         cmd=None if config.cmd is None else list(config.cmd),
         healthcheck=UNSET if config.healthcheck is None else from_healthcheck(config.healthcheck),
         args_escaped=config.args_escaped or UNSET,

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, field
 
 from corten.api.wire import AnswerStruct, Int64, WireStruct
 from corten.engine.values.container import MountPoint, MountRequest
@@ -64,7 +64,7 @@ class MountPointAnswer(AnswerStruct, frozen=True, kw_only=True):
     destination: str
     driver: str | UnsetType = UNSET
     mode: str
-    rw: bool
+    rw: bool = field(name="RW")
     propagation: str
 
 

@@ -72,6 +72,7 @@ def with_defaults(host: HostConfig, facts: HostFacts, config: Config) -> HostCon
         cgroupns_mode=host.cgroupns_mode or config.default_cgroupns_mode or _cgroupns_mode(host, facts),
         ipc_mode=host.ipc_mode or config.default_ipc_mode or "private",
         runtime=host.runtime or config.default_runtime,
+        security_opt=_security_options(host),
         masked_paths=_system_paths(host, host.masked_paths, masked_paths()),
         readonly_paths=_system_paths(host, host.readonly_paths, READ_ONLY),
     )
@@ -81,6 +82,13 @@ def _system_paths(host: HostConfig, own: tuple[str, ...] | None, default: Sequen
     if own is not None or host.privileged or parse_security_options(host.security_opt).unconfined_system_paths:
         return own
     return tuple(default)
+
+
+def _security_options(host: HostConfig) -> tuple[str, ...]:
+    """Docker notes that nothing privileged is labelled."""
+    if host.privileged and not any(option.startswith("label") for option in host.security_opt):
+        return (*host.security_opt, "label=disable")
+    return host.security_opt
 
 
 def _cgroupns_mode(host: HostConfig, facts: HostFacts) -> str:

@@ -18,7 +18,6 @@ from corten.engine.containers.run.needs import Networks
 from corten.engine.containers.shelves import Shelves
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
-from corten.engine.spec.capabilities import normalize_capabilities
 from corten.engine.spec.checks import check_options
 from corten.engine.spec.placement import Machine
 from corten.engine.values.container import Container, ContainerConfig, Endpoint, EndpointConfig, HostConfig
@@ -111,7 +110,7 @@ class Creation:
         )
 
     def _settled(self, host: HostConfig) -> HostConfig:
-        """References to other containers as ids, capabilities in the kernel's spelling."""
+        """References to other containers as ids."""
         if host.pid_mode.startswith("container:"):
             host = replace(host, pid_mode=f"container:{self._other(host.pid_mode)}")
         if host.ipc_mode.startswith("container:"):
@@ -121,12 +120,7 @@ class Creation:
                 host = replace(host, network_mode=f"container:{self._catalog.get(host.network_mode.partition(':')[2]).id}")
             except NotFound:
                 pass  # said at start, as Docker does: it may be created in between
-        available = self._defaults.machine.capabilities
-        return replace(
-            host,
-            cap_add=tuple(normalize_capabilities(host.cap_add, available)),
-            cap_drop=tuple(normalize_capabilities(host.cap_drop, available)),
-        )
+        return host
 
     def _other(self, mode: str) -> ContainerId:
         try:
