@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from corten.errors import Unavailable
 from corten.http.address import parse_address
 from corten.http.client import Answer, Client
 from tests.support.images import busybox_tar
@@ -83,7 +84,7 @@ class Daemon:
             return False
         try:
             return self.call("GET", "/_ping").status == 200
-        except OSError:
+        except (OSError, Unavailable):
             return False
 
     def stop(self) -> None:

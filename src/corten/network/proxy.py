@@ -5,6 +5,7 @@ Runs in the daemon's event loop; everything else published goes through the kern
 
 import asyncio
 import socket
+from typing import cast
 
 from corten.network.ports import HeldPort
 
@@ -115,8 +116,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._tasks: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)  # 3.11's selector transport does not derive from it
 
     def connection_lost(self, exc: Exception | None) -> None:
         for client in list(self._clients):

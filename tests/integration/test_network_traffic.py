@@ -1,0 +1,252 @@
+"""Packets that must arrive and packets that must not, between namespaces that the tests make."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.integration.network_world import INSIDE, INSIDE6, OUTSIDE, OUTSIDE6, Caller, World, answering, lookup, outside_host
+from tests.support.daemon import Daemon
+
+pytestmark = [pytest.mark.privileged]
+
+
+@pytest.fixture
+def world(leaks: Daemon, tmp_path: Path) -> World:
+    return World(leaks, tmp_path)
+
+
+@pytest.fixture
+def outside(world: World) -> Iterator[Caller]:
+    with outside_host(world.daemon) as neighbour:
+        yield neighbour
+
+
+def test_containers_reach_out_and_are_masqueraded(world: World, outside: Caller) -> None:
+    inside = world.run("one")
+    with answering(outside, 7000, "hello"):
+        assert inside.udp(OUTSIDE, 7000) == "hello"
+    world.remove("one")
+
+
+def test_a_published_port_is_reached_from_everywhere(world: World, outside: Caller) -> None:
+    own = world.serve("web", PortBindings={"80/tcp": [{"HostPort": "8080"}]})
+    sibling = world.run("sibling")
+    world.network("other")
+    stranger = world.run("stranger", network="other")
+    assert outside.http(INSIDE, 8080) == f"web {OUTSIDE}", "the caller's own address is seen"
+    assert outside.http(INSIDE6, 8080).startswith("web ")
+    for address in ("127.0.0.1", "::1", INSIDE):
+        assert world.host.http(address, 8080).startswith("web "), address
+    for caller in (own, sibling, stranger):
+        assert caller.http(INSIDE, 8080).startswith("web ")
+    world.remove("web", "sibling", "stranger")
+    world.remove_networks("other")
+    assert world.host.http("127.0.0.1", 8080, timeout=0.5) == ""
+
+
+def test_only_published_ports_are_reached(world: World, outside: Caller) -> None:
+    world.serve("web", PortBindings={"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]})
+    address = world.address("web")
+    assert world.host.http(address, 80).startswith("web "), "the host itself may"
+    assert outside.http(address, 80, timeout=1) == "", "a neighbour who routes to the container's network may not"
+    assert outside.http(INSIDE, 8080, timeout=1) == "", "nor by a port of the host's loopback"
+    assert world.host.http("127.0.0.1", 8080).startswith("web ")
+    world.remove("web")
+
+
+def test_spoofed_loopback_does_not_pass(world: World) -> None:
+    """A container that routes 127.0.0.0/8 to its gateway does not reach the host's loopback, nor ports published on it."""
+    world.serve("web", PortBindings={"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]})
+    bad = world.run("bad", Privileged=True)
+
+    def route_loopback_out() -> None:
+        Path("/proc/sys/net/ipv4/conf/all/route_localnet").write_text("1")
+        for command in (("addr", "del", "127.0.0.1/8", "dev", "lo"), ("route", "add", "127.0.0.0/8", "via", "172.17.0.1")):
+            subprocess.run(["ip", *command], check=True)
+
+    bad.run(route_loopback_out)
+    assert bad.http("127.0.0.1", 8080, timeout=1) == ""
+    world.remove("web", "bad")
+
+
+def test_networks_do_not_reach_each_other(world: World) -> None:
+    world.network("front")
+    world.network("back", Internal=True)
+    front = world.serve("f1", network="front")
+    world.serve("b1", network="back")
+    back = world.caller("b1")
+    world.serve("d1")
+    for target, network in (("b1", "back"), ("d1", "bridge")):
+        assert front.http(world.address(target, network), 80, timeout=1) == ""
+    for target, network in (("f1", "front"), ("d1", "bridge")):
+        assert back.http(world.address(target, network), 80, timeout=1) == ""
+    sibling = world.run("b2", network="back")
+    assert sibling.http(world.address("b1", "back"), 80).startswith("b1 ")
+    world.remove("f1", "b1", "d1", "b2")
+    world.remove_networks("front", "back")
+
+
+def test_an_internal_network_has_no_way_out(world: World, outside: Caller) -> None:
+    world.network("back", Internal=True)
+    world.serve("web", PortBindings={"80/tcp": [{"HostPort": "8080"}]})
+    inner = world.run("inner", network="back", Privileged=True)
+
+    def route_out() -> None:
+        gateway = "172.18.0.1"
+        subprocess.run(["ip", "route", "add", "default", "via", gateway], check=True)
+
+    inner.run(route_out)
+    assert inner.udp(OUTSIDE, 53, timeout=0.5) == ""
+    assert inner.http(INSIDE, 8080, timeout=1) == "", "not even to a published port of another network"
+    assert inner.run(lambda: lookup("example.com")) == ["SERVFAIL"], "names are not asked outside"
+    world.remove("web", "inner")
+    world.remove_networks("back")
+
+
+def test_without_icc_containers_are_alone(world: World) -> None:
+    world.network("alone", Options={"com.docker.network.bridge.enable_icc": "false"})
+    world.serve("a1", network="alone")
+    b = world.run("b1", network="alone")
+    assert b.http(world.address("a1", "alone"), 80, timeout=1) == ""
+    assert world.host.http(world.address("a1", "alone"), 80).startswith("a1 ")
+    world.remove("a1", "b1")
+    world.remove_networks("alone")
+
+
+def test_datagrams_are_published_and_forgotten(world: World, outside: Caller) -> None:
+    """A flow that the kernel knows must not go on to the address of a container that is gone."""
+    ports = {"7000/udp": [{"HostPort": "7000"}]}
+    with answering(world.run("first", PortBindings=ports), 7000, "first"):
+        assert outside.run(ask_twice) == ["first", "first"]
+        assert world.host.udp("::1", 7000) == "first"
+    world.remove("first")
+    blocker = world.run("blocker")
+    with answering(world.run("second", PortBindings=ports), 7000, "second"):
+        assert outside.run(ask_twice) == ["second", "second"]
+        assert blocker.udp(INSIDE, 7000) == "second"
+    world.remove("second", "blocker")
+
+
+def ask_twice() -> list[str]:
+    """From one port, which the kernel remembers."""
+    answers = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("0.0.0.0", 40000))
+        sock.settimeout(2)
+        for _ in range(2):
+            sock.sendto(b"?", (INSIDE, 7000))
+            answers.append(sock.recv(100).decode())
+    return answers
+
+
+def test_ipv6_is_as_open_and_as_strict(world: World, outside: Caller) -> None:
+    world.network("six", EnableIPv6=True)
+    world.network("seven", EnableIPv6=True)
+    world.serve("web", network="six", PortBindings={"80/tcp": [{"HostPort": "8080"}]})
+    address = world.address("web", "six", "GlobalIPv6Address")
+    sibling = world.run("sibling", network="six")
+    stranger = world.run("stranger", network="seven")
+    assert sibling.http(address, 80).startswith("web ")
+    assert sibling.run(lambda: lookup("web", "AAAA")) == [address]
+    assert stranger.http(address, 80, timeout=1) == ""
+    assert outside.http(address, 80, timeout=1) == ""
+    assert outside.http(INSIDE6, 8080) == f"web {OUTSIDE6}"
+    assert world.host.http("::1", 8080).startswith("web ")
+    world.remove("web", "sibling", "stranger")
+    world.remove_networks("six", "seven")
+
+
+def test_the_hosts_forward_filter_has_its_say(world: World, outside: Caller) -> None:
+    """As ufw or firewalld would: a chain of the host's own that drops what it does not know."""
+    world.serve("web", PortBindings={"80/tcp": [{"HostPort": "8080"}]})
+    assert outside.http(INSIDE, 8080).startswith("web ")
+    rules = "table inet host { chain forward { type filter hook forward priority 0; policy drop; ct state established accept; }; }"
+    subprocess.run(["nsenter", f"--net=/proc/{world.host.pid}/ns/net", "nft", "-f", "-"], input=rules, text=True, check=True)
+    assert outside.http(INSIDE, 8080, timeout=1) == ""
+    subprocess.run(["nsenter", f"--net=/proc/{world.host.pid}/ns/net", "nft", "delete", "table", "inet", "host"], check=True)
+    assert outside.http(INSIDE, 8080).startswith("web ")
+    world.remove("web")
+
+
+def test_a_flushed_rule_set_is_written_again(world: World, outside: Caller) -> None:
+    world.serve("web", PortBindings={"80/tcp": [{"HostPort": "8080"}]})
+    subprocess.run(["nsenter", f"--net=/proc/{world.host.pid}/ns/net", "nft", "flush", "ruleset"], check=True)
+    time.sleep(0.3)
+    assert outside.http(INSIDE, 8080).startswith("web ")
+    world.remove("web")
+
+
+def test_names_and_ports_survive_the_daemon(world: World, outside: Caller) -> None:
+    world.network("front", EnableIPv6=True)
+    world.serve("web", network="front", PortBindings={"80/tcp": [{"HostPort": "8080"}]})
+    client = world.run("client", network="front")
+    address = world.address("web", "front")
+    assert client.run(lambda: lookup("web")) == [address]
+    world.daemon.kill()
+    assert outside.http(INSIDE, 8080).startswith("web "), "published ports need no daemon"
+    world.daemon.start()
+    assert client.run(lambda: lookup("web")) == [address]
+    assert outside.http(INSIDE, 8080).startswith("web ")
+    assert world.host.http("::1", 8080).startswith("web ")
+    fresh = world.run("fresh", network="front")
+    assert world.address("fresh", "front") not in (address, world.address("client", "front"))
+    assert fresh.run(lambda: lookup("client")) == [world.address("client", "front")]
+    world.remove("web", "client", "fresh")
+    world.remove_networks("front")
+
+
+def test_a_container_may_run_a_name_server_itself(world: World) -> None:
+    world.network("front")
+    own = world.run("own", network="front")
+    with answering(own, 53, "mine"):
+        assert own.udp("127.0.0.1", 53) == "mine"
+        assert own.run(lambda: lookup("own")) == [world.address("own", "front")]
+    world.remove("own")
+    world.remove_networks("front")
+
+
+def test_a_port_of_a_host_program_is_refused_and_kept_from_it(world: World) -> None:
+    def listen(port: int) -> str:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind(("0.0.0.0", port))
+                sock.listen()
+            except OSError as error:
+                return str(error.strerror)
+        return "ok"
+
+    world.serve("web", PortBindings={"80/tcp": [{"HostPort": "8080"}]})
+    assert world.host.run(lambda: listen(8080)) == "Address already in use"
+    world.remove("web")
+    assert world.host.run(lambda: listen(8080)) == "ok"
+
+
+def test_kills_during_connect_and_publish_leak_nothing(world: World) -> None:
+    """`kill -9` of the daemon at ten moments of creating, starting, connecting and removing."""
+    for round_ in range(10):
+        pid = os.fork()
+        if pid == 0:
+            with suppress(BaseException):
+                world.network(f"n{round_}")
+                world.run(f"c{round_}", PortBindings={"80/tcp": [{"HostPort": ""}]})
+                world.daemon.call("POST", f"/networks/n{round_}/connect", {"Container": f"c{round_}"})
+                world.daemon.call("POST", f"/networks/n{round_}/disconnect", {"Container": f"c{round_}"})
+                world.remove(f"c{round_}")
+            os._exit(0)
+        time.sleep(0.004 + round_ * 0.012)
+        world.daemon.kill()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        world.daemon.start()
+    for container in world.daemon.call("GET", "/containers/json?all=1").ok():
+        world.remove(container["Id"])
+    gone = world.daemon.call("POST", "/networks/prune").ok()["NetworksDeleted"] or []
+    assert {entry["Name"] for entry in world.daemon.call("GET", "/networks").ok()} == {"bridge", "host", "none"}, gone
