@@ -15,6 +15,7 @@ _STREAM = b'","stream":"'
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 _PLAIN_TAILS = {b'","stream":"stdout","time":"': STDOUT, b'","stream":"stderr","time":"': STDERR}
 _PLAIN_TAIL = 27
+_LONGEST_TAIL = _PLAIN_TAIL + 30 + 3
 
 
 class Run(NamedTuple):
@@ -81,7 +82,7 @@ def _parse(tail: bytes, inside: bytes) -> Run | None:
 
 def _known(tail: bytes) -> tuple[int, bytes, dict[str, str]] | None:
     stream = _PLAIN_TAILS.get(tail[:_PLAIN_TAIL])
-    if stream is not None:
+    if stream is not None and len(tail) <= _LONGEST_TAIL:
         return stream, tail[_PLAIN_TAIL:-3], {}
     try:
         entry = json.loads(_HEAD + tail)

@@ -88,15 +88,19 @@ class LogWriter:
         self._marks = (mark, err) if stream == 1 else (out, mark)
 
     def _cut(self, text: bytes, at: int) -> int:
-        """An end of line up to which the text probably fills the live file: at least one line."""
-        rest = len(text) - at
+        """An end of line up to which the text about fills the live file: at least one line."""
         room = self._max_size - self._size
-        if self._max_size <= 0 or rest * _ENTRY_OVERHEAD <= room:
-            return len(text)
-        foreseen = rest + (text.count(b"\n", at) + 1) * _ENTRY_OVERHEAD
-        if foreseen <= room:
-            return len(text)
-        return text.find(b"\n", at + rest * room // foreseen) + 1 or len(text)
+        cut = len(text)
+        if self._max_size <= 0 or (cut - at) * _ENTRY_OVERHEAD <= room:
+            return cut
+        while True:
+            foreseen = cut - at + text.count(b"\n", at, cut) * _ENTRY_OVERHEAD
+            if foreseen <= room:
+                return cut
+            shorter = text.find(b"\n", at + (cut - at) * room // foreseen, cut) + 1
+            if not shorter or shorter == cut:
+                return cut
+            cut = shorter
 
     def _rotate(self) -> None:
         old = self._inode
