@@ -206,3 +206,20 @@ def test_many_mounts_in_order(bundle: Bundle, data: Path) -> None:
     bundle.mount("/deep/d/again", "bind", "bind", source=str(data))
     bundle.shell("cat /deep/d/again/file; grep -c /deep /proc/self/mounts")
     assert bundle.run().ok().lines == ["content", "41"] or not IS_OURS
+
+
+@pytest.mark.parametrize(("word", "tag"), [("rshared", "shared:"), ("rslave", ""), ("rprivate", "")])
+def test_root_propagation(bundle: Bundle, word: str, tag: str) -> None:
+    bundle.linux["rootfsPropagation"] = word
+    bundle.process["args"] = ["cat", "/proc/self/mountinfo"]
+    before = Path("/proc/self/mountinfo").read_text()
+    line = next(line for line in bundle.run().ok().lines if line.split()[4] == "/")
+    assert (tag in line.split(" - ")[0]) == bool(tag)
+    assert Path("/proc/self/mountinfo").read_text() == before
+
+
+def test_without_pivot_root(bundle: Bundle) -> None:
+    bundle.shell("ls /; cat /proc/self/mounts | wc -l")
+    lines = bundle.run("--no-pivot").ok().lines
+    assert "etc" in lines
+    assert "work" not in lines

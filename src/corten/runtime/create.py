@@ -99,13 +99,13 @@ def await_exec(channel: Channel, state: ContainerState) -> None:
             body, fds = channel.receive(NOTIFY, 1)
         except ChannelClosed:
             return
-        deliver_notice(body, fds, state)
+        deliver_notice({**body, "pid": state["pid"]}, fds, state)
 
 
-def deliver_notice(body: dict[str, Any], fds: list[int], state: ContainerState) -> None:
+def deliver_notice(notice: dict[str, Any], fds: list[int], state: ContainerState) -> None:
     """Pass a seccomp listener on, and let go of it."""
     try:
-        hand_over(fds[0], body, oci_state(state, "running"))
+        hand_over(fds[0], notice, oci_state(state, "running"))
     finally:
         os.close(fds[0])
 

@@ -59,6 +59,7 @@ def execute_process(state: ContainerState, plan: ExecPlan) -> Process:
 def _await_process(channel: Channel, state: ContainerState, terminal: bool) -> Process:
     """Go-between and child write to the same channel, in any order; both have closed it once the program runs."""
     forked: tuple[dict[str, Any], list[int]] | None = None
+    notice: tuple[dict[str, Any], list[int]] | None = None
     error: EngineError | None = None
     try:
         while True:
@@ -66,9 +67,12 @@ def _await_process(channel: Channel, state: ContainerState, terminal: bool) -> P
             if kind == FORKED:
                 forked = body, fds
             elif kind == NOTIFY:
-                deliver_notice(body, fds, state)
+                notice = body, fds
             else:
                 error = from_wire(body)
+            if forked and notice:  # the agent may have to answer before the exec can go on
+                deliver_notice({**notice[0], "pid": forked[0]["pid"]}, notice[1], state)
+                notice = None
     except ChannelClosed as e:
         if forked is None:
             raise error or e from None

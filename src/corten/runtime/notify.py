@@ -11,7 +11,7 @@ from corten.runtime.state import OCI_VERSION
 
 
 def hand_over(fd: int, notice: dict[str, Any], state: dict[str, Any]) -> None:
-    """`notice` is what the child sent: pid, listener, metadata. The spec calls the message the container process state."""
+    """`notice` has pid, listener and metadata. The spec calls the message the container process state."""
     message = {"ociVersion": OCI_VERSION, "fds": ["seccompFd"], "pid": notice["pid"], "metadata": notice["metadata"], "state": state}
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
         try:

@@ -81,6 +81,6 @@ class Finish:
         except OSError as e:
             raise EngineError(f"installing the seccomp filter: {e}", reason="seccomp-failed") from e
         if self.filter.listener:
-            body = {"pid": os.getpid(), "listener": self.filter.listener, "metadata": self.filter.metadata}
+            body = {"listener": self.filter.listener, "metadata": self.filter.metadata}
             self.channel.send(NOTIFY, body, [listener])
             os.close(listener)

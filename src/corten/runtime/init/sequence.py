@@ -68,6 +68,7 @@ class Init:
         self.finish = Finish(self.process, plan.seccomp, self.channel, inherited.io.preserved)
         self.root_fd = -1
         self.has_devices = False
+        self.host_pid = 0
         self.console: tuple[int, int] | None = None
         self.cgroup_paths: dict[str, str] = {}
 
@@ -182,6 +183,8 @@ class Init:
 
     def _leave_host(self) -> None:
         plan, hooks = self.plan, self.plan.spec.get("hooks") or {}
+        if hooks:
+            self.host_pid = int(os.readlink("/proc/self"))  # the host's /proc still
         if hooks.get("prestart") or hooks.get("createRuntime"):
             self.channel.send(MOUNTED)
             self.channel.receive(HOOKS_DONE)
@@ -223,4 +226,4 @@ class Init:
         hooks = (self.plan.spec.get("hooks") or {}).get(kind)
         if hooks:
             status = "creating" if kind == "createContainer" else "created"
-            run_hooks(kind, hooks, {**self.state, "pid": os.getpid(), "status": status})
+            run_hooks(kind, hooks, {**self.state, "pid": self.host_pid, "status": status})
