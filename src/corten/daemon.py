@@ -241,6 +241,8 @@ def machine_of(config: Config, features: KernelFeatures) -> Machine:
         cgroup_version=features.cgroup_version,
         cgroup_parent=config.cgroup_parent,
         capabilities=features.capabilities,
+        limits=features.limits,
+        has_recursive_read_only="mount_setattr" in features.syscalls,
         ulimits={u.name: Ulimit(name=u.name, soft=u.soft, hard=u.hard) for u in config.default_ulimits},
         security=SecurityOptions(no_new_privileges=config.no_new_privileges),
         seccomp_profile=_seccomp_profile(config.seccomp_profile),

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from corten.kernel.cgroup import detect_version
+from corten.kernel.cgroup.support import LIMITS
 from corten.kernel.probe import missing, probe, shortcomings
 
 pytestmark = pytest.mark.privileged
@@ -22,6 +23,8 @@ def test_this_machine_can_run_containers() -> None:
     assert features.has_nftables
     assert features.has_seccomp
     assert {"memory", "cpu", "pids"} <= features.controllers
+    assert {"memory", "swap", "pids", "cpu-shares", "cpu-quota", "cpuset", "blkio-throttle"} <= features.limits <= LIMITS
+    assert ("swappiness" in features.limits) == (features.cgroup_version == 1)
 
 
 def test_new_overlay_options_go_with_the_kernel() -> None:
@@ -32,8 +35,8 @@ def test_new_overlay_options_go_with_the_kernel() -> None:
 def test_what_lacks_is_told_in_sentences() -> None:
     nothing = probe()._replace(
         machine="riscv64", syscalls=frozenset(), namespaces=frozenset(), capabilities=(), cgroup_version=0, controllers=frozenset(),
-        has_overlay=False, has_seccomp=False, has_bridge=False, has_nftables=False, has_swap_limit=False,
+        has_overlay=False, has_seccomp=False, has_bridge=False, has_nftables=False, limits=frozenset(),
     )  # fmt: skip
     assert len(missing(nothing)) == 6
     assert all(sentence.endswith((".", ").")) for sentence in missing(nothing))
-    assert len(shortcomings(nothing)) == 9
+    assert len(shortcomings(nothing)) == 11

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from corten.kernel.caps import CAPS, get_capabilities
 from corten.kernel.cgroup.files import find_text
-from corten.kernel.cgroup.hierarchies import UNIFIED, Hierarchies, detect
+from corten.kernel.cgroup.hierarchies import UNIFIED, detect
+from corten.kernel.cgroup.support import supported_limits
 from corten.kernel.libc import by_machine, failure, syscall
 from corten.kernel.mount import FsContext
 from corten.kernel.namespaces import CLONE_NEWNET, NAMESPACES, unshare
@@ -40,7 +41,8 @@ _FAN_CLASS_PRE_CONTENT, _FAN_CLOEXEC = 0x8, 0x1
 
 
 class KernelFeatures(NamedTuple):
-    """`has_*` mean "this process can use it here". `cgroup_version` 0 = none mounted; `controllers` are the cgroup controllers to be had.
+    """`has_*` mean "this process can use it here". `cgroup_version` 0 = none mounted; `controllers` are the cgroup controllers to be
+    had, `limits` what can be limited (names of `cgroup.support.LIMITS`).
 
     `capabilities` are the effective ones, in kernel order; `syscalls` those of the newer calls that exist; `namespaces` OCI names.
     """
@@ -52,7 +54,7 @@ class KernelFeatures(NamedTuple):
     capabilities: tuple[str, ...]
     cgroup_version: int
     controllers: frozenset[str]
-    has_swap_limit: bool
+    limits: frozenset[str]
     has_device_programs: bool
     has_seccomp: bool
     has_overlay: bool
@@ -67,7 +69,7 @@ class KernelFeatures(NamedTuple):
 
 def probe() -> KernelFeatures:
     """Tries everything out. Raises nothing: what fails is absent."""
-    version, controllers, has_swap_limit = _cgroups()
+    version, controllers, limits = _cgroups()
     network = _in_own_network_namespace(("bridge", _make_bridge), ("veth", _make_veth), ("nftables", _make_table))
     syscalls = frozenset(name for name, number in _NEW_EVERYWHERE.items() if _exists(number))
     has_overlay, has_append = _overlay() if "fsopen" in syscalls else ("overlay" in find_text("/proc/filesystems").split(), False)
@@ -80,7 +82,7 @@ def probe() -> KernelFeatures:
         capabilities=held_capabilities(),
         cgroup_version=version,
         controllers=controllers,
-        has_swap_limit=has_swap_limit,
+        limits=limits,
         has_device_programs=_exists(_BPF),
         has_seccomp=_has_seccomp(),
         has_overlay=has_overlay,
@@ -119,10 +121,12 @@ def shortcomings(features: KernelFeatures) -> list[str]:
         (features.has_seccomp, "No seccomp support: containers run without a system call filter."),
         (features.has_bridge and features.has_veth, "No bridge or veth devices: only the networks none and host work."),
         (features.has_nftables, "No nftables: containers on bridges reach nothing outside, and no port can be published."),
-        ("memory" in features.controllers, "No memory limit support"),
-        (features.has_swap_limit, "No swap limit support"),
-        ("cpu" in features.controllers, "No cpu cfs quota support"),
-        ("pids" in features.controllers, "No pids limit support"),
+        ("memory" in features.limits, "No memory limit support"),
+        ("swap" in features.limits, "No swap limit support"),
+        ("cpu-shares" in features.limits, "No cpu shares support"),
+        ("cpu-quota" in features.limits, "No cpu cfs quota support"),
+        ("cpuset" in features.limits, "No cpuset support"),
+        ("pids" in features.limits, "No pids limit support"),
         ("user" in features.namespaces, "No user namespaces: --userns-remap does not work."),
         ("CAP_SYS_RESOURCE" in features.capabilities, "No CAP_SYS_RESOURCE: --ulimit can lower limits, not raise them."),
         (
@@ -182,25 +186,20 @@ def _takes(context: FsContext, key: str) -> bool:
     return True
 
 
-def _cgroups() -> tuple[int, frozenset[str], bool]:
-    """(version, controllers, swap can be limited)."""
+def _cgroups() -> tuple[int, frozenset[str], frozenset[str]]:
+    """(version, controllers, limits)."""
     try:
         hierarchies = detect()
     except OSError:
-        return 0, frozenset(), False
+        return 0, frozenset(), frozenset()
     if hierarchies.version == 1:
-        names = frozenset(name for name in hierarchies.roots if name != UNIFIED and "=" not in name)
-        return 1, names, os.path.exists(f"{hierarchies.roots.get('memory', '')}/memory.memsw.limit_in_bytes")
-    root = hierarchies.roots[UNIFIED]
-    return 2, frozenset(find_text(f"{root}/cgroup.controllers").split()), _has_swap_file(hierarchies)
-
-
-def _has_swap_file(hierarchies: Hierarchies) -> bool:
-    """The root cgroup has no memory files; look where this process is, and at the root's first children."""
-    root = hierarchies.roots[UNIFIED]
-    folders = [root + hierarchies.own.get(UNIFIED, "/"), *(entry.path for entry in os.scandir(root) if entry.is_dir())]
-    found = [os.path.exists(f"{folder}/memory.swap.max") for folder in folders if os.path.exists(f"{folder}/memory.max")]
-    return any(found) if found else os.path.exists("/proc/swaps")
+        controllers = frozenset(name for name in hierarchies.roots if name != UNIFIED and "=" not in name)
+    else:
+        controllers = frozenset(find_text(f"{hierarchies.roots[UNIFIED]}/cgroup.controllers").split())
+    try:
+        return hierarchies.version, controllers, supported_limits(hierarchies)
+    except OSError:
+        return hierarchies.version, controllers, frozenset()
 
 
 def _in_own_network_namespace(*attempts: tuple[str, Callable[[], None]]) -> set[str]:

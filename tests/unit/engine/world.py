@@ -19,7 +19,6 @@ from corten.engine.tasks import Tasks
 from corten.engine.values.container import Container, ContainerConfig, Endpoint, HostConfig
 from corten.errors import Conflict, EngineError, NotFound
 from corten.ids import ContainerId, NetworkId
-from corten.kernel.cgroup.support import LIMITS
 from corten.kernel.probe import KernelFeatures
 from corten.monitor.events import Event, Exited, LiveContainer, LiveExec, Started
 from corten.monitor.values import AttachOptions, JsonObject, LogOptions, StartSpec, StdioSpec

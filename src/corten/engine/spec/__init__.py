@@ -6,6 +6,7 @@ exec, `linux_resources(resources)` what `update` sends, `check_options(config, h
 
 from corten.engine.spec.build import ExecRequest, build_exec, build_spec, cgroups_path
 from corten.engine.spec.checks import check_options
+from corten.engine.spec.limits import discard_unsupported
 from corten.engine.spec.placement import IdMap, Machine, Placement
 from corten.engine.spec.resources import linux_resources
 from corten.engine.spec.users import ResolvedUser, resolve_user
@@ -20,6 +21,7 @@ __all__ = [
     "build_spec",
     "cgroups_path",
     "check_options",
+    "discard_unsupported",
     "linux_resources",
     "resolve_user",
 ]

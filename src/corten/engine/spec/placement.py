@@ -10,6 +10,7 @@ from corten.engine.spec.resources import DeviceNumber, device_number
 from corten.engine.spec.security import SecurityOptions
 from corten.engine.values.container import Ulimit
 from corten.kernel.caps import CAPS
+from corten.kernel.cgroup.support import LIMITS
 
 
 class IdMap(NamedTuple):
@@ -33,9 +34,9 @@ def _own_mountinfo() -> str:
 class Machine:
     """Facts that hold for every container of this daemon.
 
-    `capabilities`: those the engine holds itself (`CAP_...`, kernel order). `ulimits`, `security`, `seccomp_profile` ("" =
-    built-in, "unconfined", or JSON text), `init` and `cgroup_parent` are the daemon's defaults. `init_path` is the host's path
-    of the small init that `--init` binds into the container.
+    `capabilities`: those the engine holds itself (`CAP_...`, kernel order); `limits`: what can be limited here. `ulimits`,
+    `security`, `seccomp_profile` ("" = built-in, "unconfined", or JSON text), `init` and `cgroup_parent` are the daemon's defaults.
+    `init_path` is the host's path of the small init that `--init` binds into the container.
     """
 
     arch: str = field(default_factory=platform.machine)
@@ -44,6 +45,7 @@ class Machine:
     cgroup_manager: str = "cgroupfs"
     cgroup_parent: str = ""
     capabilities: Sequence[str] = tuple(CAPS)
+    limits: frozenset[str] = LIMITS
     ulimits: Mapping[str, Ulimit] = field(default_factory=dict)
     security: SecurityOptions = field(default_factory=SecurityOptions)
     seccomp_profile: str = ""
