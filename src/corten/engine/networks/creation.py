@@ -21,7 +21,7 @@ from corten.engine.networks.values import (
     parse_bool,
 )
 from corten.errors import Conflict, Denied, Invalid, NotFound, Unsupported
-from corten.ids import new_network_id
+from corten.ids import NetworkId, new_network_id
 from corten.kernel.netlink.links import IPVLAN_FLAGS, IPVLAN_MODES, MACVLAN_MODES
 from corten.network.ipam import IPAddress, Pool, choose_subnet, overlaps
 
@@ -211,13 +211,19 @@ def complete(
         user_subnet=bool(request.pools),
         config_only=request.config_only,
         config_from=request.config_from,
-        bridge=request.options.get(OPTION_BRIDGE_NAME, f"br-{network_id[:12]}") if driver == "bridge" else "",
+        bridge=_bridge_name(request, network_id),
         mtu=int(request.options.get(OPTION_MTU, "0") or 0) or mtu,
     )
     if network.config_only:
         return replace(network, pools=request.pools)
     _check_bridge_name(network, networks)
     return replace(network, pools=_complete_pools(request, network, list(pools), [*taken], ours))
+
+
+def _bridge_name(request: NetworkRequest, network_id: NetworkId) -> str:
+    if request.config_only or request.driver not in ("", "bridge"):
+        return ""
+    return request.options.get(OPTION_BRIDGE_NAME) or f"br-{network_id[:12]}"
 
 
 def _with_config_from(request: NetworkRequest, networks: Iterable[Network]) -> NetworkRequest:
