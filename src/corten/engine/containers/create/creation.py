@@ -19,6 +19,7 @@ from corten.engine.containers.shelves import Shelves
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
 from corten.engine.spec.checks import check_options
+from corten.engine.spec.limits import discard_unsupported
 from corten.engine.spec.placement import Machine
 from corten.engine.values.container import Container, ContainerConfig, Endpoint, EndpointConfig, HostConfig
 from corten.errors import EngineError, Invalid, NotFound
@@ -70,6 +71,8 @@ class Creation:
         check(request.config, request.host, defaults.facts, defaults.config.runtimes)
         check_options(request.config, request.host, defaults.machine)
         container = self._draft(request, image)
+        resources, discarded = discard_unsupported(container.host.resources, defaults.machine.limits)
+        container = replace(container, host=replace(container.host, resources=resources))
         self._networks.check(container)
         points = requested(container.config, container.host)
         try:
@@ -79,7 +82,7 @@ class Creation:
             await self._shelves.volumes.release(container.id, remove_anonymous=True)
             raise
         self._events.container(container, "create")
-        return Created(container.id, tuple(warnings(request.config, request.host)))
+        return Created(container.id, (*discarded, *warnings(request.config, request.host)))
 
     def _check_name(self, name: str) -> None:
         if not name:
