@@ -1,0 +1,212 @@
+"""A writable snapshot becomes a layer: its upper directory is renamed into place, and walked once to learn its diff id.
+
+    snapshots/KEY/upper ──rename──▶ tmp/work/X/diff ──walk──▶ sha256 of its tar, split data ──commit──▶ layers/HEX/
+
+Nothing is copied and no tar is written. The tar is the one that this module would make on any machine from the same files: names
+sorted, whole seconds, whiteouts in tar's form.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from typing import Final
+
+from isal import isal_zlib
+
+from corten.ids import DiffId
+from corten.oci.whiteout import OPAQUE, OPAQUE_VALUE, OPAQUE_XATTR, is_private_xattr, whiteout_name
+from corten.store.files import disk_error
+from corten.store.layers import Layer, Layers, Lease
+from corten.store.snapshots import Snapshots
+from corten.store.tar.contents import Content
+from corten.store.tar.header import BLOCK_DEVICE, CHAR, DIRECTORY, FIFO, FILE, HARD_LINK, SYMLINK, Entry
+from corten.store.tar.places import is_whiteout
+from corten.store.tar.split import SplitWriter
+from corten.store.tar.writer import END, header, padding
+
+_PIECE: Final = 1 << 20
+_DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_SECOND: Final = 1_000_000_000
+_TYPES: Final = (
+    (stat.S_ISREG, FILE),
+    (stat.S_ISDIR, DIRECTORY),
+    (stat.S_ISLNK, SYMLINK),
+    (stat.S_ISCHR, CHAR),
+    (stat.S_ISBLK, BLOCK_DEVICE),
+    (stat.S_ISFIFO, FIFO),
+)
+
+
+def seal_snapshot(snapshots: Snapshots, layers: Layers, key: str, lease: Lease, *, newest: int | None = None) -> Layer:
+    """The layer of what was written in snapshot `key`, which is gone afterwards. It must not be mounted any more. Blocks.
+
+    `newest` (ns since the epoch): files changed later get that time, so that the same work makes the same layer on any day.
+    Raises Unavailable when the disk is full.
+    """
+    try:
+        with layers.workplace() as work:
+            diff = os.path.join(work, "diff")
+            os.rmdir(diff)
+            os.rename(snapshots.upper(key), diff)
+            layer = _sealed(work, newest)
+            return layers.commit(work, layer, lease)
+    except OSError as error:
+        raise disk_error(error, "keeping a layer") from error
+    finally:
+        snapshots.remove(key)
+
+
+def _sealed(work: str, newest: int | None) -> Layer:
+    root = os.open(os.path.join(work, "diff"), _DIRECTORY_FLAGS)
+    try:
+        with open(os.path.join(work, "split"), "wb", buffering=0) as file:
+            tar = _Tar(SplitWriter(file.write), newest)
+            tar.directory(root, b"")
+            return tar.finish()
+    finally:
+        os.close(root)
+
+
+class _Tar:
+    """The tar of a directory as it would be, hashed and split, never written."""
+
+    def __init__(self, split: SplitWriter, newest: int | None) -> None:
+        self._split = split
+        self._newest = newest
+        self._hash = hashlib.sha256()
+        self._links: dict[tuple[int, int], bytes] = {}
+        self._size = self._tar_size = self._entries = 0
+
+    def directory(self, fd: int, path: bytes) -> None:
+        """The directory's own member, an opaque mark if it has one, then what is in it, sorted. Times are set last: on the way out."""
+        found = os.fstat(fd)
+        entry = self._entry(path or b".", found, DIRECTORY)
+        entry.xattrs = _xattrs(fd)
+        if path:
+            self._add(entry)
+        if _is_opaque(fd):
+            self._add(_empty(path + b"/" + OPAQUE if path else OPAQUE))
+        for name in sorted(os.fsencode(n) for n in os.listdir(fd)):
+            self._member(fd, name, path + b"/" + name if path else name)
+        if self._is_later(found):
+            os.utime(fd, ns=(self._time(found), self._time(found)))
+
+    def finish(self) -> Layer:
+        self._raw(END)
+        self._split.finish()
+        return Layer(DiffId(f"sha256:{self._hash.hexdigest()}"), self._size, self._tar_size, self._entries)
+
+    def _member(self, folder: int, name: bytes, path: bytes) -> None:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
+            fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=folder)
+            try:
+                self.directory(fd, path)
+            finally:
+                os.close(fd)
+            return
+        if is_whiteout(found):
+            parent, slash, last = path.rpartition(b"/")
+            self._add(_empty(parent + slash + whiteout_name(last)))
+            return
+        if stat.S_ISSOCK(found.st_mode):
+            os.unlink(name, dir_fd=folder)  # a tar cannot hold one, and it is dead without its process
+            return
+        key = (found.st_dev, found.st_ino)
+        if found.st_nlink > 1 and key in self._links:
+            entry = self._entry(path, found, HARD_LINK)
+            entry.link = self._links[key]
+            self._add(entry)
+            return
+        if found.st_nlink > 1:
+            self._links[key] = path
+        self._other(folder, name, path, found)
+
+    def _other(self, folder: int, name: bytes, path: bytes, found: os.stat_result) -> None:
+        kind = next(number for test, number in _TYPES if test(found.st_mode))
+        entry = self._entry(path, found, kind)
+        if kind == FILE:
+            self._file(folder, name, entry, found)
+            return
+        if kind == SYMLINK:
+            entry.link = os.readlink(name, dir_fd=folder)
+            self._size += len(entry.link)
+        elif kind in (CHAR, BLOCK_DEVICE):
+            entry.major, entry.minor = os.major(found.st_rdev), os.minor(found.st_rdev)
+        self._add(entry)
+        if self._is_later(found):
+            os.utime(name, ns=(self._time(found), self._time(found)), dir_fd=folder, follow_symlinks=False)
+
+    def _file(self, folder: int, name: bytes, entry: Entry, found: os.stat_result) -> None:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            entry.xattrs = _xattrs(fd)
+            entry.size = entry.length = found.st_size
+            raw = header(entry)
+            self._count(raw)
+            crc = 0
+            for piece in _pieces(fd, found.st_size):
+                crc = isal_zlib.crc32(piece, crc)
+                self._count(piece)
+            if self._is_later(found):
+                os.utime(fd, ns=(self._time(found), self._time(found)))
+        finally:
+            os.close(fd)
+        self._entries += 1
+        self._size += found.st_size
+        if found.st_size:
+            self._split.add_content([raw], Content(entry.name, found.st_size, crc, None))
+            self._raw(padding(found.st_size))
+        else:
+            self._split.add_raw([raw])
+
+    def _entry(self, path: bytes, found: os.stat_result, kind: int) -> Entry:
+        entry = Entry(path, kind, stat.S_IMODE(found.st_mode))
+        entry.uid, entry.gid = found.st_uid, found.st_gid
+        entry.mtime_ns = self._time(found)
+        return entry
+
+    def _is_later(self, found: os.stat_result) -> bool:
+        return self._newest is not None and found.st_mtime_ns > self._newest
+
+    def _time(self, found: os.stat_result) -> int:
+        return self._newest if self._newest is not None and found.st_mtime_ns > self._newest else found.st_mtime_ns
+
+    def _add(self, entry: Entry) -> None:
+        self._entries += 1
+        self._raw(header(entry))
+
+    def _raw(self, data: bytes) -> None:
+        self._count(data)
+        self._split.add_raw([data])
+
+    def _count(self, data: bytes) -> None:
+        self._hash.update(data)
+        self._tar_size += len(data)
+
+
+def _empty(path: bytes) -> Entry:
+    """A whiteout's member: no owner, no time."""
+    return Entry(path, FILE, 0o600)
+
+
+def _pieces(fd: int, size: int) -> Iterator[bytes]:
+    while size > 0:
+        piece = os.read(fd, min(_PIECE, size))
+        if not piece:
+            raise OSError(5, "the file became shorter while its layer was made")
+        size -= len(piece)
+        yield piece
+
+
+def _xattrs(fd: int) -> dict[bytes, bytes] | None:
+    names = [os.fsencode(n) for n in os.listxattr(fd)]
+    return {n: os.getxattr(fd, n) for n in names if not is_private_xattr(n) and not n.startswith(b"security.selinux")} or None
+
+
+def _is_opaque(fd: int) -> bool:
+    try:
+        return os.getxattr(fd, OPAQUE_XATTR) == OPAQUE_VALUE
+    except OSError:
+        return False
