@@ -123,7 +123,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         volumes=volumes,
         images=make_images(store, users_of(containers), events),
         networks=parts.known_networks,
-        connections=network_parts.Connections(parts.known_networks, containers, events),
+        connections=network_parts.Connections(parts.known_networks, containers, paths, events),
     )
     return Engine(services, ends, Reconcile(containers, ends, removal, sessions, parts.monitors, shelves))
 

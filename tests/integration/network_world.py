@@ -153,6 +153,12 @@ class World:
 
         return bool(caller.run(wait))
 
+    def exec(self, name: str, *command: str) -> str:
+        """What the command prints inside the container, seen by its processes' files and namespaces."""
+        pid = self.caller(name).pid
+        done = subprocess.run(["nsenter", f"--target={pid}", "--all", *command], capture_output=True, text=True, check=True)
+        return done.stdout
+
     def inspect(self, name: str) -> Any:
         return self.daemon.call("GET", f"/containers/{name}/json").ok()
 

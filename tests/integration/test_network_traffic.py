@@ -250,3 +250,68 @@ def test_kills_during_connect_and_publish_leak_nothing(world: World) -> None:
         world.remove(container["Id"])
     gone = world.daemon.call("POST", "/networks/prune").ok()["NetworksDeleted"] or []
     assert {entry["Name"] for entry in world.daemon.call("GET", "/networks").ok()} == {"bridge", "host", "none"}, gone
+
+
+def test_a_running_container_changes_networks(world: World) -> None:
+    """Links, addresses, routes, names and the files in /etc follow at once."""
+    world.network("front", IPAM={"Config": [{"Subnet": "10.77.0.0/24"}]})
+    world.serve("web", network="front")
+    mover = world.run("mover")
+    assert world.exec("mover", "cat", "/etc/resolv.conf").count("127.0.0.11") == 0
+    settings = {"IPAMConfig": {"IPv4Address": "10.77.0.99"}, "Aliases": ["alias"], "GwPriority": 1}
+    world.daemon.call("POST", "/networks/front/connect", {"Container": "mover", "EndpointConfig": settings}).ok()
+    assert mover.http("10.77.0.2", 80).startswith("web ")
+    assert mover.run(lambda: lookup("web")) == ["10.77.0.2"]
+    assert world.caller("web").run(lambda: lookup("alias")) == ["10.77.0.99"]
+    assert "nameserver 127.0.0.11" in world.exec("mover", "cat", "/etc/resolv.conf")
+    assert "10.77.0.99\tmover" in world.exec("mover", "cat", "/etc/hosts")
+    assert "default via 10.77.0.1" in world.exec("mover", "ip", "route")
+    world.daemon.call("POST", "/networks/front/disconnect", {"Container": "mover"}).ok()
+    assert "default via 172.17.0.1" in world.exec("mover", "ip", "route")
+    assert "10.77.0.99" not in world.exec("mover", "cat", "/etc/hosts")
+    assert world.caller("web").run(lambda: lookup("alias")) == ["SERVFAIL"]
+    assert mover.http("10.77.0.2", 80, timeout=1) == ""
+    world.remove("web", "mover")
+    world.remove_networks("front")
+
+
+def test_names_follow_rename_stop_and_start(world: World) -> None:
+    world.network("front")
+    world.run("first", network="front")
+    client = world.run("client", network="front")
+    world.daemon.call("POST", "/containers/first/rename?name=second").ok()
+    assert client.run(lambda: lookup("second")) == [world.address("second", "front")]
+    assert client.run(lambda: lookup("first")) == [world.address("second", "front")], "it still is its host name"
+    world.daemon.call("POST", "/containers/second/kill").ok()
+    world.daemon.call("POST", "/containers/second/wait").ok()
+    world.run("taker", network="front")
+    world.daemon.call("POST", "/containers/second/start").ok()
+    assert client.run(lambda: lookup("second")) == [world.address("second", "front")]
+    assert world.address("second", "front") != world.address("taker", "front")
+    world.remove("second", "client", "taker")
+    world.remove_networks("front")
+
+
+def test_a_macvlan_container_is_a_neighbour_of_the_uplink(world: World, outside: Caller) -> None:
+    body = {"Driver": "macvlan", "Options": {"parent": "uplink"}}
+    world.network("lan", IPAM={"Config": [{"Subnet": "198.51.100.0/24", "Gateway": OUTSIDE, "IPRange": "198.51.100.64/26"}]}, **body)
+    world.serve("web", network="lan")
+    assert outside.http(world.address("web", "lan"), 80) == f"web {OUTSIDE}"
+    assert f"default via {OUTSIDE}" in world.exec("web", "ip", "route")
+    world.remove("web")
+    world.remove_networks("lan")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("daemon", [["--default-address-pool", "base=10.128.0.0/12,size=24"]], indirect=True)
+def test_two_hundred_networks(world: World) -> None:
+    names = [f"net{number}" for number in range(200)]
+    for name in names:
+        world.network(name)
+    subnets = {n["IPAM"]["Config"][0]["Subnet"] for n in world.daemon.call("GET", "/networks").ok() if n["Name"] in names}
+    assert len(subnets) == 200
+    first, last = world.serve("first", network=names[0]), world.run("last", network=names[-1])
+    assert last.http(world.address("first", names[0]), 80, timeout=1) == ""
+    assert first.http("127.0.0.1", 80).startswith("first ")
+    world.remove("first", "last")
+    world.remove_networks(*names)

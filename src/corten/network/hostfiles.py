@@ -152,3 +152,9 @@ def own_lines(addresses: Iterable[str], hostname: str, domainname: str) -> list[
     if not domainname and "." in hostname:
         names = f"{hostname} {hostname.split('.', 1)[0]}"
     return [(address, names) for address in addresses if address]
+
+
+def without_hosts(text: str, addresses: Iterable[str]) -> str:
+    """A hosts file without the lines of these addresses; everything else, also what the container wrote, stays as it is."""
+    gone = set(addresses)
+    return "".join(line for line in text.splitlines(keepends=True) if not line.split() or line.split()[0] not in gone)

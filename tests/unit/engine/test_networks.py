@@ -303,7 +303,7 @@ async def test_legacy_links_are_lines_in_hosts(g: Ground) -> None:
 
 
 def _id_of(g: Ground, name: str) -> str:
-    place = g.networks.places.named(name)
+    place = g.networks.places.find(name)
     assert place is not None
     return place.container.id
 

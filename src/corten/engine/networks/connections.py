@@ -1,5 +1,9 @@
 """Connect and disconnect: a container's networks change, running or not."""
 
+import logging
+import os
+from collections.abc import Callable
+
 from corten.engine.containers.catalog import Catalog, Entry
 from corten.engine.containers.state import has_process
 from corten.engine.events import Events
@@ -7,15 +11,20 @@ from corten.engine.networks import checks
 from corten.engine.networks.networks import Networks
 from corten.engine.networks.places import Place
 from corten.engine.networks.values import Network
+from corten.engine.paths import Paths
 from corten.engine.values.container import Endpoint, EndpointConfig
 from corten.errors import Conflict, Denied, EngineError, Invalid
 from corten.ids import NetworkId
+from corten.network.hostfiles import append_hosts, own_lines, without_hosts
+
+logger = logging.getLogger("corten.engine")
 
 
 class Connections:
-    def __init__(self, networks: Networks, containers: Catalog, events: Events) -> None:
+    def __init__(self, networks: Networks, containers: Catalog, paths: Paths, events: Events) -> None:
         self._networks = networks
         self._containers = containers
+        self._paths = paths
         self._events = events
 
     async def connect(self, network_ref: str, container_ref: str, config: EndpointConfig) -> None:
@@ -52,7 +61,11 @@ class Connections:
             if place is None:
                 self._containers.set_live(entry, endpoints=endpoints)
             else:
+                before = self._networks.places.resolv_conf(place)
+                gone = [str(interface.ip) for interface in place.plans[network.name].interfaces]
                 await self._networks.places.disconnect(place, network.name)
+                self._edit(entry, "hosts", lambda text: without_hosts(text, gone))
+                self._edit_resolver(place, entry, before)
                 self._containers.set_live(entry, endpoints=endpoints, ports=place.ports)
         self._tell(network, "disconnect", entry)
 
@@ -85,12 +98,35 @@ class Connections:
         self._containers.set_live(entry, endpoints={**entry.value.endpoints, network.name: endpoint})
 
     async def _connect(self, place: Place, entry: Entry, network: Network, config: EndpointConfig) -> None:
+        before = self._networks.places.resolv_conf(place)
         try:
             await self._networks.places.connect(place, network, config)
         except OSError as error:
             raise Conflict(f"failed to connect {entry.value.name} to {network.name}: {error}", reason="network-kernel") from error
+        own = entry.value.config
+        addresses = [str(interface.ip) for interface in place.plans[network.name].interfaces]
+        self._edit(entry, "hosts", lambda text: append_hosts(text, own_lines(addresses, own.hostname, own.domainname)))
+        self._edit_resolver(place, entry, before)
         endpoints = {**entry.value.endpoints, network.name: place.plans[network.name].endpoint}
         self._containers.set_live(entry, endpoints=endpoints, ports=place.ports)
+
+    def _edit_resolver(self, place: Place, entry: Entry, before: str) -> None:
+        """A container on its first network with names asks the embedded server from now on, unless it wrote the file itself."""
+        after = self._networks.places.resolv_conf(place)
+        self._edit(entry, "resolv.conf", lambda text: after if text == before else text)
+
+    def _edit(self, entry: Entry, name: str, change: Callable[[str], str]) -> None:
+        """In place: the container has this very file mounted."""
+        try:
+            with open(os.path.join(self._paths.container(entry.id), name), "r+", encoding="utf-8", errors="surrogateescape") as file:
+                old = file.read()
+                new = change(old)
+                if new != old:
+                    file.seek(0)
+                    file.truncate()
+                    file.write(new)
+        except OSError as error:
+            logger.warning("/etc/%s of container %s stays as it was: %s", name, entry.value.name, error)
 
     def _tell(self, network: Network, action: str, entry: Entry) -> None:
         self._events.publish("network", action, network.id, {"container": entry.id, "name": network.name, "type": network.driver})

@@ -203,7 +203,7 @@ class Networks:
         lines = []
         for link in container.host.links:
             name, _, alias = link.rpartition(":") if ":" in link else (link, "", link)
-            place = self.places.named(name.removeprefix("/"))
+            place = self.places.find(name.removeprefix("/"))
             if place is None:
                 text = f"Cannot link to a non running container: /{name} AS /{container.name}/{alias}"
                 raise Invalid(text, reason="link-not-running")

@@ -85,15 +85,12 @@ class Places:
         self._names = names
         self._places: dict[str, Place] = {}
 
-    def find(self, container_id: str) -> Place | None:
-        return self._places.get(container_id)
-
-    def named(self, ref: str) -> Place | None:
-        """By name or (the beginning of its) id."""
-        for place in self._places.values():
-            if place.container.name == ref or (ref and place.container.id.startswith(ref)):
-                return place
-        return None
+    def find(self, ref: str) -> Place | None:
+        """By id, name, or the beginning of an id."""
+        exact = self._places.get(ref)
+        if exact is not None or not ref:
+            return exact
+        return next((p for p in self._places.values() if p.container.name == ref or p.container.id.startswith(ref)), None)
 
     def on(self, network: Network) -> list[Place]:
         return [p for p in self._places.values() if any(plan.network.id == network.id for plan in p.plans.values())]
@@ -117,14 +114,18 @@ class Places:
             await self._names.entered(place)
             undo.pop_all()
         self._places[container.id] = place
-        embedded = any(plan.network.has_names for plan in place.plans.values())
         return NetworkPlace(
             netns=place.sandbox.path if place.sandbox else None,
             endpoints={name: plan.endpoint for name, plan in place.plans.items()},
             ports=place.ports,
             hosts=texts,
-            resolv_conf=files.resolv_conf(container, self._ground.settings, embedded=embedded),
+            resolv_conf=self.resolv_conf(place),
         )
+
+    def resolv_conf(self, place: Place) -> str:
+        """What its file says as long as it is on the networks that it is on now."""
+        embedded = any(plan.network.has_names for plan in place.plans.values())
+        return files.resolv_conf(place.container, self._ground.settings, embedded=embedded)
 
     def expect(self, container: Container, networks: dict[str, Network]) -> Place:
         """The place of a container that outlived the last daemon, from what was stored of it: addresses and ports are its own again.
