@@ -161,9 +161,9 @@ def test_masked_paths_are_empty(bundle: Bundle) -> None:
 
 
 def test_read_only_paths(bundle: Bundle) -> None:
-    bundle.shell("echo 1 > /proc/sys/net/ipv4/ip_forward; cat /proc/sys/net/ipv4/ip_forward")
+    bundle.shell("echo 77 > /proc/sys/net/core/somaxconn; cat /proc/sys/net/core/somaxconn")
     done = bundle.run()
-    assert done.lines == ["0"]
+    assert done.lines != ["77"]
     assert "Read-only" in done.err
 
 
@@ -208,13 +208,13 @@ def test_many_mounts_in_order(bundle: Bundle, data: Path) -> None:
     assert bundle.run().ok().lines == ["content", "41"] or not IS_OURS
 
 
-@pytest.mark.parametrize(("word", "tag"), [("rshared", "shared:"), ("rslave", ""), ("rprivate", "")])
-def test_root_propagation(bundle: Bundle, word: str, tag: str) -> None:
+@pytest.mark.parametrize(("word", "is_shared"), [("rshared", True), ("rslave", False), ("rprivate", False)])
+def test_root_propagation(bundle: Bundle, word: str, is_shared: bool) -> None:
     bundle.linux["rootfsPropagation"] = word
     bundle.process["args"] = ["cat", "/proc/self/mountinfo"]
     before = Path("/proc/self/mountinfo").read_text()
     line = next(line for line in bundle.run().ok().lines if line.split()[4] == "/")
-    assert (tag in line.split(" - ")[0]) == bool(tag)
+    assert ("shared:" in line.split(" - ")[0]) == is_shared
     assert Path("/proc/self/mountinfo").read_text() == before
 
 

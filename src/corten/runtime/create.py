@@ -14,13 +14,13 @@ from corten.kernel import namespaces
 from corten.kernel.cgroup import Cgroup, Hierarchies
 from corten.kernel.process import pidfd_send_signal
 from corten.runtime.channel import CGROUP, HOOKS_DONE, MAPPED, MOUNTED, NOTIFY, READY, START, Channel, ChannelClosed, open_channel
+from corten.runtime.config.plan import InitPlan
 from corten.runtime.hooks import run_hooks
 from corten.runtime.init import limits
-from corten.runtime.init.mounts import open_source
-from corten.runtime.init.rootfs import open_root
 from corten.runtime.init.sequence import Inheritance, Init
 from corten.runtime.notify import hand_over
-from corten.runtime.plan import InitPlan
+from corten.runtime.rootfs.mounts import open_source
+from corten.runtime.rootfs.tree import open_root
 from corten.runtime.spawn import open_mapped_namespace, spawn, write_id_maps
 from corten.runtime.state import OCI_VERSION, ContainerState, process_start_time
 from corten.runtime.values import Stdio

@@ -10,11 +10,11 @@ from typing import Any
 from corten.errors import Conflict, Unsupported
 from corten.kernel.cgroup import Cgroup, Hierarchies, detect, open_cgroup
 from corten.runtime import control
+from corten.runtime.config.plan import InitPlan, make_plan
+from corten.runtime.config.spec import check_spec
 from corten.runtime.create import Created, Creation, start_by_socket
 from corten.runtime.execute import ExecPlan, execute_process
 from corten.runtime.filters import FilterCache
-from corten.runtime.plan import InitPlan, make_plan
-from corten.runtime.spec import check_spec
 from corten.runtime.state import (
     SOCKET_NAME,
     ContainerState,

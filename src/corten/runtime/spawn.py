@@ -8,9 +8,9 @@ from corten.errors import EngineError
 from corten.kernel import namespaces as ns
 from corten.kernel.process import CLONE_PARENT, clone3
 from corten.runtime.channel import FORKED, Channel, open_channel
+from corten.runtime.config.mount_options import IdMapping
+from corten.runtime.config.plan import NamespacePlan
 from corten.runtime.init.join import enter_namespace
-from corten.runtime.mount_options import IdMapping
-from corten.runtime.plan import NamespacePlan
 
 _BY_UNSHARE = ns.CLONE_NEWCGROUP | ns.CLONE_NEWTIME  # the child does these itself, at its own moment
 

@@ -9,7 +9,7 @@ import pytest
 from corten.errors import Conflict, EngineError
 from corten.runtime.channel import FAILED, READY, START, ChannelClosed, open_channel, report_bug
 from corten.runtime.hooks import run_hooks
-from corten.runtime.init.rootfs import root_options
+from corten.runtime.rootfs.tree import root_options
 
 
 def test_messages_errors_and_the_end() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from corten.errors import Invalid
 from corten.kernel import mount as m
-from corten.runtime.mount_options import OPTIONS, Attributes, IdMapping, parse_mount, propagation_flag
+from corten.runtime.config.mount_options import OPTIONS, Attributes, IdMapping, parse_mount, propagation_flag
 
 
 def plan(*options: str, type: str = "tmpfs", **more: Any) -> Any:

@@ -9,9 +9,9 @@ from corten.errors import EngineError, Invalid, Unsupported
 from corten.kernel import mount as m
 from corten.kernel import namespaces as ns
 from corten.runtime.commands.template import template
-from corten.runtime.plan import InitPlan, make_plan, plan_namespaces
-from corten.runtime.spec import check_spec
-from corten.runtime.sysctl import normalized
+from corten.runtime.config.plan import InitPlan, make_plan, plan_namespaces
+from corten.runtime.config.spec import check_spec
+from corten.runtime.config.sysctl import normalized
 from corten.runtime.values import CreateOptions, Spec
 
 

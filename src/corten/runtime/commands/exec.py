@@ -7,7 +7,7 @@ from corten.errors import Conflict, Invalid
 from corten.runtime.commands.context import Context, send_pidfd, stdio, write_pid_file
 from corten.runtime.commands.options import Parsed
 from corten.runtime.commands.terminal import relay, send_console
-from corten.runtime.spec import check_process
+from corten.runtime.config.spec import check_process
 from corten.runtime.values import ProcessSpec
 
 

@@ -7,7 +7,7 @@ from corten import __version__
 from corten.kernel.caps import CAPS, last_cap
 from corten.kernel.libc import IS_ARM64
 from corten.kernel.namespaces import NAMESPACES
-from corten.runtime.mount_options import OPTIONS
+from corten.runtime.config.mount_options import OPTIONS
 from corten.runtime.state import OCI_VERSION
 
 

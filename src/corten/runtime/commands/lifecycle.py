@@ -8,8 +8,8 @@ from corten.kernel.cgroup import Cgroup
 from corten.kernel.process import set_child_subreaper
 from corten.runtime.commands.context import Context, listen_environment, send_pidfd, stdio, write_pid_file
 from corten.runtime.commands.terminal import relay, send_console
+from corten.runtime.config.spec import load_spec
 from corten.runtime.create import Created
-from corten.runtime.spec import load_spec
 from corten.runtime.values import CreateOptions
 
 

@@ -18,20 +18,21 @@ from corten.kernel.cgroup import Hierarchies, enter
 from corten.kernel.mount import MOUNT_ATTR_RDONLY
 from corten.kernel.openat2 import make_directory_in_root
 from corten.runtime.channel import CGROUP, HOOKS_DONE, MAPPED, MOUNTED, READY, START, Channel, ChannelClosed, report_bug
+from corten.runtime.config.mount_options import Attributes
+from corten.runtime.config.plan import InitPlan
 from corten.runtime.hooks import run_hooks
-from corten.runtime.init import console, credentials, limits, masks, rootfs
-from corten.runtime.init.cgroup_mounts import mount_cgroups
+from corten.runtime.init import console, credentials, limits
 from corten.runtime.init.clock import enter_time_namespace
 from corten.runtime.init.descriptors import close_all_but, place_stdio
-from corten.runtime.init.devices import make_devices, make_links
 from corten.runtime.init.finish import Finish
 from corten.runtime.init.join import enter_namespace
 from corten.runtime.init.labels import open_labels
 from corten.runtime.init.loopback import bring_up_loopback
-from corten.runtime.init.mounts import finish_readonly, mount_all
-from corten.runtime.mount_options import Attributes
-from corten.runtime.plan import InitPlan
-from corten.runtime.sysctl import write_sysctls
+from corten.runtime.init.sysctl import write_sysctls
+from corten.runtime.rootfs import masks, tree
+from corten.runtime.rootfs.cgroups import mount_cgroups
+from corten.runtime.rootfs.devices import make_devices, make_links
+from corten.runtime.rootfs.mounts import finish_readonly, mount_all
 from corten.runtime.values import Stdio
 
 
@@ -127,11 +128,11 @@ class Init:
 
     def _set_up_root(self) -> None:
         plan, inherited = self.plan, self.inherited
-        rootfs.separate_from_host(plan.rootfs_propagation, plan.rootfs)
+        tree.separate_from_host(plan.rootfs_propagation, plan.rootfs)
         if inherited.root_tree >= 0:
-            self.root_fd = rootfs.attach_root(inherited.root_tree, plan.rootfs, plan.rootfs_propagation)
+            self.root_fd = tree.attach_root(inherited.root_tree, plan.rootfs, plan.rootfs_propagation)
         else:
-            self.root_fd = rootfs.mount_root(plan.options.root_mounts, plan.rootfs, plan.rootfs_propagation)
+            self.root_fd = tree.mount_root(plan.options.root_mounts, plan.rootfs, plan.rootfs_propagation)
         self._mount_everything()
         self._make_devices()
         if self.inherited.io.terminal:
@@ -192,12 +193,12 @@ class Init:
         masks.mask_paths(self.linux.get("maskedPaths") or [], self.root_fd)
         masks.make_paths_readonly(self.linux.get("readonlyPaths") or [], self.root_fd)
         if plan.options.no_pivot:
-            rootfs.move_and_chroot(self.root_fd)
+            tree.move_and_chroot(self.root_fd)
         else:
-            rootfs.pivot(self.root_fd)
+            tree.pivot(self.root_fd)
         os.close(self.root_fd)
         read_only = Attributes(MOUNT_ATTR_RDONLY if plan.spec["root"].get("readonly") else 0)
-        rootfs.dress_root(read_only, plan.rootfs_propagation)
+        tree.dress_root(read_only, plan.rootfs_propagation)
 
     def _take_stdio(self) -> None:
         if self.console:

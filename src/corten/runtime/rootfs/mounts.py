@@ -20,8 +20,8 @@ from corten.kernel.openat2 import (
     open_in_root,
     openat2,
 )
-from corten.runtime.init.copy_up import copy_tree
-from corten.runtime.mount_options import Attributes, MountPlan
+from corten.runtime.config.mount_options import Attributes, MountPlan
+from corten.runtime.rootfs.copy_up import copy_tree
 
 PROC_SUPER_MAGIC = 0x9FA0
 # What may be covered inside /proc (lxcfs and the like do); anything else there would fool programs about their privileges.

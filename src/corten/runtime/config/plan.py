@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from corten.errors import Invalid, Unsupported
 from corten.kernel.namespaces import NAMESPACES
-from corten.runtime.init.devices import Device, planned_devices, with_default_rules
-from corten.runtime.mount_options import IdMapping, MountPlan, parse_mount, propagation_flag
-from corten.runtime.sysctl import check_sysctls
+from corten.runtime.config.mount_options import IdMapping, MountPlan, parse_mount, propagation_flag
+from corten.runtime.config.sysctl import check_sysctls
+from corten.runtime.rootfs.devices import Device, planned_devices, with_default_rules
 from corten.runtime.values import CreateOptions, SeccompFilter, Spec
 
 

@@ -5,7 +5,7 @@ import os
 
 from corten.errors import EngineError
 from corten.kernel import mount as m
-from corten.runtime.mount_options import Attributes
+from corten.runtime.config.mount_options import Attributes
 from corten.runtime.values import RootMount
 
 _DEFAULT_PROPAGATION = m.MS_SLAVE | m.MS_REC
@@ -106,9 +106,13 @@ def pivot(root_fd: int) -> None:
 
 
 def move_and_chroot(root_fd: int) -> None:
-    """Where pivot_root cannot work (the host's root is the initramfs): move our tree over it. The mounts it hides stay there."""
+    """Where pivot_root cannot work (the host's root is the initramfs): our tree over the host's. What it hides stays mounted."""
     os.fchdir(root_fd)
-    m.mount(".", "/", None, m.MS_MOVE)
+    try:
+        m.mount(".", "/", None, m.MS_MOVE)
+    except OSError as e:
+        if e.errno != errno.ELOOP:  # ELOOP: it was attached there
+            raise
     os.chroot(".")
     os.chdir("/")
 

@@ -6,8 +6,8 @@ import os
 from corten.kernel import mount as m
 from corten.kernel.cgroup import Hierarchies
 from corten.kernel.openat2 import make_directory_in_root
-from corten.runtime.init.mounts import finish_readonly, mount_one, open_source
-from corten.runtime.mount_options import MountPlan
+from corten.runtime.config.mount_options import MountPlan
+from corten.runtime.rootfs.mounts import finish_readonly, mount_one, open_source
 
 _FLAGS = m.MS_NOSUID | m.MS_NODEV | m.MS_NOEXEC | m.MS_RELATIME
 

@@ -1,0 +1,1 @@
+"""config.json: read, checked, and turned into plans. Nothing here touches the machine."""

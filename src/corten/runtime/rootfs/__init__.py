@@ -1,0 +1,1 @@
+"""The container's file system, put together inside its new mount namespace."""
