@@ -23,6 +23,19 @@ def test_clone3_forks_and_the_pidfd_is_the_childs(hooks: bool) -> None:
         os.close(pidfd)
 
 
+def test_a_bare_fork_does_not_run_our_signal_handlers() -> None:
+    before = signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
+    try:
+        pid, pidfd = clone3(0, hooks=False)
+        if pid == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os._exit(2)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    os.close(pidfd)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
+
+
 def test_clone_forks_too() -> None:
     pid, pidfd = clone(0)
     if pid == 0:
