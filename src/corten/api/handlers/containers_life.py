@@ -9,10 +9,16 @@ from corten.api.request import Request
 from corten.api.types.containers import WaitAnswer, WaitError
 from corten.api.wire import encode
 from corten.engine.containers.waiters import WaitResult, parse_condition
+from corten.errors import Invalid
 from corten.http.response import Reply, Response, Stream
 
 
 async def container_start(request: Request) -> Reply:
+    """A body once held a HostConfig; up to seven bytes (`{}`, `null`) are still let through, as Docker does."""
+    if "transfer-encoding" in request.headers or int(request.headers.get("content-length", "0")) > 7:
+        raise Invalid(
+            "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24", reason="start-body"
+        )
     await request.app.lifecycle.start(request.params["id"])
     return Response(204)
 

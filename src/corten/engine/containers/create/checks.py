@@ -236,7 +236,8 @@ def _check_cpu(resources: Resources, facts: HostFacts) -> None:
     if resources.cpu_shares < 0:
         raise Invalid(f"invalid CPU shares ({resources.cpu_shares}): value must be a positive integer", reason="bad-cpu")
     if resources.nano_cpus and (resources.cpu_period or resources.cpu_quota):
-        raise Invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set", reason="bad-cpu")
+        other = "Period" if resources.cpu_period else "Quota"
+        raise Invalid(f"Conflicting options: Nano CPUs and CPU {other} cannot both be set", reason="bad-cpu")
     if resources.nano_cpus < 0 or resources.nano_cpus > facts.cpus * 1_000_000_000:
         text = f"range of CPUs is from 0.01 to {facts.cpus}.00, as there are only {facts.cpus} CPUs available"
         raise Invalid(text, reason="bad-cpu")
