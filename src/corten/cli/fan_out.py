@@ -21,19 +21,22 @@ def each(
     at_once: bool = False,
     shown: Callable[[Any], str] | None = None,
     forgiven: str = "",
+    silent: bool = False,
 ) -> int:
     """Does `act` to every name. Prints the name, or what `shown` makes of the result; errors go to stderr and make the status 1.
 
-    `at_once`: side by side over several connections, for what the engine takes its time with. An error that contains `forgiven` is
-    reported as an error and does not count.
+    `at_once`: side by side over several connections, for what the engine takes its time with. An error that contains `forgiven` does
+    not count; with `silent` it is not even shown.
     """
     outcomes = side_by_side(session.api, names, act) if at_once and len(names) > 1 else _in_turn(session.api, names, act)
     status = 0
     failures = []
     for name, outcome in outcomes:
         if isinstance(outcome, Exception):
-            failures.append(str(outcome))
-            status = status if forgiven and forgiven in str(outcome) else 1
+            excused = bool(forgiven) and forgiven in str(outcome)
+            status = status if excused else 1
+            if not (excused and silent):
+                failures.append(str(outcome))
         else:
             session.say_now(shown(outcome) if shown else name)
     for failure in failures:

@@ -63,16 +63,13 @@ def store(config: ConfigFile, key: str, username: str, secret: str, *, is_token:
     config.save({"auths": auths})
 
 
-def erase(config: ConfigFile, key: str) -> bool:
-    """Forgets a registry; False when nothing was known. Raises HelperFailed."""
+def erase(config: ConfigFile, key: str) -> None:
+    """Forgets a registry, known or not. Raises HelperFailed."""
     auths = dict(config.table("auths"))
     if helper := _helper(config, key):
         _run(helper, "erase", key)
-    elif key not in auths:
-        return False
     if auths.pop(key, None) is not None:
         config.save({"auths": auths})
-    return True
 
 
 def _bare(key: str) -> str:

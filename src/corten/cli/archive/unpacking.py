@@ -83,6 +83,7 @@ class Unpacker:
             _clear(parent, name)
             if info.issym():
                 os.symlink(info.linkname, name, dir_fd=parent)
+                os.utime(name, (info.mtime, info.mtime), dir_fd=parent, follow_symlinks=False)
             elif info.islnk():
                 target = self._renamed(info.linkname)
                 os.link(target[-1], name, src_dir_fd=self._opened(top, target[:-1], stack), dst_dir_fd=parent, follow_symlinks=False)

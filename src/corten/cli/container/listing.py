@@ -29,7 +29,7 @@ def ls(session: Session, values: Values, arguments: list[str]) -> int:
     }
     rows = session.api.get("/containers/json", {k: v for k, v in query.items() if v})
     listing = container_listing(whole=values.on("no-trunc"), size=values.on("size"))
-    if format == "raw":
+    if values.text("format") == "raw":
         format = "container_id: {{.ID}}" if quiet else RAW + ("size: {{.Size}}\\n" if size else "")
     show(session, listing, rows, format=format, quiet=quiet)
     return 0
@@ -57,6 +57,7 @@ def container_listing(*, whole: bool, size: bool = False) -> Listing:
         "Label": Column("LABEL", lambda row, name: (row.get("Labels") or {}).get(name, "")),
         "Mounts": Column("MOUNTS", mounts),
         "LocalVolumes": Column("LOCAL VOLUMES", lambda row: str(sum(m.get("Driver") == "local" for m in row.get("Mounts") or ()))),
+        "Platform": Column("PLATFORM", lambda row: (row.get("ImageManifestDescriptor") or {}).get("platform")),
         "Networks": Column("NETWORKS", lambda row: ",".join((row.get("NetworkSettings") or {}).get("Networks") or {})),
     }
     return Listing("*formatter.ContainerContext", columns, (*TABLE, "Size") if size else TABLE, "ID")

@@ -57,7 +57,7 @@ def image_listing(*, whole: bool, digests: bool) -> Listing:
         "CreatedAt": Column("CREATED AT", lambda row: go_time(row["Created"])),
         "Size": Column("SIZE", lambda row: human_size(row["Size"], 3)),
         "Containers": Column("CONTAINERS", lambda row: _count(row.get("Containers", -1))),
-        "VirtualSize": Column("SIZE", lambda row: human_size(row["Size"], 3)),
+        "VirtualSize": Column("SIZE", lambda row: human_size(row["Size"])),
         "SharedSize": Column("SHARED SIZE", lambda row: _shared(row.get("SharedSize", -1))),
         "UniqueSize": Column("UNIQUE SIZE", _unique),
     }

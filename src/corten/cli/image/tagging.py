@@ -1,13 +1,18 @@
 """`tag`: one more name for an image."""
 
+from corten.cli.errors import Failure
 from corten.cli.flags import Values
-from corten.cli.references import named
+from corten.cli.kinds import go_quoted
+from corten.cli.references import normalized
 from corten.cli.session import Action, Session
 from corten.client.api import quoted
 
 
 def tag(session: Session, values: Values, arguments: list[str]) -> int:
-    repository, label, _ = named(arguments[1])
+    try:
+        repository, label, _ = normalized(arguments[1])
+    except ValueError as error:
+        raise Failure(f"Error parsing reference: {go_quoted(arguments[1])} is not a valid repository/tag: {error}") from None
     session.api.post(f"/images/{quoted(arguments[0])}/tag", {"repo": repository, "tag": label or "latest"})
     return 0
 

@@ -45,31 +45,37 @@ def create(session: Session, values: Values, arguments: list[str]) -> int:
 
 def address_pools(subnets: Sequence[str], ranges: Sequence[str], gateways: Sequence[str], auxiliary: dict[str, str]) -> list[Json]:
     """One pool per subnet; ranges, gateways and reserved addresses go to the subnet that holds them. Raises Failure."""
-    import ipaddress
-
     if len(subnets) < len(ranges) or len(subnets) < len(gateways):
         raise Failure("every ip-range or gateway must have a corresponding subnet")
-    pools: dict[str, Json] = {}
     try:
-        networks = {text: ipaddress.ip_network(text, strict=False) for text in subnets}
-        for text, network in networks.items():
-            for other in pools:
-                if network.version == networks[other].version and network.overlaps(networks[other]):
-                    raise Failure("multiple overlapping subnet configuration is not supported")
-            pools[text] = {"Subnet": text}
-        for key, items in (("IPRange", ranges), ("Gateway", gateways)):
+        networks = _parsed(subnets)
+        pools: dict[str, Json] = {text: {"Subnet": text} for text in networks}
+        for key, what, items in (("IPRange", "range", ranges), ("Gateway", "gateway", gateways)):
             for item in items:
-                pool = _holding(pools, networks, item.partition("/")[0], item)
+                pool = _holding(pools, networks, item.partition("/")[0], f"{what} {item}")
                 if key in pool:
-                    raise Failure(
-                        f"cannot configure multiple {'ranges' if key == 'IPRange' else 'gateways'} ({item}, {pool[key]}) on the same subnet"
-                    )
+                    raise Failure(f"cannot configure multiple {what}s ({item}, {pool[key]}) on the same subnet")
                 pool[key] = item
         for name, address in auxiliary.items():
-            _holding(pools, networks, address, address).setdefault("AuxiliaryAddresses", {})[name] = address
-    except ValueError as error:
-        raise Failure(f"invalid CIDR address: {error}") from None
+            _holding(pools, networks, address, f"aux-address {address}").setdefault("AuxiliaryAddresses", {})[name] = address
+    except ValueError:
+        if len(subnets) <= 1 and not (ranges or gateways or auxiliary):
+            return [{"Subnet": text} for text in subnets]  # the engine says best what is wrong with it
+        raise Failure(f"invalid CIDR address: {' '.join([*subnets, *ranges, *gateways])}") from None
     return list(pools.values())
+
+
+def _parsed(subnets: Sequence[str]) -> dict[str, Any]:
+    """Networks by their text. Raises Failure for ones that overlap, ValueError for what is none."""
+    import ipaddress
+
+    networks: dict[str, Any] = {}
+    for text in subnets:
+        network = ipaddress.ip_network(text, strict=False)
+        if any(network.version == other.version and network.overlaps(other) for other in networks.values()):
+            raise Failure("multiple overlapping subnet configuration is not supported")
+        networks[text] = network
+    return networks
 
 
 def _holding(pools: dict[str, Json], networks: dict[str, Any], address: str, shown: str) -> Json:

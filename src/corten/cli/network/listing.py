@@ -58,7 +58,7 @@ def inspect(session: Session, values: Values, arguments: list[str]) -> int:
 
 def rm(session: Session, values: Values, arguments: list[str]) -> int:
     forgiven = "not found" if values.on("force") else ""
-    return each(session, arguments, lambda api, name: api.delete(f"/networks/{quoted(name)}"), forgiven=forgiven)
+    return each(session, arguments, lambda api, name: api.delete(f"/networks/{quoted(name)}"), forgiven=forgiven, silent=True)
 
 
 LS = Action(

@@ -86,11 +86,11 @@ def logout(session: Session, values: Values, arguments: list[str]) -> int:
     server = _host(arguments[0]) if arguments else ""
     key = registry_key(server) if server else HUB
     shown = server or "https://index.docker.io/v1/"
+    session.say(f"Removing login credentials for {shown}")
     try:
-        known = erase(session.config, key)
+        erase(session.config, key)
     except (HelperFailed, OSError) as error:
-        raise Failure(f"WARNING: could not erase credentials: {error}") from None
-    session.say(f"Removing login credentials for {shown}" if known else f"Not logged in to {shown}")
+        session.warn(f"WARNING: could not erase credentials:\n{error}")
     return 0
 
 

@@ -92,6 +92,7 @@ USAGE = Listing(
 def _verbose(session: Session, usage: Json, format: str) -> None:
     images = [_one_name(image) for image in usage.get("Images") or ()]
     containers, volumes, cache = (usage.get(key) or [] for key in ("Containers", "Volumes", "BuildCache"))
+    containers = [{**c, "SizeRootFs": 0} for c in containers]  # only what is their own takes space
     if format and format != "table":
         _verbose_formatted(session, (images, containers, volumes, cache), format)
         return
@@ -146,11 +147,8 @@ def _verbose_formatted(session: Session, parts: tuple[list[Any], list[Any], list
     listings = (image_listing(whole=True, digests=False), container_listing(whole=True), volume_listing(), CACHE)
     names = ("Images", "Containers", "Volumes", "BuildCache")
 
-    def plain(record: Record) -> dict[str, Any]:
-        return {n: record.getters[n](record.data) for n in sorted(record.getters) if n != "Label"}
-
     subject = {
-        name: [plain(Record(listing.type_name, {n: c.get for n, c in listing.columns.items()}, row)) for row in rows]
+        name: [Record(listing.type_name, {n: c.get for n, c in listing.columns.items()}, row) for row in rows]
         for name, listing, rows in zip(names, listings, parts, strict=True)
     }
     try:

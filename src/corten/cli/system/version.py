@@ -28,7 +28,7 @@ def version(session: Session, values: Values, arguments: list[str]) -> int:
     server: Json | None = None
     trouble: Exception | None = None
     try:
-        server = session.api.get("/version")
+        server = _readable(session.api.get("/version"))
     except (ApiError, CannotConnect, BadEndpoint) as error:
         trouble = error
     client = client_version(session, connected=server is not None)
@@ -41,6 +41,26 @@ def version(session: Session, values: Values, arguments: list[str]) -> int:
         session.warn(str(trouble))
         return 1
     return 0
+
+
+def _readable(server: dict[str, Any]) -> dict[str, Any]:
+    """The engine's build time as people write it, where Docker's CLI does so: in the engine's component."""
+    for component in server.get("Components") or ():
+        details = component.get("Details") or {}
+        if component["Name"] == "Engine" and "T" in details.get("BuildTime", ""):
+            details["BuildTime"] = _ctime(details["BuildTime"])
+    return server
+
+
+def _ctime(text: str) -> str:
+    from time import ctime
+
+    from corten.cli.output.units import parse_rfc3339
+
+    try:
+        return ctime(parse_rfc3339(text))
+    except ValueError:
+        return text
 
 
 def client_version(session: Session, *, connected: bool) -> dict[str, str]:

@@ -5,16 +5,6 @@ from typing import Any
 
 from corten.cli.template.values import Nil, NoValue, Record
 
-
-def _plain(value: Any) -> Any:
-    """What json's encoder does not know: nils and rows. A row is an object of all its fields without parameters, sorted by name."""
-    if isinstance(value, Nil | NoValue):
-        return None
-    if isinstance(value, Record):
-        return {n: value.getters[n](value.data) for n in sorted(value.getters) if n not in PARAMETERIZED}
-    raise TypeError(type(value).__name__)
-
-
 PARAMETERIZED = frozenset({"Label"})
 """Fields that need an argument are no part of a row's JSON."""
 HTML_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
@@ -22,13 +12,22 @@ LINE_ESCAPES = {"\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def go_json(value: Any, *, indent: str | None = None) -> str:
-    """Compact JSON (or indented), without ASCII escapes. Rows of lists come with `<`, `>` and `&` escaped, as Docker prints them."""
+    """Compact JSON (or indented), without ASCII escapes. With rows of lists in it `<`, `>` and `&` are escaped, as Docker does."""
+    has_rows = False
+
+    def plain(unknown: Any) -> Any:
+        """Nils and rows. A row is an object of all its fields without parameters, sorted by name."""
+        nonlocal has_rows
+        if isinstance(unknown, Nil | NoValue):
+            return None
+        if isinstance(unknown, Record):
+            has_rows = True
+            return {n: unknown.getters[n](unknown.data) for n in sorted(unknown.getters) if n not in PARAMETERIZED}
+        raise TypeError(type(unknown).__name__)
+
     separators = (",", ":") if indent is None else (",", ": ")
-    text = json.dumps(value, ensure_ascii=False, separators=separators, default=_plain, indent=indent)
-    if isinstance(value, Record):
-        for plain, escaped in HTML_ESCAPES.items():
-            text = text.replace(plain, escaped)
-    for plain, escaped in LINE_ESCAPES.items():
-        if plain in text:
-            text = text.replace(plain, escaped)
+    text = json.dumps(value, ensure_ascii=False, separators=separators, default=plain, indent=indent)
+    for raw, escaped in (HTML_ESCAPES | LINE_ESCAPES if has_rows else LINE_ESCAPES).items():
+        if raw in text:
+            text = text.replace(raw, escaped)
     return text

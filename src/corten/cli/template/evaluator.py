@@ -226,6 +226,8 @@ class _Run:
             return NO_VALUE
         elif isinstance(receiver, dict):
             return self._entry(receiver, name)
+        elif isinstance(receiver, Nil) and receiver.kind == "map":
+            return NO_VALUE
         elif isinstance(receiver, Nil):
             raise self.error(f"nil pointer evaluating {type_name(receiver)}.{name}")
         raise self.error(f"can't evaluate field {name} in type {self._type(receiver)}")
