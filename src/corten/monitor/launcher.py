@@ -31,6 +31,7 @@ from corten.monitor.title import Title
 from corten.monitor.values import JsonObject, LogOptions
 from corten.monitor.wards import Ground, Ward, Wards
 from corten.monitor.wire import listen
+from corten.runtime.sealed import ensure_sealed
 
 _READY = b"ready"
 
@@ -226,6 +227,7 @@ def _to_background(root: str) -> None:
 
 def main() -> None:
     """`python -m corten.monitor.launcher EXEC_ROOT`"""
+    ensure_sealed()
     serve(sys.argv[1], BuiltinRuntime())
 
 
