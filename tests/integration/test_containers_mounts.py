@@ -1,0 +1,98 @@
+"""Binds and tmpfs through the stock docker CLI."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.clients import DockerCli
+from tests.support.daemon import Daemon
+from tests.support.images import add, busybox_tar
+
+pytestmark = pytest.mark.privileged
+
+
+def test_a_host_directory_both_ways(docker_cli: DockerCli, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("from the host")
+    done = docker_cli("run", "--rm", "-v", f"{tmp_path}:/data", "busybox", "sh", "-c", "cat /data/in; echo back > /data/out")
+    assert done.stdout == "from the host"
+    assert (tmp_path / "out").read_text() == "back\n"
+
+
+def test_read_only(docker_cli: DockerCli, tmp_path: Path) -> None:
+    for option in ("-v", "--mount"):
+        spec = f"{tmp_path}:/data:ro" if option == "-v" else f"type=bind,source={tmp_path},target=/data,readonly"
+        done = docker_cli("run", "--rm", option, spec, "busybox", "touch", "/data/x")
+        assert "Read-only file system" in done.stderr
+    assert not list(tmp_path.glob("x"))
+
+
+def test_a_missing_directory_is_made_for_v_and_refused_for_mount(docker_cli: DockerCli, tmp_path: Path) -> None:
+    missing = tmp_path / "a b" / "c"
+    docker_cli("run", "--rm", "-v", f"{missing}:/data", "busybox", "touch", "/data/x", check=True)
+    assert (missing / "x").exists()
+    refused = docker_cli("run", "--rm", "--mount", f"type=bind,source={tmp_path}/none,target=/data", "busybox", "true")
+    assert refused.returncode == 125
+    assert f'invalid mount config for type "bind": bind source path does not exist: {tmp_path}/none' in refused.stderr
+
+
+def test_a_file(docker_cli: DockerCli, tmp_path: Path) -> None:
+    (tmp_path / "conf").write_text("x=1")
+    assert (
+        docker_cli("run", "--rm", "-v", f"{tmp_path}/conf:/etc/made/here/conf:ro", "busybox", "cat", "/etc/made/here/conf").stdout == "x=1"
+    )
+
+
+def test_mounts_inside_mounts(docker_cli: DockerCli, tmp_path: Path) -> None:
+    (tmp_path / "outer").mkdir()
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "x").write_text("inner")
+    options = ["-v", f"{tmp_path}/inner:/a/b", "-v", f"{tmp_path}/outer:/a"]
+    assert docker_cli("run", "--rm", *options, "busybox", "cat", "/a/b/x").stdout == "inner"
+
+
+def test_tmpfs(docker_cli: DockerCli) -> None:
+    script = "df -k /t | tail -1 | awk '{print $2}'; stat -c %a /t; grep ' /t ' /proc/mounts"
+    done = docker_cli("run", "--rm", "--tmpfs", "/t:size=2m,mode=700,exec", "busybox", "sh", "-c", script)
+    size, mode, line = done.stdout.splitlines()
+    assert (size, mode) == ("2048", "700")
+    assert "noexec" not in line
+    done = docker_cli("run", "--rm", "--mount", "type=tmpfs,target=/t,tmpfs-size=2097152,tmpfs-mode=1770", "busybox", "sh", "-c", script)
+    size, mode, line = done.stdout.splitlines()
+    assert (size, mode) == ("2048", "1770")
+    assert "noexec" in line
+
+
+def test_a_link_in_the_image_does_not_lead_out(engine: Daemon, docker_cli: DockerCli, name: str, tmp_path: Path) -> None:
+    """The destination is resolved inside the container's root, whatever links lie there."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    buffer = io.BytesIO(busybox_tar())
+    with tarfile.open(fileobj=buffer, mode="a") as tar:
+        add(tar, "link", kind=tarfile.SYMTYPE, link=f"../../../../../..{victim}")
+    engine.call("POST", f"/images/create?fromSrc=-&repo={name}&tag=latest", buffer.getvalue()).ok()
+    try:
+        done = docker_cli("run", "--rm", "-v", f"{tmp_path}:/link/data", "--tmpfs", "/link/t", name, "ls", "/link/data", f"{victim}/data")
+    finally:
+        docker_cli("rmi", "-f", name)
+    assert done.stdout.count("victim\n") == 2
+    assert not list(victim.iterdir())
+
+
+def test_shm_size(docker_cli: DockerCli) -> None:
+    assert docker_cli("run", "--rm", "--shm-size", "5m", "busybox", "sh", "-c", "df -k /dev/shm | tail -1").stdout.split()[1] == "5120"
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ("/x:y", "invalid mount path: 'y' mount path must be absolute"),
+        ("/x:/", "destination can't be '/'"),
+        ("/x:/y:nonsense", "invalid mode: nonsense"),
+    ],
+)
+def test_nonsense(docker_cli: DockerCli, spec: str, text: str) -> None:
+    done = docker_cli("run", "--rm", "-v", spec, "busybox", "true")
+    assert done.returncode == 125
+    assert text in done.stderr
