@@ -1,7 +1,10 @@
 """API versions: negotiation, and every difference between their answers. No other module compares versions."""
 
+from dataclasses import dataclass, replace
 from typing import Final
 
+from corten.engine.values.container import ContainerConfig, EndpointConfig, HostConfig, MountRequest
+from corten.errors import Invalid
 from corten.http.response import Response
 
 Version = tuple[int, int]
@@ -40,3 +43,58 @@ def find_refusal(text: str, version: Version) -> Response | None:
 def stream_type(version: Version, *, multiplexed: bool) -> str:
     """The content type of attach, exec and log streams: 1.42 tells framed ones apart."""
     return MULTIPLEXED if multiplexed and version >= (1, 42) else RAW
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """What create was asked for; `warnings` go into the answer."""
+
+    config: ContainerConfig
+    host: HostConfig
+    endpoints: tuple[EndpointConfig, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def as_meant(asked: Creation, version: Version) -> Creation:
+    """What a client of that version means: defaults as they were, fields that it cannot know dropped, as dockerd does.
+
+    Raises Invalid for what dockerd refuses old clients.
+    """
+    host = replace(asked.host, mounts=tuple(_mount_as_meant(mount, version) for mount in asked.host.mounts))
+    config = asked.config
+    if version < (1, 40) and not host.ipc_mode:
+        host = replace(host, ipc_mode="shareable")
+    if version < (1, 41) and not host.cgroupns_mode:
+        host = replace(host, cgroupns_mode="host")
+    if version < (1, 43):
+        host = replace(host, annotations={})
+    if version < (1, 44):
+        if len(asked.endpoints) > 1:
+            names = ", ".join(endpoint.network for endpoint in asked.endpoints)
+            raise Invalid(f"Container cannot be created with multiple network endpoints: {names}", reason="too-old-for-networks")
+        if config.healthcheck is not None:
+            config = replace(config, healthcheck=replace(config.healthcheck, start_interval=0))
+        return replace(asked, config=config, host=host)
+    return replace(asked, host=host, warnings=(MAC_WARNING,) if config.mac_address else ())
+
+
+MAC_WARNING: Final = "The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead."
+
+
+def _mount_as_meant(mount: MountRequest, version: Version) -> MountRequest:
+    if version < (1, 48) and mount.type == "image":
+        raise Invalid('Mount type "Image" needs API v1.48 or newer', reason="too-old-for-mount")
+    if version < (1, 45) and mount.type == "volume" and mount.subpath:
+        raise Invalid("VolumeOptions.Subpath needs API v1.45 or newer", reason="too-old-for-mount")
+    if version < (1, 40):
+        mount = replace(mount, non_recursive=False)
+    if version < (1, 42):
+        mount = replace(mount, create_mountpoint=False)
+    if version < (1, 44) and mount.type == "bind" and mount.read_only:
+        mount = replace(mount, read_only_non_recursive=True, read_only_force_recursive=False)
+    return mount
+
+
+def spares_named_volumes(version: Version) -> bool:
+    """Whether `volumes/prune` without the filter `all` takes anonymous volumes only."""
+    return version >= (1, 42)

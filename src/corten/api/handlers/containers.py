@@ -7,6 +7,7 @@ from corten.api.request import Request
 from corten.api.types.containers import CreateAnswer, CreateBody, PruneAnswer, UpdateAnswer, UpdateBody
 from corten.api.types.host_config import to_restart_policy
 from corten.api.types.resources import to_resources
+from corten.api.versions import Creation, as_meant
 from corten.api.wire import json_response
 from corten.engine.containers.create.creation import CreateRequest
 from corten.engine.containers.listing import ACCEPTED, ListQuery
@@ -15,12 +16,16 @@ from corten.http.response import Reply, Response
 
 async def container_create(request: Request) -> Reply:
     body = await request.json(CreateBody)
-    config, host, endpoints = body.to_engine()
+    meant = as_meant(Creation(*body.to_engine()), request.version)
     wanted = CreateRequest(
-        config=config, host=host, endpoints=endpoints, name=request.text("name").removeprefix("/"), platform=request.text("platform")
+        config=meant.config,
+        host=meant.host,
+        endpoints=meant.endpoints,
+        name=request.text("name").removeprefix("/"),
+        platform=request.text("platform"),
     )
     created = await request.app.creation.create(wanted)
-    return json_response(CreateAnswer(id=created.id, warnings=list(created.warnings)), 201)
+    return json_response(CreateAnswer(id=created.id, warnings=[*created.warnings, *meant.warnings]), 201)
 
 
 async def container_list(request: Request) -> Reply:

@@ -5,14 +5,12 @@ from datetime import UTC, datetime
 from corten.api.filters import filter_bool
 from corten.api.request import Request
 from corten.api.types.volumes import VolumeAnswer, VolumeCreate, VolumeList, VolumePrune
+from corten.api.versions import spares_named_volumes
 from corten.api.wire import json_response
 from corten.engine.volumes import Volumes
 from corten.errors import Invalid, Unsupported
 from corten.http.response import Reply, Response
 from corten.store.volumes import Volume
-
-ALL_SINCE = (1, 42)
-"""From this version on a prune spares named volumes unless the filter `all` says otherwise."""
 
 
 async def volume_list(request: Request) -> Reply:
@@ -43,8 +41,9 @@ async def volume_remove(request: Request) -> Reply:
 
 async def volume_prune(request: Request) -> Reply:
     filters = request.filters("label", "label!", "all")
-    everything = filter_bool(filters, "all") or request.version < ALL_SINCE
-    if filters.get("all") and request.version < ALL_SINCE:
+    spares = spares_named_volumes(request.version)
+    everything = filter_bool(filters, "all") or not spares
+    if filters.get("all") and not spares:
         raise Invalid("invalid filter 'all'", reason="bad-filter")
     pruned = await request.app.volumes.prune(filters, everything=everything)
     return json_response(VolumePrune(volumes_deleted=list(pruned.names), space_reclaimed=pruned.reclaimed))
