@@ -40,12 +40,14 @@ MIGRATIONS: Final = (
             "CREATE TABLE leases (lease TEXT NOT NULL, diff_id TEXT NOT NULL, PRIMARY KEY (lease, diff_id)) WITHOUT ROWID",
         ),
     ),
+    Migration("layers", 2, ("CREATE TABLE keeps (keeper TEXT PRIMARY KEY, diff_id TEXT NOT NULL) WITHOUT ROWID",)),
 )
 _SETTLED: Final = ""
 _SELECT: Final = "SELECT diff_id, size, tar_size, entries, added FROM layers"
 _UNUSED: Final = """
 SELECT diff_id FROM layers EXCEPT SELECT diff_id FROM leases
 EXCEPT SELECT j.value FROM images i, json_each(i.layers) j EXCEPT SELECT j.value FROM snapshots s, json_each(s.layers) j
+EXCEPT SELECT diff_id FROM keeps
 """
 
 Lease = NewType("Lease", str)
@@ -120,6 +122,13 @@ class Layers:
             if found is not None:
                 tx.execute("INSERT OR IGNORE INTO leases VALUES (?, ?)", (lease, diff_id))
         return found
+
+    def keep(self, keeper: str, diff_id: DiffId) -> None:
+        """`keeper` (a row somewhere else) needs the layer until `let_go`. Joins a surrounding transaction."""
+        self._db.execute("INSERT OR REPLACE INTO keeps VALUES (?, ?)", (keeper, diff_id))
+
+    def let_go(self, keeper: str) -> None:
+        self._db.execute("DELETE FROM keeps WHERE keeper = ?", (keeper,))
 
     @contextmanager
     def workplace(self) -> Iterator[str]:

@@ -161,7 +161,7 @@ def _summary(request: Request, catalog: Catalog, found: Summary, with_manifests:
 
 def _inspect(request: Request, catalog: Catalog, image: Image) -> ImageInspect:
     config, version = image.config, request.version
-    created = format_moment(parse_moment(config.created)) if config.created else None
+    created = _in_utc(config.created) if config.created else None
     zero = UNSET if version >= _NO_VIRTUAL_SIZE_SINCE else format_moment(0)
     paths = catalog.layer_paths(image)
     data = {"UpperDir": paths[0]} if paths else {}
@@ -188,6 +188,11 @@ def _inspect(request: Request, catalog: Catalog, image: Image) -> ImageInspect:
         config=_config(config.run, old=version < _SHORT_CONFIG_SINCE),
         manifests=_manifests(catalog, image, ()) if request.flag("manifests") else UNSET,
     )
+
+
+def _in_utc(text: str) -> str:
+    """Moments are kept as the config has them; only another time zone needs converting."""
+    return text if text.endswith("Z") else format_moment(parse_moment(text))
 
 
 def _last_comment(image: Image) -> str:

@@ -1,6 +1,7 @@
 """`/images/load`, `/images/get`, `/images/create`: archives in and out as streams; registries, until they work, refused with a reason."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from msgspec import UNSET
 
@@ -21,7 +22,10 @@ _HINT = "load an archive (docker load), or import a root file system"
 
 async def image_load(request: Request) -> Reply:
     messages = request.app.images.transfer.load(request.stream(), quiet=request.flag("quiet"), platform=read_platform(request))
-    return Stream(_lines(messages))
+    lines = _lines(messages)
+    # The head leaves with the first line: a client that sent `Expect: 100-continue` takes an earlier head for a refusal of its body.
+    first = await anext(lines, b"")
+    return Stream(_after(first, lines))
 
 
 async def image_get(request: Request) -> Reply:
@@ -34,16 +38,13 @@ async def image_get(request: Request) -> Reply:
 async def image_create(request: Request) -> Reply:
     source = request.text("fromSrc")
     if request.text("fromImage"):
-        reference = parse_reference(request.text("fromImage"))
-        tag = request.text("tag")
-        if tag and ":" not in tag:
-            reference.with_tag(tag)
-        elif tag and not tag.startswith("sha256:"):
-            raise Invalid("invalid tag format", reason="bad-reference")
-        raise Unsupported("pulling images is not built yet", reason="pull-unbuilt", hint=_HINT)
+        raise _no_pull(request)
     if source != "-":
-        text = "importing from a URL is not built yet" if source else "fromImage or fromSrc must be given"
-        raise Unsupported(text, reason="import-url-unbuilt", hint="fetch the file and import it from standard input (-)")
+        if source:
+            raise Unsupported(
+                "importing from a URL is not built yet", reason="import-url-unbuilt", hint="fetch the file and import it from -"
+            )
+        raise Invalid("fromImage or fromSrc must be given", reason="no-source")
     platform = request.text("platform")
     wanted = Import(
         reference=parse_target(request.text("repo"), request.text("tag")),
@@ -55,16 +56,32 @@ async def image_create(request: Request) -> Reply:
     return json_response(StreamMessage(status=image_id))
 
 
+def _no_pull(request: Request) -> Unsupported:
+    reference = parse_reference(request.text("fromImage"))
+    tag = request.text("tag")
+    if tag and not tag.startswith("sha256:"):
+        reference.with_tag(tag)
+    return Unsupported("pulling images is not built yet", reason="pull-unbuilt", hint=_HINT)
+
+
 async def image_push(request: Request) -> Reply:
     request.app.images.catalog.get(request.params["name"])
     raise Unsupported("pushing images is not built yet", reason="push-unbuilt", hint="save an archive (docker save) and load it elsewhere")
 
 
-async def _lines(messages: AsyncIterator[Message]) -> AsyncIterator[bytes]:
+async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(rest):
+        yield first
+        async for line in rest:
+            yield line
+
+
+async def _lines(messages: AsyncGenerator[Message, None]) -> AsyncGenerator[bytes, None]:
     """JSON lines; as in Docker, an error ends the stream as its last line, since the head has left."""
     try:
-        async for message in messages:
-            yield _line(_wire(message))
+        async with aclosing(messages):
+            async for message in messages:
+                yield _line(_wire(message))
     except EngineError as error:
         yield _line(StreamMessage(error_detail=ErrorDetail(error.message), error=error.message))
 

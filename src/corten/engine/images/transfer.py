@@ -68,9 +68,10 @@ class Transfer:
                 for note in self._tell_loaded(image):
                     yield note
         finally:
-            if not running.done():
-                running.cancel()
-                await asyncio.wait([running])
+            running.cancel()
+            await asyncio.wait([running])
+            if not running.cancelled():
+                running.exception()  # seen: raised above, or nobody listens any more
 
     async def import_(self, body: AsyncIterator[bytes], wanted: Import) -> ImageId:
         """An image of one layer: the root file system's tar in `body`. Raises Invalid, Unavailable and what reading `body` raises."""
