@@ -12,6 +12,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--reference", default="", metavar="HOST", help="also run the API cases on this Docker (unix:///...)")
 
 
+def pytest_configure() -> None:
+    """Property tests have no time limit of their own: a busy machine must not turn them red."""
+    from hypothesis import settings
+
+    settings.register_profile("corten", deadline=None)
+    settings.load_profile("corten")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without --privileged such tests are deselected, and counted in the last line; with it they run or fail."""
     if config.getoption("--privileged"):

@@ -22,13 +22,13 @@ from corten.api.handlers import (
 from corten.api.handlers.unsupported import NO_CLUSTER_VOLUMES, NO_SWARM_MODE, NOT_A_MANAGER, NOT_IN_SWARM, unbuilt
 from corten.api.router import Route
 
-_CONTAINERS = unbuilt("this container operation", "container-operation-unbuilt", "it comes with a later release")
+_AUTH = unbuilt("checking registry credentials", "auth-unbuilt", "put them into ~/.docker/config.json, where pull and push find them")
 _COPY = unbuilt("copying files in and out of containers", "container-copy-unbuilt", "mount a directory (-v), or pipe a tar through exec")
 _STATS = unbuilt("container statistics", "container-stats-unbuilt", "read the container's cgroup")
 _CHECKPOINT = unbuilt("checkpointing containers", "checkpoint-unbuilt", "pause the container")
 _WEBSOCKET = unbuilt("attaching through a web socket", "attach-ws-unbuilt", "attach with POST and Upgrade: tcp")
-_PRUNE = unbuilt("pruning", "prune-unbuilt", "remove objects by name")
-_IMAGES = unbuilt("this image operation", "image-operation-unbuilt", "it comes with a later release")
+_COMMIT = unbuilt("committing containers", "commit-unbuilt", "write what you did into a Dockerfile")
+_DISTRIBUTION = unbuilt("asking a registry about an image", "distribution-unbuilt", "pull the image and inspect it")
 _BUILD = unbuilt("building images", "build-unbuilt", "run a container in the base image and import its files")
 _SEARCH = unbuilt("searching a registry", "image-search-unbuilt", "name the image")
 _PLUGINS = unbuilt("plugins", "plugins-unbuilt", "Corten's drivers are built in")
@@ -41,7 +41,7 @@ ROUTES: Final = (
     Route("GET", "/version", system.version),
     Route("GET", "/info", info.info),
     Route("GET", "/events", events.events),
-    Route("POST", "/auth", system.authenticate),
+    Route("POST", "/auth", _AUTH),
     Route("GET", "/system/df", _DISK_USAGE, (1, 25)),
     # Containers
     Route("GET", "/containers/json", containers.container_list),
@@ -90,8 +90,8 @@ ROUTES: Final = (
     Route("POST", "/images/{name}/push", images_transfer.image_push),
     Route("POST", "/images/{name}/tag", images.image_tag),
     Route("DELETE", "/images/{name}", images.image_remove),
-    Route("POST", "/commit", _IMAGES),
-    Route("GET", "/distribution/{name}/json", _IMAGES, (1, 30)),
+    Route("POST", "/commit", _COMMIT),
+    Route("GET", "/distribution/{name}/json", _DISTRIBUTION, (1, 30)),
     # Build
     Route("POST", "/build", _BUILD),
     Route("POST", "/build/prune", _BUILD, (1, 31)),

@@ -1,4 +1,4 @@
-"""`/_ping`, `/version`, `/auth`, `/plugins`: what clients ask before anything else."""
+"""`/_ping`, `/version`, `/plugins`: what clients ask before anything else."""
 
 import os
 import platform
@@ -9,7 +9,6 @@ from corten.api.request import Request
 from corten.api.types.system import Component, PlatformName, VersionAnswer
 from corten.api.versions import CURRENT, MINIMUM, format_version
 from corten.api.wire import json_response
-from corten.errors import Unsupported
 from corten.http.response import Reply, Response
 
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -50,14 +49,6 @@ async def version(request: Request) -> Reply:
         kernel_version=kernel.release,
     )
     return json_response(answer)
-
-
-async def authenticate(request: Request) -> Reply:
-    raise Unsupported(
-        "checking registry credentials is not supported by Corten yet",
-        reason="auth-unbuilt",
-        hint="put the credentials into ~/.docker/config.json",
-    )
 
 
 async def plugins(request: Request) -> Reply:

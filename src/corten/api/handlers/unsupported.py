@@ -21,8 +21,8 @@ class Refusal:
 
 
 def unbuilt(what: str, reason: str, hint: str) -> Refusal:
-    """501. `what` reads as the subject of a sentence: "building images"."""
-    return Refusal(Unsupported, f"{what} is not supported by Corten yet: {hint}", reason, hint)
+    """501. `what` is the object of a sentence ("building images"), `hint` says what to do instead."""
+    return Refusal(Unsupported, f"Corten does not support {what} yet: {hint}", reason, hint)
 
 
 NOT_A_MANAGER = Refusal(
