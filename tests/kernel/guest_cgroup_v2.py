@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from corten.kernel import bpf
-from corten.kernel.cgroup import Cgroup, detect_version
+from corten.kernel.cgroup import Cgroup, detect_version, open_cgroup
+from corten.kernel.cgroup.processes import read_pids
+from corten.kernel.mount import MS_PRIVATE, MS_REC, mount, umount2
+from corten.kernel.namespaces import CLONE_NEWCGROUP, CLONE_NEWNS, unshare
 from corten.kernel.process import clone3
 from tests.kernel.test_cgroup import DENY_ALL, NULL, cgroup, inside, open_error
 
@@ -93,3 +96,20 @@ def test_a_refused_program_is_explained() -> None:
 def test_a_device_can_be_taken_out_of_a_wildcard(cgroup: Cgroup) -> None:
     cgroup.create({"devices": [DENY_ALL, {"allow": True, "type": "c", "major": 1, "access": "rw"}, NULL | {"allow": False}]})
     assert inside(cgroup, lambda: [open_error(f"/dev/{name}") for name in ("null", "zero")]) == [1, 0]
+
+
+def test_inside_a_container_the_way_is_made_free(cgroup: Cgroup) -> None:
+    cgroup.create({})
+
+    def nested() -> tuple[str, bool]:
+        unshare(CLONE_NEWCGROUP | CLONE_NEWNS)
+        mount("none", "/", None, MS_REC | MS_PRIVATE)
+        umount2("/sys/fs/cgroup")
+        mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0)
+        inner = open_cgroup("cgroupfs", "/corten/inner")
+        inner.create({"memory": {"limit": 32 << 20}})
+        limit = Path("/sys/fs/cgroup/corten/inner/memory.max").read_text()
+        inner.delete()
+        return limit, read_pids("/sys/fs/cgroup/init") == [os.getpid()]
+
+    assert inside(cgroup, nested) == (f"{32 << 20}\n", True)

@@ -6,6 +6,8 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 
+from corten.kernel.cgroup.files import write_text
+
 DELETE_PATIENCE = 5.0
 FREEZE_PATIENCE = 10.0
 
@@ -28,6 +30,14 @@ def kill_until_empty(list_pids: Callable[[], list[int]]) -> None:
     while fresh := set(list_pids()) - seen:
         seen |= fresh
         signal_each(fresh, signal.SIGKILL)
+
+
+def move(directory: str, pid: int) -> None:
+    """Puts a process into the cgroup; one that has exited meanwhile is as good as moved."""
+    try:
+        write_text(f"{directory}/cgroup.procs", str(pid))
+    except ProcessLookupError:
+        pass
 
 
 def read_pids(directory: str, file: str = "cgroup.procs") -> list[int]:

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from corten.kernel.cgroup.devices import Device, Policy, device_line, digest_rules, exceptions_of, parse_device_lines
 from corten.kernel.cgroup.files import find_number, find_text, read_text, write_text
 from corten.kernel.cgroup.hierarchies import UNIFIED, Hierarchies, resolve
-from corten.kernel.cgroup.processes import kill_until_empty, read_pids, remove_tree, signal_each, wait_for
+from corten.kernel.cgroup.processes import kill_until_empty, move, read_pids, remove_tree, signal_each, wait_for
 from corten.kernel.cgroup.v1_limits import Write, v1_writes
 from corten.kernel.cgroup.v1_stats import read_stats
 from corten.kernel.cgroup.values import Resources, Stats
@@ -87,7 +87,7 @@ class CgroupV1:
         while fresh := set(self.pids()) - moved:
             moved |= fresh
             for pid in fresh:
-                _add(self._dirs[name], pid)
+                move(self._dirs[name], pid)
 
     def entry_fds(self) -> list[int]:
         fds: list[int] = []
@@ -102,7 +102,7 @@ class CgroupV1:
 
     def add(self, pid: int) -> None:
         for directory in self._directories():
-            _add(directory, pid)
+            move(directory, pid)
 
     def apply(self, resources: Resources) -> None:
         writes = v1_writes(resources)
@@ -184,13 +184,6 @@ class CgroupV1:
         if self._joined is None:
             self._joined = {name: directory for name, directory in self._dirs.items() if os.path.isdir(directory)}
         return self._joined
-
-
-def _add(directory: str, pid: int) -> None:
-    try:
-        write_text(f"{directory}/cgroup.procs", str(pid))
-    except ProcessLookupError:
-        pass  # it has exited meanwhile, which is as good
 
 
 def _write_limit(path: str, value: str) -> None:

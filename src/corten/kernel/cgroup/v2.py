@@ -7,7 +7,7 @@ from corten.kernel.cgroup.device_program import device_program
 from corten.kernel.cgroup.devices import Policy, digest_rules
 from corten.kernel.cgroup.files import find_text, parse_flat, read_text, write_text
 from corten.kernel.cgroup.hierarchies import UNIFIED, Hierarchies, resolve
-from corten.kernel.cgroup.processes import kill_until_empty, read_pids, remove_tree, signal_each, wait_for
+from corten.kernel.cgroup.processes import kill_until_empty, move, read_pids, remove_tree, signal_each, wait_for
 from corten.kernel.cgroup.v2_limits import Write, v2_writes
 from corten.kernel.cgroup.v2_stats import read_stats
 from corten.kernel.cgroup.values import Resources, Stats
@@ -53,6 +53,8 @@ class CgroupV2:
         for step in ("", *parent[len(self._root) :].strip("/").split("/")):
             folder = f"{folder}/{step}".rstrip("/")
             missing = set(read_text(f"{folder}/cgroup.controllers").split()) - set(read_text(f"{folder}/cgroup.subtree_control").split())
+            if missing and folder == self._root:
+                self._make_way()
             for controller in CONTROLLERS:
                 if controller in missing:
                     self._enable(folder, controller, controller in needed)
@@ -64,14 +66,21 @@ class CgroupV2:
             if is_needed:
                 raise
 
+    def _make_way(self) -> None:
+        """In a container the hierarchy's root is an ordinary cgroup, and such a one with processes cannot have limited children:
+        they move down, before any controller is switched on (one alone would turn it into a threaded domain for good)."""
+        if not os.path.exists(f"{self._root}/cgroup.type"):  # the true root
+            return
+        inner = f"{self._root}/init"
+        os.makedirs(inner, 0o755, exist_ok=True)
+        for pid in map(int, read_text(f"{self._root}/cgroup.procs").split()):
+            move(inner, pid)
+
     def entry_fds(self) -> list[int]:
         return [os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
 
     def add(self, pid: int) -> None:
-        try:
-            write_text(f"{self._directory}/cgroup.procs", str(pid))
-        except ProcessLookupError:
-            pass  # it has exited meanwhile, which is as good
+        move(self._directory, pid)
 
     def apply(self, resources: Resources) -> None:
         self._write(v2_writes(resources))
