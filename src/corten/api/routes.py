@@ -10,6 +10,7 @@ from corten.api.handlers import (
     containers,
     containers_life,
     containers_streams,
+    disk_usage,
     events,
     exec,
     images,
@@ -32,7 +33,6 @@ _DISTRIBUTION = unbuilt("asking a registry about an image", "distribution-unbuil
 _BUILD = unbuilt("building images", "build-unbuilt", "run a container in the base image and import its files")
 _SEARCH = unbuilt("searching a registry", "image-search-unbuilt", "name the image")
 _PLUGINS = unbuilt("plugins", "plugins-unbuilt", "Corten's drivers are built in")
-_DISK_USAGE = unbuilt("disk usage", "disk-usage-unbuilt", "use du on the data root")
 
 ROUTES: Final = (
     # System
@@ -42,7 +42,7 @@ ROUTES: Final = (
     Route("GET", "/info", info.info),
     Route("GET", "/events", events.events),
     Route("POST", "/auth", _AUTH),
-    Route("GET", "/system/df", _DISK_USAGE, (1, 25)),
+    Route("GET", "/system/df", disk_usage.disk_usage, (1, 25)),
     # Containers
     Route("GET", "/containers/json", containers.container_list),
     Route("POST", "/containers/create", containers.container_create),

@@ -61,6 +61,10 @@ class System:
         """Made once for a data root."""
         return self._id
 
+    def layers_size(self) -> int:
+        """Bytes of all layers, each counted once."""
+        return sum(layer.size for layer in self._store.layers.all())
+
     def info(self) -> Info:
         statuses = Counter(entry.state.status for entry in self._catalog)
         paused = statuses["paused"]

@@ -63,7 +63,7 @@ async def image_list(request: Request) -> Reply:
     query = ListQuery(all=request.flag("all"), shared_size=request.flag("shared-size"), filters=_list_filters(request))
     catalog = request.app.images.catalog
     with_manifests = request.flag("manifests")
-    return json_response([_summary(request, catalog, found, with_manifests) for found in catalog.summaries(query)])
+    return json_response([image_summary(request, catalog, found, with_manifests) for found in catalog.summaries(query)])
 
 
 async def image_inspect(request: Request) -> Reply:
@@ -139,7 +139,7 @@ def _deleted(removed: list[Removed] | tuple[Removed, ...]) -> list[DeletedItem]:
     return [DeletedItem(untagged=line.untagged, deleted=line.deleted) for line in removed]
 
 
-def _summary(request: Request, catalog: Catalog, found: Summary, with_manifests: bool) -> ImageSummary:
+def image_summary(request: Request, catalog: Catalog, found: Summary, with_manifests: bool) -> ImageSummary:
     image, version = found.image, request.version
     tags, digests = list(found.tags), list(found.digests)
     if not tags and not digests and version < _EMPTY_NAMES_SINCE:

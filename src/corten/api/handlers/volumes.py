@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime
 
+from msgspec import UNSET, UnsetType
+
 from corten.api.filters import filter_bool
 from corten.api.request import Request
-from corten.api.types.volumes import VolumeAnswer, VolumeCreate, VolumeList, VolumePrune
+from corten.api.types.volumes import UsageData, VolumeAnswer, VolumeCreate, VolumeList, VolumePrune
 from corten.api.versions import spares_named_volumes
 from corten.api.wire import json_response
 from corten.engine.volumes import Volumes
@@ -49,7 +51,7 @@ async def volume_prune(request: Request) -> Reply:
     return json_response(VolumePrune(volumes_deleted=list(pruned.names), space_reclaimed=pruned.reclaimed))
 
 
-def answer(volumes: Volumes, volume: Volume) -> VolumeAnswer:
+def answer(volumes: Volumes, volume: Volume, usage: UsageData | UnsetType = UNSET) -> VolumeAnswer:
     created = datetime.fromtimestamp(volume.created / 1e9, UTC)
     return VolumeAnswer(
         created_at=created.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -58,4 +60,5 @@ def answer(volumes: Volumes, volume: Volume) -> VolumeAnswer:
         mountpoint=volumes.mountpoint(volume),
         name=volume.name,
         options=dict(volume.options) or None,
+        usage_data=usage,
     )

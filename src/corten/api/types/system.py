@@ -2,6 +2,9 @@
 
 from msgspec import field
 
+from corten.api.types.containers import ContainerSummary
+from corten.api.types.images import ImageSummary
+from corten.api.types.volumes import VolumeAnswer
 from corten.api.wire import AnswerStruct
 
 
@@ -27,3 +30,13 @@ class VersionAnswer(AnswerStruct, frozen=True, kw_only=True):
     arch: str
     kernel_version: str
     build_time: str = ""
+
+
+class DiskUsage(AnswerStruct, frozen=True, kw_only=True):
+    """`/system/df`. Sizes are bytes; what was not asked for is null."""
+
+    layers_size: int
+    images: list[ImageSummary] | None
+    containers: list[ContainerSummary] | None
+    volumes: list[VolumeAnswer] | None
+    build_cache: list[dict[str, str]] | None

@@ -1,5 +1,7 @@
 """Bodies and answers of the volume calls."""
 
+from msgspec import UNSET, UnsetType
+
 from corten.api.wire import AnswerStruct, WireStruct
 
 
@@ -24,6 +26,7 @@ class VolumeAnswer(AnswerStruct, frozen=True, kw_only=True):
     name: str
     options: dict[str, str] | None
     scope: str = "local"
+    usage_data: UsageData | UnsetType = UNSET
 
 
 class VolumeList(AnswerStruct, frozen=True, kw_only=True):

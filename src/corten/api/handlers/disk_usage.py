@@ -1,0 +1,58 @@
+"""`/system/df`: what images, containers, volumes and build cache take on disk."""
+
+import asyncio
+from typing import Final
+
+from corten.api.handlers.containers_view import summary
+from corten.api.handlers.images import image_summary
+from corten.api.handlers.volumes import answer
+from corten.api.request import Request
+from corten.api.types.containers import ContainerSummary
+from corten.api.types.images import ImageSummary
+from corten.api.types.system import DiskUsage
+from corten.api.types.volumes import UsageData, VolumeAnswer
+from corten.api.wire import json_response
+from corten.engine.containers.listing import ListQuery as ContainerQuery
+from corten.engine.images.catalog import ListQuery as ImageQuery
+from corten.errors import Invalid
+from corten.http.response import Reply
+from corten.store.volumes import Volume
+
+OBJECTS: Final = ("container", "image", "volume", "build-cache")
+
+
+async def disk_usage(request: Request) -> Reply:
+    """`type` chooses kinds of objects; those not chosen are null."""
+    wanted = request.values("type") or list(OBJECTS)
+    for kind in wanted:
+        if kind not in OBJECTS:
+            raise Invalid(f"unknown object type: {kind}", reason="bad-object-type", hint=f"one of {', '.join(OBJECTS)}")
+    usage = DiskUsage(
+        layers_size=request.app.system.layers_size() if "image" in wanted else 0,
+        images=_images(request) if "image" in wanted else None,
+        containers=await _containers(request) if "container" in wanted else None,
+        volumes=await _volumes(request) if "volume" in wanted else None,
+        build_cache=[] if "build-cache" in wanted else None,
+    )
+    return json_response(usage)
+
+
+def _images(request: Request) -> list[ImageSummary]:
+    catalog = request.app.images.catalog
+    return [image_summary(request, catalog, found, False) for found in catalog.summaries(ImageQuery(all=False, shared_size=True))]
+
+
+async def _containers(request: Request) -> list[ContainerSummary]:
+    containers = request.app.containers
+    found = containers.list(ContainerQuery(all=True), request.app.images.catalog.family)
+    sizes = await asyncio.gather(*(containers.sizes(container) for container in found))
+    return [summary(c, size, containers.current_image_name(c)) for c, size in zip(found, sizes, strict=True)]
+
+
+async def _volumes(request: Request) -> list[VolumeAnswer]:
+    return await asyncio.gather(*(_volume(request, volume) for volume in request.app.volumes.list({})))
+
+
+async def _volume(request: Request, volume: Volume) -> VolumeAnswer:
+    size = await request.app.volumes.usage(volume.name)
+    return answer(request.app.volumes, volume, UsageData(size=size, ref_count=len(volume.users)))
