@@ -114,7 +114,7 @@ def _branch(rule: dict[str, Any]) -> list[Branch]:
     """A rule's branches: one with all its tests, or one per test where two tests name the same argument (runc's reading: any of them)."""
     ret = _action(rule.get("action", ""), rule.get("errnoRet"))
     tests = [_test(arg) for arg in rule.get("args") or []]
-    if len({test.index for test in tests}) < len(tests):
+    if len({test.argument for test in tests}) < len(tests):
         return [Branch((test,), ret) for test in tests]
     return [Branch(tuple(tests), ret)]
 

@@ -18,9 +18,9 @@ _MASK32 = 0xFFFFFFFF
 
 
 class Test(NamedTuple):
-    """One comparison of argument `index` (0..5). `op`: EQ NE LT LE GT GE, or MASKED_EQ (`value` is the mask, `value_two` what is left)."""
+    """One comparison of an argument (0..5). `op`: EQ NE LT LE GT GE, or MASKED_EQ (`value` is the mask, `value_two` what is left)."""
 
-    index: int
+    argument: int
     op: str
     value: int
     value_two: int = 0
@@ -89,7 +89,7 @@ class _Assembler:
         if op in ("NE", "LT", "LE"):
             op = {"NE": "EQ", "LT": "GE", "LE": "GT"}[op]
             if_true, if_false = if_false, if_true
-        low_at = _OFF_ARGS + 8 * test.index
+        low_at = _OFF_ARGS + 8 * test.argument
         if op == "MASKED_EQ":
             return self._masked(test, is_64bit, if_true, if_false)
         code = {"EQ": _JEQ, "GT": _JGT, "GE": _JGE}[op]
@@ -111,7 +111,7 @@ class _Assembler:
                 continue
             self.jump(_JEQ, wanted, label, if_false)
             self.emit(_AND, mask)
-            label = self.emit(_LD_ABS, _OFF_ARGS + 8 * test.index + shift // 8)
+            label = self.emit(_LD_ABS, _OFF_ARGS + 8 * test.argument + shift // 8)
         return label
 
     def leaf(self, leaf: Leaf, is_64bit: bool) -> int:
