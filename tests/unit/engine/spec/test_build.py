@@ -13,6 +13,7 @@ from corten.engine.spec import ExecRequest, IdMap, Machine, Placement, build_exe
 from corten.engine.spec.devices import DeviceNode
 from corten.engine.values.container import Container, DeviceMapping, MountPoint, Resources, Ulimit
 from corten.errors import EngineError, Invalid
+from corten.kernel.cgroup.devices import digest_rules
 from tests.unit.engine.spec.cases import BODIES, CONTAINER_ID, GOLDEN, GROUP, PASSWD, container_of
 
 GOLDEN_SPECS: dict[str, Any] = json.loads(GOLDEN.read_text())
@@ -84,7 +85,8 @@ def normalized(spec: dict[str, Any]) -> dict[str, Any]:
     linux.pop("seccomp", None)
     spec["root"].setdefault("readonly", False)
     resources = linux["resources"]
-    resources["devices"] = unique(resources["devices"])
+    policy = digest_rules(unique(resources["devices"]))  # Docker puts its default rules before "allow all" too
+    resources["devices"] = [policy.allow_by_default, *policy.rules]
     for part in [part for part in resources if not resources[part]]:
         del resources[part]
     for mount in spec["mounts"]:
