@@ -121,3 +121,37 @@ def test_persistence(head: bytes, expected: bool) -> None:
     request = reader.next_request()
     assert request
     assert is_persistent(request) is expected
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"GET ",
+                b"/x",
+                b" HTTP/1.1",
+                b"\r\n",
+                b"Host: h",
+                b"Content-Length: 3",
+                b"Transfer-Encoding: chunked",
+                b"5",
+                b"abc",
+                b":",
+                b"\0",
+            ]
+        )
+    ).map(b"".join)
+    | st.binary(max_size=99),
+    st.integers(1, 50),
+)
+def test_garbage_is_refused_or_waited_for_never_more(data: bytes, step: int) -> None:
+    reader = RequestReader()
+    try:
+        for start in range(0, len(data), step):
+            reader.feed(data[start : start + step])
+            if reader.next_request():
+                while reader.next_chunk():
+                    pass
+                reader.restart()
+    except h11.RemoteProtocolError as error:
+        assert 400 <= error.error_status_hint < 600
