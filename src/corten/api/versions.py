@@ -98,3 +98,33 @@ def _mount_as_meant(mount: MountRequest, version: Version) -> MountRequest:
 def spares_named_volumes(version: Version) -> bool:
     """Whether `volumes/prune` without the filter `all` takes anonymous volumes only."""
     return version >= (1, 42)
+
+
+def has_image_name_filter(version: Version) -> bool:
+    """Whether `images/json` takes a name in `filter`, beside `filters`."""
+    return version < (1, 41)
+
+
+def names_untagged_images(version: Version) -> bool:
+    """Whether an image without names is called `<none>:<none>` instead of having none."""
+    return version < (1, 43)
+
+
+def has_virtual_size(version: Version) -> bool:
+    """Whether an image has `VirtualSize`, and a moment for "never tagged"."""
+    return version < (1, 44)
+
+
+def has_container_config(version: Version) -> bool:
+    """Whether an image's inspect has `Container` and `ContainerConfig`."""
+    return version < (1, 45)
+
+
+def has_runtime_image_config(version: Version) -> bool:
+    """Whether an image's `Config` has the fields that only a container uses (Hostname, AttachStdin, ...)."""
+    return version < (1, 50)
+
+
+def counts_image_users(version: Version) -> bool:
+    """Whether an image list says how many containers use each; -1 before."""
+    return version >= (1, 51)

@@ -1,9 +1,11 @@
 """Version negotiation in Docker's words."""
 
 import re
+from pathlib import Path
 
 import pytest
 
+from corten.api import versions
 from corten.api.versions import CURRENT, MAC_WARNING, MULTIPLEXED, RAW, Creation, as_meant, find_refusal, parse_version, stream_type
 from corten.engine.values.container import ContainerConfig, EndpointConfig, HealthCheck, HostConfig, MountRequest
 from corten.errors import Invalid
@@ -97,3 +99,12 @@ def test_the_container_wide_mac_address_is_deprecated_since_1_44() -> None:
     config = ContainerConfig(mac_address="02:00:00:00:00:01")
     assert meant((1, 43), config=config).warnings == ()
     assert meant((1, 44), config=config).warnings == (MAC_WARNING,)
+
+
+def test_versions_are_compared_here_only() -> None:
+    """STYLE: API versions differ in `api/versions.py`, nowhere else."""
+    api = Path(versions.__file__).parent
+    guilty = [
+        path.name for path in api.rglob("*.py") if path.name != "versions.py" and re.search(r"version\)? *[<>]=? *[(\w]", path.read_text())
+    ]
+    assert guilty == []

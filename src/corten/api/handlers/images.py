@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
+from corten.api import versions
 from corten.api.filters import filter_bool
 from corten.api.request import Request
 from corten.api.types.images import (
@@ -37,11 +38,6 @@ from corten.oci.manifest import OCI_MANIFEST
 from corten.oci.platform import Platform, normalise
 from corten.store.images import Image
 
-_EMPTY_NAMES_SINCE: Final = (1, 43)
-_NO_VIRTUAL_SIZE_SINCE: Final = (1, 44)
-_NO_CONTAINER_CONFIG_SINCE: Final = (1, 45)
-_SHORT_CONFIG_SINCE: Final = (1, 50)
-_CONTAINERS_SINCE: Final = (1, 51)
 _GO_CONFIG: Final = {
     "Cmd": None,
     "Entrypoint": None,
@@ -130,7 +126,7 @@ def read_platform(request: Request) -> Platform | None:
 def _list_filters(request: Request) -> dict[str, list[str]]:
     filters = request.filters(*LIST_FILTERS)
     old_name_filter = request.text("filter")
-    if old_name_filter and request.version < (1, 41):
+    if old_name_filter and versions.has_image_name_filter(request.version):
         filters.setdefault("reference", []).append(old_name_filter)
     return filters
 
@@ -142,10 +138,10 @@ def _deleted(removed: list[Removed] | tuple[Removed, ...]) -> list[DeletedItem]:
 def image_summary(request: Request, catalog: Catalog, found: Summary, with_manifests: bool) -> ImageSummary:
     image, version = found.image, request.version
     tags, digests = list(found.tags), list(found.digests)
-    if not tags and not digests and version < _EMPTY_NAMES_SINCE:
+    if not tags and not digests and versions.names_untagged_images(version):
         tags, digests = ["<none>:<none>"], ["<none>@<none>"]
     return ImageSummary(
-        containers=len(found.users) if version >= _CONTAINERS_SINCE else -1,
+        containers=len(found.users) if versions.counts_image_users(version) else -1,
         created=created_ns(image) // 1_000_000_000,
         id=image.id,
         labels=image.config.run.labels,
@@ -154,7 +150,7 @@ def image_summary(request: Request, catalog: Catalog, found: Summary, with_manif
         repo_tags=tags,
         shared_size=found.shared_size,
         size=image.size,
-        virtual_size=image.size if version < _NO_VIRTUAL_SIZE_SINCE else UNSET,
+        virtual_size=image.size if versions.has_virtual_size(version) else UNSET,
         manifests=_manifests(catalog, image, found.users) if with_manifests else UNSET,
     )
 
@@ -162,7 +158,7 @@ def image_summary(request: Request, catalog: Catalog, found: Summary, with_manif
 def _inspect(request: Request, catalog: Catalog, image: Image) -> ImageInspect:
     config, version = image.config, request.version
     created = _in_utc(config.created) if config.created else None
-    zero = UNSET if version >= _NO_VIRTUAL_SIZE_SINCE else format_moment(0)
+    zero = format_moment(0) if versions.has_virtual_size(version) else UNSET
     paths = catalog.layer_paths(image)
     data = {"UpperDir": paths[0]} if paths else {}
     data |= {"LowerDir": ":".join(paths[1:])} if len(paths) > 1 else {}
@@ -173,7 +169,7 @@ def _inspect(request: Request, catalog: Catalog, image: Image) -> ImageInspect:
         parent=image.parent,
         comment=config.comment or _last_comment(image),
         created=created or zero,
-        container_config=_GO_CONFIG | _OLD_CONFIG if version < _NO_CONTAINER_CONFIG_SINCE else UNSET,
+        container_config=_GO_CONFIG | _OLD_CONFIG if versions.has_container_config(version) else UNSET,
         docker_version=config.docker_version,
         author=config.author,
         architecture=config.architecture,
@@ -181,11 +177,11 @@ def _inspect(request: Request, catalog: Catalog, image: Image) -> ImageInspect:
         os=config.os,
         os_version=config.os_version or UNSET,
         size=image.size,
-        virtual_size=image.size if version < _NO_VIRTUAL_SIZE_SINCE else UNSET,
+        virtual_size=image.size if versions.has_virtual_size(version) else UNSET,
         graph_driver=GraphDriver(data=data, name="overlay2"),
         root_fs=RootFsAnswer(type="layers", layers=list(image.layers)),
         metadata=Metadata(last_tag_time=format_moment(image.last_tagged)),
-        config=_config(config.run, old=version < _SHORT_CONFIG_SINCE),
+        config=_config(config.run, old=versions.has_runtime_image_config(version)),
         manifests=_manifests(catalog, image, ()) if request.flag("manifests") else UNSET,
     )
 
