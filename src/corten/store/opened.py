@@ -8,6 +8,7 @@ from corten.store.db import Database, Migration
 from corten.store.images import Images
 from corten.store.layers import Durability, Layers
 from corten.store.origins import Origins
+from corten.store.recovery import Recovery
 from corten.store.root import StoreRoot, make_root
 from corten.store.snapshots import Snapshots
 from corten.store.trash import Background, Trash
@@ -42,4 +43,5 @@ def open_store(path: str, migrations: Sequence[Migration] = ()) -> Store:
     snapshot_store = Snapshots(root.snapshots, db, layer_store, trash)
     store = Store(root, db, background, layer_store, Durability(root.layers, db, background), snapshot_store, Images(db), Origins(db))
     snapshot_store.recover()
+    Recovery(root, db, trash, layer_store, store.images).run(store.durability)
     return store

@@ -104,10 +104,12 @@ def parse_pax(data: bytes) -> dict[bytes, bytes]:
     start = 0
     while start < len(data):
         space = data.find(b" ", start, start + 20)
-        digits = data[start:space] if space > 0 else b""
-        end = start + int(digits) if digits.isdigit() else 0
+        digits = data[start:space] if space > start else b""
+        end = start + int(digits) if digits.isdigit() else len(data) + 1
+        if not space < end <= len(data) or data[end - 1] != 0x0A:
+            raise bad("pax record")
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
-        if not space < end <= len(data) or data[end - 1] != 0x0A or not equals:
+        if not equals:
             raise bad("pax record")
         if key in _NAME_KEYS and b"\0" in value:
             raise bad(f"{key.decode()} holds a null byte")

@@ -1,0 +1,83 @@
+"""What is put right in the store before anybody uses it, after whatever ended the last process.
+
+`kill -9` leaves unfinished work, trash, directories whose row was not written yet and leases of a process that is gone. A power
+failure can also leave layers whose row names another boot: those were not known to be on the disk, and are read and checked.
+"""
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from corten.errors import EngineError
+from corten.ids import DiffId
+from corten.oci.digest import hex_of
+from corten.store.db import Database
+from corten.store.images import Image, Images
+from corten.store.layers import Durability, Layers
+from corten.store.rebuild import verify_layer
+from corten.store.root import StoreRoot
+from corten.store.trash import Trash
+
+logger = logging.getLogger("corten.store")
+_NOT_A_LAYER: Final = "empty"
+
+
+class Recovery:
+    """Runs once, before the store is used."""
+
+    def __init__(self, root: StoreRoot, db: Database, trash: Trash, layers: Layers, images: Images) -> None:
+        self._root = root
+        self._db = db
+        self._trash = trash
+        self._layers = layers
+        self._images = images
+
+    def run(self, durability: Durability) -> list[Image]:
+        """Images that lost a layer are forgotten, and returned. Everything else that is wrong is rubbish and goes."""
+        for name in os.listdir(self._root.work):
+            self._trash.throw(os.path.join(self._root.work, name))
+        self._trash.sweep()
+        self._db.execute("DELETE FROM leases")
+        self._forget_layers(self._missing())
+        self._throw_unknown_directories()
+        self._forget_layers(self._damaged(durability.unsettled()))
+        lost = self._forget_broken_images()
+        self._layers.collect()
+        durability.settle_later()
+        return lost
+
+    def _missing(self) -> list[DiffId]:
+        return [layer.diff_id for layer in self._layers.all() if not os.path.isdir(self._layers.path(layer.diff_id))]
+
+    def _damaged(self, suspects: Sequence[DiffId]) -> list[DiffId]:
+        damaged = []
+        for diff_id in suspects:
+            try:
+                verify_layer(self._layers.directory(diff_id), diff_id)
+            except EngineError as error:
+                logger.warning("layer %s did not survive the last shutdown: %s", diff_id, error.message)
+                damaged.append(diff_id)
+        still_good = [(diff_id,) for diff_id in suspects if diff_id not in damaged]
+        with self._db.transaction() as tx:
+            tx.executemany("UPDATE layers SET boot = '' WHERE diff_id = ?", still_good)
+        return damaged
+
+    def _forget_layers(self, diff_ids: Sequence[DiffId]) -> None:
+        for diff_id in diff_ids:
+            self._db.execute("DELETE FROM layers WHERE diff_id = ?", (diff_id,))
+            self._trash.throw(self._layers.directory(diff_id))
+
+    def _throw_unknown_directories(self) -> None:
+        known = {hex_of(layer.diff_id) for layer in self._layers.all()} | {_NOT_A_LAYER}
+        for name in os.listdir(self._root.layers):
+            if name not in known:
+                self._trash.throw(os.path.join(self._root.layers, name))
+
+    def _forget_broken_images(self) -> list[Image]:
+        known = {layer.diff_id for layer in self._layers.all()}
+        lost = [image for image in self._images.all() if not known.issuperset(image.layers)]
+        for image in lost:
+            logger.warning("image %s (%s) lost a layer and was removed", image.id, ", ".join(image.repo_tags) or "no tag")
+            self._images.remove(image.id)
+        return lost
