@@ -125,7 +125,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         networks=parts.known_networks,
         connections=network_parts.Connections(parts.known_networks, containers, paths, events),
     )
-    return Engine(services, ends, Reconcile(containers, ends, removal, sessions, parts.monitors, shelves))
+    return Engine(services, ends, Reconcile(containers, ends, removal, release, sessions, parts.monitors))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

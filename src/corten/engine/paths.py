@@ -26,6 +26,10 @@ class Paths:
         """The runtime's own state, by container."""
         return os.path.join(self.exec_root, "state")
 
+    @property
+    def bundles(self) -> str:
+        return os.path.join(self.exec_root, "containers")
+
     def container(self, container_id: str) -> str:
         return os.path.join(self.data_root, "containers", container_id)
 

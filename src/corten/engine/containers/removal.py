@@ -5,6 +5,7 @@ start sweeps.
 """
 
 import os
+import shutil
 from collections.abc import Collection
 
 from corten.engine.containers.catalog import Catalog, Entry
@@ -12,6 +13,7 @@ from corten.engine.containers.shelves import Shelves
 from corten.engine.containers.waiters import WaitResult
 from corten.engine.events import Events
 from corten.engine.execs import Execs
+from corten.ids import is_hex64
 from corten.store.trash import Trash
 
 
@@ -33,15 +35,24 @@ class Removal:
             self._execs.container_removed(container.id)
             self._shelves.snapshots.remove(container.id)
         self._trash.throw(self._shelves.paths.container(container.id))
+        # Half a start may have left one: the daemon was killed in between.
+        shutil.rmtree(self._shelves.paths.bundle(container.id), ignore_errors=True)
         if any(point.type == "volume" for point in container.mounts):
             await self._shelves.volumes.release(container.id, remove_anonymous=volumes)
         self._events.container(container, "destroy")
         entry.waiters.removed(WaitResult(container.state.exit_code))
 
     def sweep(self, known: Collection[str]) -> None:
-        """Throw away the files of containers that are not `known`: creates and removals that a crash cut short."""
+        """Throw away writable layers and files of containers that are not `known`: creates and removals that a crash cut short."""
+        for key in self._shelves.snapshots.keys():  # noqa: SIM118 (no mapping)
+            if is_hex64(key) and key not in known:
+                self._shelves.snapshots.remove(key)
         folder = self._shelves.paths.containers
         os.makedirs(folder, mode=0o710, exist_ok=True)
         for name in os.listdir(folder):
             if name not in known:
                 self._trash.throw(os.path.join(folder, name))
+        runs = os.path.join(self._shelves.paths.exec_root, "containers")
+        for name in os.listdir(runs) if os.path.isdir(runs) else ():
+            if name not in known:
+                shutil.rmtree(os.path.join(runs, name), ignore_errors=True)

@@ -20,15 +20,14 @@ from corten.engine.containers.catalog import Catalog, Entry
 from corten.engine.containers.removal import Removal
 from corten.engine.containers.run.ends import Ends
 from corten.engine.containers.run.needs import Processes
+from corten.engine.containers.run.release import Release
 from corten.engine.containers.run.restart import wants_start_with_daemon
-from corten.engine.containers.shelves import Shelves
 from corten.engine.containers.state import has_process, started
 from corten.engine.execs import Execs
 from corten.engine.paths import Paths
 from corten.engine.spec.namespaces import is_container_mode
 from corten.engine.values.container import Container
 from corten.errors import Conflict, NotFound
-from corten.ids import is_hex64
 from corten.monitor.events import Exited, LiveContainer
 from corten.monitor.values import UNKNOWN_EXIT
 
@@ -38,13 +37,13 @@ logger = logging.getLogger("corten.engine")
 
 
 class Reconcile:
-    def __init__(self, catalog: Catalog, ends: Ends, removal: Removal, execs: Execs, monitors: Processes, shelves: Shelves) -> None:
+    def __init__(self, catalog: Catalog, ends: Ends, removal: Removal, release: Release, execs: Execs, monitors: Processes) -> None:
         self._catalog = catalog
         self._ends = ends
         self._removal = removal
+        self._release = release
         self._execs = execs
         self._monitors = monitors
-        self._shelves = shelves
         self._live: dict[str, LiveContainer] = {}
 
     def adopt(self) -> list[Container]:
@@ -65,7 +64,7 @@ class Reconcile:
             await self._settle(entry, orphans.pop(entry.id, None))
         for container_id in orphans:
             await self._evict(container_id)
-        self._sweep()
+        await self._sweep()
 
     async def _settle(self, entry: Entry, found: LiveContainer | None) -> None:
         if entry.state.status in ("removing", "dead"):
@@ -78,9 +77,9 @@ class Reconcile:
 
     async def _settle_without_process(self, entry: Entry, found: LiveContainer | None) -> None:
         if found is not None:
-            await self._monitors.forget(entry.id, self._shelves.paths.state_root)
+            await self._release.clear(entry.id)
         if has_process(entry.state):
-            await self._ends.note(_recorded_end(self._shelves.paths, entry))
+            await self._ends.note(_recorded_end(self._release.paths, entry))
         elif entry.state.status == "restarting" or wants_start_with_daemon(entry.value):
             self._ends.restart_now(entry)
 
@@ -107,19 +106,18 @@ class Reconcile:
             pass  # over already
         for _ in range(_EVICTION_TRIES):
             try:
-                await self._monitors.forget(container_id, self._shelves.paths.state_root)
+                await self._release.clear(container_id)
                 return
             except Conflict:
                 await asyncio.sleep(_EVICTION_PAUSE)
         logger.error("the processes of %s, which is no container any more, do not end", container_id)
 
-    def _sweep(self) -> None:
-        """Writable layers and files that no container has: creates and removals that a crash cut short."""
+    async def _sweep(self) -> None:
+        """Writable layers and files that no container has, run-time state that no process has: what a crash cut short."""
         known = {entry.id for entry in self._catalog}
-        for key in list(self._shelves.snapshots.keys()):
-            if is_hex64(key) and key not in known:
-                self._shelves.snapshots.remove(key)
         self._removal.sweep(known)
+        for container_id in self._release.leftovers() - self._monitors.live().keys():
+            await self._release.clear(container_id)
 
 
 def _recorded_end(paths: Paths, entry: Entry) -> Exited:

@@ -1,5 +1,6 @@
 """What a run holds (streams, runtime state, cgroup, network, shared memory) and how it is given back, behind the answer."""
 
+import os
 import shutil
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from corten.engine.containers.run.needs import Networks, Processes
 from corten.engine.paths import Paths
 from corten.engine.spec.namespaces import is_container_mode
 from corten.engine.values.container import Container, Endpoint
+from corten.ids import is_hex64
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +28,31 @@ class Release:
         self._rented = rented
         self._bundles = bundles
 
+    @property
+    def paths(self) -> Paths:
+        return self._rented.paths
+
     async def run(self, container: Container) -> None:
         """Give back everything of `container`'s last run. Idempotent; the container itself may be gone already."""
         try:
             if not is_container_mode(container.host.network_mode):
                 await self._rented.networks.detach(container)
         finally:
-            await self._rented.monitors.forget(container.id, self._rented.paths.state_root)
-            self._bundles.remove_shm(container.id)
-            shutil.rmtree(self._rented.paths.bundle(container.id), ignore_errors=True)
+            await self.clear(container.id)
+
+    async def clear(self, container_id: str) -> None:
+        """What the monitor and the runtime hold of it, and its bundle. Raises Conflict while it runs."""
+        await self._rented.monitors.forget(container_id, self._rented.paths.state_root)
+        self._bundles.remove_shm(container_id)
+        shutil.rmtree(self._rented.paths.bundle(container_id), ignore_errors=True)
+
+    def leftovers(self) -> set[str]:
+        """Ids of containers that have files of a run."""
+        return _names(self.paths.bundles) | _names(self.paths.state_root)
+
+
+def _names(folder: str) -> set[str]:
+    return {name for name in os.listdir(folder) if is_hex64(name)} if os.path.isdir(folder) else set()
 
 
 def disconnected(container: Container) -> dict[str, Endpoint]:
