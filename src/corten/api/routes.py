@@ -10,16 +10,13 @@ from corten.api.handlers import (
     containers,
     containers_life,
     containers_streams,
-    disk_usage,
-    events,
     exec,
     images,
     images_transfer,
-    info,
     networks,
-    system,
     volumes,
 )
+from corten.api.handlers.system import disk_usage, events, handshake, info
 from corten.api.handlers.unsupported import NO_CLUSTER_VOLUMES, NO_SWARM_MODE, NOT_A_MANAGER, NOT_IN_SWARM, unbuilt
 from corten.api.router import Route
 
@@ -36,9 +33,9 @@ _PLUGINS = unbuilt("plugins", "plugins-unbuilt", "Corten's drivers are built in"
 
 ROUTES: Final = (
     # System
-    Route("GET", "/_ping", system.ping),
-    Route("HEAD", "/_ping", system.ping),
-    Route("GET", "/version", system.version),
+    Route("GET", "/_ping", handshake.ping),
+    Route("HEAD", "/_ping", handshake.ping),
+    Route("GET", "/version", handshake.version),
     Route("GET", "/info", info.info),
     Route("GET", "/events", events.events),
     Route("POST", "/auth", _AUTH),
@@ -115,7 +112,7 @@ ROUTES: Final = (
     Route("POST", "/networks/{id}/connect", networks.network_connect),
     Route("POST", "/networks/{id}/disconnect", networks.network_disconnect),
     # Plugins
-    Route("GET", "/plugins", system.plugins),
+    Route("GET", "/plugins", handshake.plugins),
     Route("GET", "/plugins/privileges", _PLUGINS),
     Route("POST", "/plugins/pull", _PLUGINS),
     Route("POST", "/plugins/create", _PLUGINS),

@@ -1,0 +1,1 @@
+"""The calls on the engine itself: ping, version, info, events, disk usage."""
