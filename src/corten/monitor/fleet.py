@@ -99,7 +99,6 @@ class Fleet:
                 answer = await peer.link.request(op, {"id": container_id} | arguments)
             except LinkLost:
                 continue
-            self._note(peer, answer)
             return answer
 
     async def request_once(self, container_id: str, op: str, arguments: JsonObject, fds: tuple[int, ...]) -> JsonObject:
@@ -108,7 +107,6 @@ class Fleet:
             peer = await self._home(container_id)
             answer = await self._claimed(peer.link, op, {"id": container_id} | arguments, fds)
             if answer is not None:
-                self._note(peer, answer)
                 return answer
 
     async def launch_once(self, op: str, arguments: JsonObject, fds: tuple[int, ...]) -> None:
@@ -157,7 +155,6 @@ class Fleet:
             raise
         finally:
             self._starting.discard(container_id)
-        self._note(peer, answer)
         if self._free_places() < SPARE_PLACES:
             self._wake.set()
         return answer
@@ -247,7 +244,8 @@ class Fleet:
 
     # News from the other ends
 
-    def _note(self, peer: Peer, message: JsonObject) -> None:
+    def _note(self, name: str, message: JsonObject) -> None:
+        peer = self._peers[name]
         state: ContainerState | None = message.get("state")
         if state is not None:
             peer.states[state["id"]] = state
@@ -261,7 +259,7 @@ class Fleet:
         news.set_result(None)
 
     def _monitor_event(self, name: str, message: JsonObject) -> None:
-        self._note(self._peers[name], message)
+        self._note(name, message)
         event = _event(message)
         if event is not None:
             self._emit(event)
@@ -313,7 +311,7 @@ class Fleet:
         if known is not None:
             return known
         path = f"{self._root}/launcher.sock"
-        open_link = partial(Link, path, on_event=lambda _: self._wake.set(), on_lost=self._launcher_lost)
+        open_link = partial(Link, path, on_event=lambda _: self._wake.set(), on_lost=self._launcher_lost, on_answer=lambda _: None)
         try:
             self._launcher = open_link()
         except (FileNotFoundError, ConnectionRefusedError):
@@ -326,7 +324,8 @@ class Fleet:
         if peer is not None and peer.is_ready:
             return
         lost = partial(self._monitor_lost, name)
-        link = Link(f"{self._root}/monitors/{name}.sock", on_event=partial(self._monitor_event, name), on_lost=lost)
+        noted, heard = partial(self._note, name), partial(self._monitor_event, name)
+        link = Link(f"{self._root}/monitors/{name}.sock", on_event=heard, on_lost=lost, on_answer=noted)
         before = {} if peer is None else peer.states
         peer = self._peers[name] = Peer(name, link)
         peer.states = before

@@ -18,12 +18,18 @@ class LinkLost(Unavailable):
 class Link:
     """One open connection, used from one event loop."""
 
-    def __init__(self, path: str, *, on_event: Callable[[JsonObject], None], on_lost: Callable[[], None]) -> None:
-        """Connects at once (a local socket: no waiting). FileNotFoundError or ConnectionRefusedError when nobody listens."""
+    def __init__(
+        self, path: str, *, on_event: Callable[[JsonObject], None], on_lost: Callable[[], None], on_answer: Callable[[JsonObject], None]
+    ) -> None:
+        """Connects at once (a local socket: no waiting). FileNotFoundError or ConnectionRefusedError when nobody listens.
+
+        `on_answer` sees each good answer when it comes in, before events behind it: who awaits it wakes up only after those.
+        """
         self.path = path
         self.in_flight = 0
         self._on_event = on_event
         self._on_lost = on_lost
+        self._on_answer = on_answer
         self._sock: socket.socket | None = connect(path)
         self._sock.setblocking(False)
         self._loop = asyncio.get_running_loop()
@@ -105,6 +111,8 @@ class Link:
         if "event" in message:
             self._on_event(message)
             return
+        if "ok" in message:
+            self._on_answer(message["ok"])
         future = self._waiting.get(message["n"])
         if future is None or future.done():
             return

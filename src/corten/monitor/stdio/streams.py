@@ -26,6 +26,9 @@ from corten.monitor.values import AttachOptions, LogSpec
 
 _PIPE_SIZE = 256 << 10
 _F_SETPIPE_SZ = 1031
+_SILENT_SECONDS = 1.0
+"""A process closes its files some time before it has exited; clients are to see the end only after that is known."""
+
 GRACE_SECONDS = 2.0
 """How long output may still come, after a process has exited, from others that hold its pipes (Docker waits as long)."""
 
@@ -111,6 +114,7 @@ class Streams:
         self._on_finished: Callable[[], None] | None = None
         self._grace: Timer | None = None
         self._is_finished = False
+        self._begun = False
         self._outflows: dict[int, Outflow] = {}
         self._inflow: Inflow | None = None
         for number in (1, 2):
@@ -142,6 +146,7 @@ class Streams:
 
     def begin(self) -> None:
         """Start reading the pipes; a terminal comes by `set_console`."""
+        self._begun = True
         for number, outflow in self._outflows.items():
             if _NAMES[number] in self._roles:
                 outflow.begin(Source(self._roles[_NAMES[number]]))
@@ -217,6 +222,10 @@ class Streams:
 
     def close(self) -> None:
         """Give everything up but what clients still have to read, which closes when they have."""
+        if not self._begun:
+            for role in ("stdin", "stdout", "stderr"):
+                if role in self._roles:
+                    os.close(self._roles.pop(role))
         self.end()
         self.end_clients()
         if self._inflow is not None:
@@ -260,7 +269,12 @@ class Streams:
             return
         if self._on_finished is not None:
             self._finished()
-        elif not self._is_finished:  # the process lives on without output
+        elif not self._is_finished:
+            self._loop.after(_SILENT_SECONDS, self._end_if_silent)
+
+    def _end_if_silent(self) -> None:
+        """The process has closed its output and lives on: there is nothing more for clients, but what they type."""
+        if not self._is_finished:
             self.end_clients()
 
     def _finished(self) -> None:
