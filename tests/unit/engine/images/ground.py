@@ -1,0 +1,63 @@
+"""An image side of the engine on a real store, with containers that a test makes up."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from corten.engine.events import Event, Events
+from corten.engine.images.catalog import ImageUser
+from corten.engine.images.service import Images, make_images
+from corten.ids import ContainerId, DiffId, ImageId
+from corten.oci.reference import parse_reference
+from corten.store.opened import Store, open_store
+from corten.store.unpack import unpack_layer
+from tests.unit.store.tarballs import Member, tarball
+
+
+@dataclass(slots=True)
+class Ground:
+    store: Store
+    images: Images
+    events: Events
+    users: list[ImageUser] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, path: Path) -> "Ground":
+        store, events, users = open_store(str(path)), Events(), list[ImageUser]()
+        return cls(store, make_images(store, lambda: users, events), events, users)
+
+    def layer(self, name: str, size: int = 100) -> DiffId:
+        with self.store.layers.lease() as lease:
+            diff_id = unpack_layer(self.store.layers, iter([tarball([Member(name, data=b"x" * size)])]), lease=lease).diff_id
+            self.store.snapshots.prepare(f"keep-{name}", [diff_id])
+        return diff_id
+
+    def image(self, *tags: str, layers: tuple[DiffId, ...] = (), parent: str = "", created: int = 0, **config: object) -> ImageId:
+        """`created` is in seconds since the epoch (0 = not said); `config` are keys of its run configuration."""
+        fields = {
+            "os": "linux",
+            "architecture": "amd64",
+            "author": f"{tags}{created}",
+            "config": config,
+            "rootfs": {"type": "layers", "diff_ids": layers},
+            "history": [{"created_by": f"made {n}"} for n in range(len(layers))] + [{"created_by": "CMD", "empty_layer": True}],
+        }
+        if created:
+            fields["created"] = f"1970-01-01T00:{created // 60:02}:{created % 60:02}Z"
+        image_id = self.store.images.add(json.dumps(fields).encode(), parent=parent)
+        for tag in tags:
+            self.store.images.tag(parse_reference(tag), image_id)
+        return image_id
+
+    def use(self, image_id: ImageId, *, running: bool = False) -> ContainerId:
+        container = ContainerId("c" * 12 + str(len(self.users)).zfill(52))
+        self.users.append(ImageUser(container, image_id, running))
+        return container
+
+    def happened(self) -> list[tuple[str, str]]:
+        events: list[Event] = self.events.past(0, None, {})
+        return [(event.action, event.attributes.get("name", "")) for event in events]
+
+    def release_layers(self) -> None:
+        for key in self.store.snapshots.keys():  # noqa: SIM118
+            self.store.snapshots.remove(key)
