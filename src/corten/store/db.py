@@ -52,7 +52,7 @@ class Database:
         self._path = path
         self._local = _Local()
         self._writing = threading.RLock()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: dict[threading.Thread, sqlite3.Connection] = {}
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="corten-db")
         self._flush_waiting: asyncio.Future[None] | None = None
         self._commits = 0
@@ -122,7 +122,7 @@ class Database:
     def close(self) -> None:
         """Checkpoints and closes every thread's connection; the object is of no use afterwards."""
         self._flusher.shutdown()
-        for connection in self._connections:
+        for connection in self._connections.values():
             connection.close()
         self._connections.clear()
 
@@ -134,8 +134,15 @@ class Database:
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
             self._local.connection = connection
-            self._connections.append(connection)
+            self._close_left_behind()
+            self._connections[threading.current_thread()] = connection
         return connection
+
+    def _close_left_behind(self) -> None:
+        """Connections of threads that have ended: three descriptors each."""
+        for thread in list(self._connections):
+            if not thread.is_alive() and (connection := self._connections.pop(thread, None)):
+                connection.close()
 
     def _migrate(self, migrations: Sequence[Migration]) -> None:
         with self.transaction() as connection:

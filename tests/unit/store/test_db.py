@@ -1,4 +1,5 @@
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -102,3 +103,14 @@ def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineError) as error:
         Database(str(path), [FIRST])
     assert error.value.reason == "database-unusable"
+
+
+def test_connections_of_ended_threads_are_closed(db: Database, path: str) -> None:
+    def open_files() -> int:
+        return sum(path in os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd"))
+
+    for _ in range(10):
+        thread = threading.Thread(target=db.query, args=("SELECT 1",))
+        thread.start()
+        thread.join()
+    assert open_files() <= 3 * 2
