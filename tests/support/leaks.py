@@ -65,13 +65,21 @@ def unique_namespaces(pids: set[int]) -> list[tuple[int, str]]:
 
 
 def descriptor_kinds(pid: int) -> Iterator[str]:
-    """Open files by kind: numbers and inodes are left out, they differ from one moment to the next."""
+    """Open files by kind: numbers and inodes are left out, they differ from one moment to the next.
+
+    The database's main file counts once: SQLite keeps a closed connection's descriptor for the next one as long as the process holds a
+    lock on the file (POSIX locks go with any close). A connection that is left behind shows by its `-wal`.
+    """
+    seen_database = False
     try:
         numbers = os.listdir(f"/proc/{pid}/fd")
     except OSError:
         return
     for number in numbers:
-        yield link(pid, f"fd/{number}").partition(":[")[0]
+        kind = link(pid, f"fd/{number}").partition(":[")[0]
+        if not (seen_database and kind.endswith("/corten.db")):
+            yield kind
+        seen_database = seen_database or kind.endswith("/corten.db")
 
 
 def link_kind(line: str) -> str:

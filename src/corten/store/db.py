@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 from corten.errors import EngineError, Unavailable
 
@@ -39,8 +40,18 @@ class Migration:
     statements: tuple[str, ...]
 
 
+class _Kept:
+    """A thread's connection. It closes with the thread, whose local storage holds the only reference to this."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
 class _Local(threading.local):
-    connection: sqlite3.Connection | None = None
+    kept: _Kept | None = None
     depth = 0
 
 
@@ -52,7 +63,7 @@ class Database:
         self._path = path
         self._local = _Local()
         self._writing = threading.RLock()
-        self._connections: dict[threading.Thread, sqlite3.Connection] = {}
+        self._kept: WeakSet[_Kept] = WeakSet()
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="corten-db")
         self._flush_waiting: asyncio.Future[None] | None = None
         self._commits = 0
@@ -122,27 +133,19 @@ class Database:
     def close(self) -> None:
         """Checkpoints and closes every thread's connection; the object is of no use afterwards."""
         self._flusher.shutdown()
-        for connection in self._connections.values():
-            connection.close()
-        self._connections.clear()
+        for kept in list(self._kept):
+            kept.connection.close()
 
     def _connection(self) -> sqlite3.Connection:
-        connection = self._local.connection
-        if connection is None:
+        kept = self._local.kept
+        if kept is None:
             # Closed by `close`, which another thread calls: hence check_same_thread.
-            connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+            kept = _Kept(sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False))
             for pragma in _PRAGMAS:
-                connection.execute(f"PRAGMA {pragma}")
-            self._local.connection = connection
-            self._close_left_behind()
-            self._connections[threading.current_thread()] = connection
-        return connection
-
-    def _close_left_behind(self) -> None:
-        """Connections of threads that have ended: three descriptors each."""
-        for thread in list(self._connections):
-            if not thread.is_alive() and (connection := self._connections.pop(thread, None)):
-                connection.close()
+                kept.connection.execute(f"PRAGMA {pragma}")
+            self._local.kept = kept
+            self._kept.add(kept)
+        return kept.connection
 
     def _migrate(self, migrations: Sequence[Migration]) -> None:
         with self.transaction() as connection:
