@@ -95,8 +95,10 @@ class Upkeep:
             entry.held = False
 
     async def _delete(self, entry: Entry, volumes: bool) -> None:
-        """A removal that fails half-way (disk error) leaves a dead container, which can be removed again."""
-        self._catalog.set_live(entry, state=moved(entry.state, "removing"))
+        """A removal that fails half-way (disk error) leaves a dead container, which can be removed again.
+
+        "removing" is never written: the rows go in one transaction, or stay as they are."""
+        entry.value = replace(entry.value, state=moved(entry.state, "removing"))
         try:
             await self._removal.delete(entry, volumes=volumes)
         except (EngineError, OSError) as error:

@@ -44,11 +44,22 @@ class Release:
         """What the monitor and the runtime hold of it, and its bundle. Raises Conflict while it runs."""
         await self._rented.monitors.forget(container_id, self._rented.paths.state_root)
         self._bundles.remove_shm(container_id)
-        shutil.rmtree(self._rented.paths.bundle(container_id), ignore_errors=True)
+        _remove_bundle(self._rented.paths.bundle(container_id))
 
     def leftovers(self) -> set[str]:
         """Ids of containers that have files of a run."""
         return _names(self.paths.bundles) | _names(self.paths.state_root)
+
+
+def _remove_bundle(path: str) -> None:
+    """What is usually in it by name: a walk of the tree takes five times as long."""
+    try:
+        os.unlink(os.path.join(path, "config.json"))
+        os.unlink(os.path.join(path, "exit.json"))
+        os.rmdir(os.path.join(path, "rootfs"))
+        os.rmdir(path)
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _names(folder: str) -> set[str]:
