@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, NewType
 
-from corten.errors import NotFound
+from corten.errors import EngineError, NotFound
 from corten.ids import DiffId
 from corten.kernel.libc import check, libc
 from corten.oci.digest import hex_of
@@ -149,10 +149,11 @@ class Layers:
                 return found
             self._trash.throw(self.directory(layer.diff_id))  # without a row: a crash left it
             os.rename(workplace, self.directory(layer.diff_id))
-            with self._db.transaction() as tx:
-                row = (layer.diff_id, layer.size, layer.tar_size, layer.entries, time.time_ns(), self._boot)
-                tx.execute("INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?)", row)
-                tx.execute("INSERT INTO leases VALUES (?, ?)", (lease, layer.diff_id))
+            try:
+                self._insert(layer, lease)
+            except EngineError:  # the disk is full: a directory without a row would only be rubbish
+                self._trash.throw(self.directory(layer.diff_id))
+                raise
         return self.get(layer.diff_id)
 
     def collect(self) -> list[Layer]:
@@ -164,6 +165,12 @@ class Layers:
             for layer in unused:
                 self._trash.throw(self.directory(layer.diff_id))
         return unused
+
+    def _insert(self, layer: Layer, lease: Lease) -> None:
+        with self._db.transaction() as tx:
+            row = (layer.diff_id, layer.size, layer.tar_size, layer.entries, time.time_ns(), self._boot)
+            tx.execute("INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?)", row)
+            tx.execute("INSERT INTO leases VALUES (?, ?)", (lease, layer.diff_id))
 
 
 class Durability:

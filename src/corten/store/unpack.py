@@ -21,14 +21,16 @@ from corten.store.tar.reader import TarReader
 from corten.store.tar.split import SplitWriter, shadow_name
 from corten.store.tar.unpack import Unpacker, archive_error
 
-_RESERVE: Final = 64 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one layer may grow to, in bytes of its plain tar, so that a compressed bomb does not fill the disk. None: what is free."""
+    """What one layer may grow to, in bytes of its plain tar, so that a compressed bomb does not fill the disk. None: what is free.
+
+    `reserve` bytes of the file system are left alone: the engine's own records must still find room.
+    """
 
     max_bytes: int | None = None
+    reserve: int = 64 << 20
 
 
 UNLIMITED: Final = Limits()
@@ -99,7 +101,7 @@ class Shadows:
 
 
 def _bounded(chunks: Iterator[Chunk], limits: Limits, work: str) -> Iterator[Chunk]:
-    room = max(free_bytes(work) - _RESERVE, 0)
+    room = max(free_bytes(work) - limits.reserve, 0)
     left = room if limits.max_bytes is None else min(room, limits.max_bytes)
     for chunk in chunks:
         left -= len(chunk)

@@ -39,6 +39,8 @@ _CHANNEL_BYTES: Final = 4 << 20
 _DOCUMENT_BYTES: Final = 8 << 20
 _ALL_DOCUMENTS_BYTES: Final = 64 << 20
 _BLOB: Final = re.compile(r"blobs/sha256/([0-9a-f]{64})")
+_PODMAN_LAYER: Final = re.compile(r"([0-9a-f]{64})\.tar")
+"""Named by diff id there; elsewhere such a name promises nothing, so it is only used to skip what is stored."""
 
 Report = Callable[[str, int, int], None]
 """Called with a layer's short name, and how many bytes of how many have been read of it."""
@@ -171,7 +173,8 @@ class _Members:
     def _take_layer(self, name: str, entry: Entry, payload: Iterator[memoryview]) -> None:
         blob = _BLOB.fullmatch(name)
         digest = Digest(f"sha256:{blob[1]}") if blob else None
-        known = self._find_known(digest) if digest else None
+        hinted = blob or _PODMAN_LAYER.fullmatch(name)
+        known = self._find_known(Digest(f"sha256:{hinted[1]}")) if hinted else None
         if known is not None:
             self._layers[name] = Future()
             self._layers[name].set_result(known)
@@ -179,7 +182,7 @@ class _Members:
         channel = Channel(_CHANNEL_BYTES)
         self._channels.append(channel)
         member = self._layers[name] = self._pool.submit(self._unpack, channel, digest, entry.size)
-        label = (blob[1] if blob else name.partition("/")[0])[:12]
+        label = (hinted[1] if hinted else name.partition("/")[0])[:12]
         passed = 0
         try:
             for piece in payload:
