@@ -11,10 +11,10 @@ import pytest
 
 from corten.ids import DiffId
 from corten.store.layers import Layer
+from corten.store.layertar.rebuild import layer_tar, verify_layer
+from corten.store.layertar.seal import seal_snapshot
+from corten.store.layertar.unpack import unpack_layer
 from corten.store.opened import Store, open_store
-from corten.store.rebuild import layer_tar, verify_layer
-from corten.store.seal import seal_snapshot
-from corten.store.unpack import unpack_layer
 
 pytestmark = pytest.mark.privileged
 SECOND = 10**9

@@ -15,9 +15,9 @@ from corten.errors import EngineError, Unavailable
 from corten.kernel.mount import MS_PRIVATE, MS_REC, mount
 from corten.kernel.namespaces import CLONE_NEWNS, unshare
 from corten.store.archive.load import load_archive
+from corten.store.layertar.rebuild import verify_layer
+from corten.store.layertar.unpack import UNLIMITED, Limits
 from corten.store.opened import Store, open_store
-from corten.store.rebuild import verify_layer
-from corten.store.unpack import UNLIMITED, Limits
 from tests.support.forked import forked
 from tests.unit.store.tarballs import Member, chunked, tarball
 from tests.unit.store.test_archive import archive, config, docker_archive

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from corten.ids import DiffId
+from corten.store.changes import snapshot_changes
+from corten.store.layertar.rebuild import layer_tar
+from corten.store.layertar.unpack import unpack_layer
 from corten.store.opened import Store, open_store
-from corten.store.rebuild import layer_tar
-from corten.store.unpack import unpack_layer
-from corten.store.view import opened_view
+from corten.store.view import opened_view, opened_writable
 from tests.unit.store.tarballs import Member, chunked, tarball
 
 pytestmark = pytest.mark.privileged
@@ -132,3 +133,33 @@ def test_hundreds_of_layers_are_one_tree(store: Store) -> None:
     found = stacked(store, *layers)
     assert len(found) == 201
     assert found["last"] == b"199"
+
+
+def test_changes_of_a_container_are_read_off_its_upper_directory(store: Store) -> None:
+    base = [Member("d/", "dir"), *(Member(f"d/{n}", data=b"x") for n in "abc"), Member("gone", data=b"x"), Member("link", "link", link="d"),
+            Member("e/", "dir"), Member("e/old", data=b"x"), Member("t", data=b"x")]  # fmt: skip
+    store.snapshots.prepare("c1", [unpack(store, base)])
+    assert snapshot_changes(store.snapshots, store.layers, "c1") == []
+    (mount,) = store.snapshots.mounts("c1")
+    with opened_writable(mount["options"]) as fd:
+        root = Path(f"/proc/self/fd/{fd}")
+        (root / "d/a").write_bytes(b"new")
+        (root / "d/b").unlink()
+        (root / "gone").unlink()
+        (root / "new/sub").mkdir(parents=True)
+        (root / "link").unlink()
+        (root / "link").mkdir()
+        (root / "link/a").write_bytes(b"x")
+        (root / "e/old").unlink()
+        (root / "e").rmdir()
+        (root / "e").mkdir()
+        (root / "e/fresh").write_bytes(b"x")
+        (root / "t").chmod(0o600)
+        (root / "never").write_bytes(b"x")
+        (root / "never").unlink()
+    found = {change.path: change.kind.name[0] for change in snapshot_changes(store.snapshots, store.layers, "c1")}
+    assert found == {
+        "/d": "M", "/d/a": "M", "/d/b": "D", "/gone": "D", "/new": "A", "/new/sub": "A", "/link": "M", "/link/a": "A", "/e": "M",
+        "/e/old": "D", "/e/fresh": "A", "/t": "M",
+    }  # fmt: skip
+    assert list(found) == sorted(found)

@@ -65,7 +65,7 @@ class Layer:
 
 
 class Layers:
-    """Records and places of layers. Filling one is `store.unpack`'s job, giving back its tar `store.rebuild`'s."""
+    """Records and places of layers. Filling one is `store.layertar.unpack`'s job, giving back its tar `store.layertar.rebuild`'s."""
 
     def __init__(self, root: str, work: str, db: Database, trash: Trash) -> None:
         self._root = root

@@ -15,7 +15,7 @@ from corten.oci.digest import hex_of
 from corten.store.db import Database
 from corten.store.images import Image, Images
 from corten.store.layers import Durability, Layers
-from corten.store.rebuild import verify_layer
+from corten.store.layertar.rebuild import verify_layer
 from corten.store.root import StoreRoot
 from corten.store.trash import Trash
 

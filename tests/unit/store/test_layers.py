@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from corten.errors import EngineError, Invalid, NotFound
 from corten.ids import DiffId
 from corten.store.layers import Layer
+from corten.store.layertar.rebuild import layer_tar, verify_layer
+from corten.store.layertar.unpack import Limits, unpack_layer
 from corten.store.opened import Store, open_store
-from corten.store.rebuild import layer_tar, verify_layer
-from corten.store.unpack import Limits, unpack_layer
 from tests.unit.store.tarballs import GNU, PAX, Member, chunked, tarball
 
 

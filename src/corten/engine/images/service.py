@@ -8,8 +8,8 @@ from corten.engine.events import Events
 from corten.engine.images.catalog import Catalog, ImageUser, Users
 from corten.engine.images.removal import Removal
 from corten.engine.images.transfer import Transfer
+from corten.store.layertar.unpack import UNLIMITED, Limits
 from corten.store.opened import Store
-from corten.store.unpack import UNLIMITED, Limits
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,9 @@ from corten.registry.client import Repository, Session
 from corten.registry.hosts import RegistrySettings
 from corten.registry.upload import Uploader
 from corten.store.images import Image
+from corten.store.layertar.rebuild import layer_tar
 from corten.store.opened import Store
 from corten.store.origins import LayerBlob, StoredManifest
-from corten.store.rebuild import layer_tar
 
 WORKERS: Final = 3
 LEVEL: Final = 2

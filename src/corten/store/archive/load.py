@@ -25,6 +25,7 @@ from corten.oci.platform import Platform, can_run, normalise
 from corten.oci.reference import Reference
 from corten.store.archive.documents import ArchivedImage, read_images
 from corten.store.layers import Layer, Lease
+from corten.store.layertar.unpack import UNLIMITED, Limits, unpack_layer
 from corten.store.opened import Store
 from corten.store.origins import LayerBlob, StoredManifest
 from corten.store.streams.compression import decompressed, sniff, sniffed
@@ -32,7 +33,6 @@ from corten.store.streams.threads import Channel, ChannelClosed, Chunk, Prefetch
 from corten.store.tar.header import BLOCK, FILE, HARD_LINK, SYMLINK, ZERO_BLOCK, Entry, checksum_holds
 from corten.store.tar.places import clean_name
 from corten.store.tar.reader import TarReader
-from corten.store.unpack import UNLIMITED, Limits, unpack_layer
 
 WORKERS: Final = 2
 _CHANNEL_BYTES: Final = 4 << 20

@@ -16,7 +16,7 @@ from corten.oci.reference import Reference
 from corten.store.archive.documents import INDEX, LAYOUT, MANIFEST, REPOSITORIES, blob_name
 from corten.store.images import Image
 from corten.store.layers import Layer, Layers
-from corten.store.rebuild import layer_tar
+from corten.store.layertar.rebuild import layer_tar
 from corten.store.tar.header import DIRECTORY, FILE, Entry
 from corten.store.tar.writer import END, header, padding
 

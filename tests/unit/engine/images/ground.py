@@ -9,8 +9,8 @@ from corten.engine.images.catalog import ImageUser
 from corten.engine.images.service import Images, make_images
 from corten.ids import ContainerId, DiffId, ImageId
 from corten.oci.reference import parse_reference
+from corten.store.layertar.unpack import unpack_layer
 from corten.store.opened import Store, open_store
-from corten.store.unpack import unpack_layer
 from tests.unit.store.tarballs import Member, tarball
 
 
