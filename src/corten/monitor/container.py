@@ -115,7 +115,7 @@ class Container:
             raise
         finally:
             child.close()
-        task.record = {**record, "pid": made.pid, "started_at": time.time_ns()}
+        task.record = {**record, "pid": made.pid, "started_at": time.time_ns(), "started": True}
         task.open()
         task.started(made.pidfd, made.console_fd)
         self._execs[exec_id] = task
@@ -142,18 +142,15 @@ class Container:
     def signal(self, exec_id: str | None, number: int) -> None:
         self._task(exec_id).signal(number)
 
-    def restore(self, held: Held) -> bool:
-        """Go on with a predecessor's process; False if it had not come so far that there is one."""
+    def restore(self, held: Held) -> None:
+        """Go on with a predecessor's process."""
         record, fds = held
-        if not record["pid"]:
-            return False
         task = Task(self._services.loop, self._reports, record, fds)
-        task.restore()
         if record["exec_id"]:
             self._execs[record["exec_id"]] = task
         else:
             self._main = task
-        return True
+        task.restore()
 
     def orphan_exited(self, exec_id: str, code: int, finished_at: int) -> None:
         """The launcher says how a process ended that our predecessor had started."""
@@ -191,7 +188,9 @@ class Container:
             self._child = ChildEnds()
         self._hold_created(task, created)
         created.start()
+        task.record = {**task.record, "started": True}
         task.started(created.pidfd, created.console_fd)
+        services.keeper.hold(task.record, task.held())
 
     def _hold_created(self, task: Task, created: Created) -> None:
         """Before the user's program can print a byte or end, the launcher knows the process."""
@@ -212,6 +211,7 @@ class Container:
             "spec": _NOT_STARTED,
             "pid": 0,
             "started_at": 0,
+            "started": False,
             "over": False,
         }
 

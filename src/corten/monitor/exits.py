@@ -5,12 +5,12 @@ Killed anywhere in between, the next one in charge finds either the zombie or th
 
 import json
 import os
-import signal
 
 from corten.kernel.process import exit_info, pidfd_send_signal
 from corten.monitor.values import ExitRecord
 
 EXIT_FILE = "exit.json"
+MONITOR_NAME = "corten-monitor"
 
 
 def peek(pidfd: int) -> int | None:
@@ -77,8 +77,21 @@ def orphan_path(runtime_dir: str, pid: int) -> str:
     return os.path.join(runtime_dir, f"orphan-{pid}.json")
 
 
-def terminate(pidfd: int) -> None:
+def has_begun(pid: int) -> bool | None:
+    """Whether a process that we (or a monitor like us) forked to become a container has executed the user's program.
+
+    Until then it bears our own name (comm); a zombie still shows it. None when it is gone.
+    """
     try:
-        pidfd_send_signal(pidfd, signal.SIGTERM)
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as f:
+            return f.read().rstrip("\n") != MONITOR_NAME
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def send_signal(pidfd: int, number: int) -> None:
+    """To a process that may be gone."""
+    try:
+        pidfd_send_signal(pidfd, number)
     except ProcessLookupError:
         pass

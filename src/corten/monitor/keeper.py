@@ -14,7 +14,10 @@ MAIN = ""
 
 
 class TaskRecord(TypedDict):
-    """What a successor needs, besides the descriptors, to go on with a process. `exec_id` "" is the container's main process."""
+    """What a successor needs, besides the descriptors, to go on with a process. `exec_id` "" is the container's main process.
+
+    `started`: the user's program is known to run. Without it the process may still be the runtime's own, setting up.
+    """
 
     id: str
     exec_id: str
@@ -25,6 +28,7 @@ class TaskRecord(TypedDict):
     spec: StartSpec
     pid: int
     started_at: int
+    started: bool
     over: bool
 
 

@@ -15,7 +15,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 from collections.abc import Callable
 
 from corten.errors import Conflict, EngineError, NotFound
@@ -26,12 +25,11 @@ from corten.monitor.logs.compress import compress
 from corten.monitor.logs.serve import serve_logs
 from corten.monitor.loop import EPOLLIN, Loop
 from corten.monitor.offspring import fork_child
-from corten.monitor.runtime import BuiltinRuntime, Runtime
+from corten.monitor.runtime import Runtime
 from corten.monitor.title import Title
 from corten.monitor.values import JsonObject, LogOptions
 from corten.monitor.wards import Ground, Ward, Wards
 from corten.monitor.wire import listen
-from corten.runtime.sealed import ensure_sealed
 
 _READY = b"ready"
 
@@ -223,13 +221,3 @@ def _to_background(root: str) -> None:
     os.dup2(log, 2)
     os.close(log)
     os.close(null)
-
-
-def main() -> None:
-    """`python -m corten.monitor.launcher EXEC_ROOT`"""
-    ensure_sealed()
-    serve(sys.argv[1], BuiltinRuntime())
-
-
-if __name__ == "__main__":
-    main()

@@ -5,13 +5,15 @@ the same listening socket, and goes on.
 """
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterable
 
 from corten.errors import Conflict, NotFound
+from corten.monitor import exits
 from corten.monitor.connection import Connection, Door, Fds, Request, handle
 from corten.monitor.container import Container
-from corten.monitor.keeper import Held, Keeper
+from corten.monitor.keeper import Held, Keeper, key_of
 from corten.monitor.loop import Loop
 from corten.monitor.reports import Services
 from corten.monitor.runtime import Runtime
@@ -21,8 +23,13 @@ from corten.monitor.values import JsonObject
 class Monitor:
     """Serves `listening`; `launcher` is the socket to the launcher that forked it."""
 
-    def __init__(self, runtime: Runtime, *, listening: socket.socket, launcher: socket.socket, held: Iterable[Held] = ()) -> None:
-        """`held` is what a predecessor had, its descriptors ours now."""
+    def __init__(
+        self, runtime: Runtime, *, listening: socket.socket, launcher: socket.socket, held: Iterable[Held], begun: dict[str, bool]
+    ) -> None:
+        """`held` is what a predecessor had, its descriptors ours now; `begun` by key, of processes that are over already, whether
+
+        they had come to the user's program.
+        """
         self._loop = Loop()
         self._runtime = runtime
         self._keeper = Keeper()
@@ -35,9 +42,7 @@ class Monitor:
         self._keeper.restore(held)
         self._keeper.connected(self._connect(launcher), again=False)
         for record, fds in self._keeper.held():
-            container = self._container(record["id"])
-            if not container.restore((record, dict(fds))):
-                self._drop(container)
+            self._restore((record, dict(fds)), begun.get(key_of(record["id"], record["exec_id"]), False))
 
     def run(self) -> None:
         """Until it retires."""
@@ -188,6 +193,18 @@ class Monitor:
         self._keeper.connected(request.connection)
 
     # Containers
+
+    def _restore(self, held: Held, begun: bool) -> None:
+        """Go on with a predecessor's process, unless it had not come to the user's program: then its start has failed."""
+        record, fds = held
+        if record["started"] or (record["pid"] and (begun or exits.has_begun(record["pid"]))):
+            self._container(record["id"]).restore(({**record, "started": True}, fds))
+            return
+        if "pidfd" in fds:
+            exits.send_signal(fds["pidfd"], signal.SIGKILL)
+        self._keeper.release(record["id"], record["exec_id"])
+        for fd in fds.values():
+            os.close(fd)
 
     def _container(self, container_id: str) -> Container:
         container = self._containers.get(container_id)

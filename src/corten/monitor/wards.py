@@ -1,6 +1,7 @@
 """The monitors as the launcher sees them: forked, listened to, replaced when they die, told how their predecessors' processes end."""
 
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -124,7 +125,7 @@ class Wards:
             exits.save_exit(exits.orphan_path(record["spec"]["bundle"], pid), over)
         except OSError:
             pass  # the note that follows is as good while we live
-        note: JsonObject = {"note": "orphan", "id": record["id"], "exec_id": record["exec_id"], **over}
+        note: JsonObject = {"note": "orphan", "id": record["id"], "exec_id": record["exec_id"], "begun": bool(exits.has_begun(pid)), **over}
         ward.orphans[key_of(record["id"], record["exec_id"])] = note
         ward.tell(note)
         return True
@@ -133,7 +134,7 @@ class Wards:
         """End all monitors; they hold nothing."""
         for ward in list(self._wards.values()):
             if ward.pidfd >= 0:
-                exits.terminate(ward.pidfd)
+                exits.send_signal(ward.pidfd, signal.SIGTERM)
             self._forget(ward)
 
     def _find_pid(self, pid: int) -> tuple[Ward | None, TaskRecord | None]:
@@ -180,8 +181,9 @@ class Wards:
             connection.send(note)
 
     def _be_monitor(self, ward: Ward, launcher: socket.socket, listening: socket.socket) -> None:
-        self._ground.title.set("corten-monitor", f"{ward.name} {self._ground.root}")
-        Monitor(self._ground.runtime, listening=listening, launcher=launcher, held=ward.held.entries()).run()
+        self._ground.title.set(exits.MONITOR_NAME, f"{ward.name} {self._ground.root}")
+        begun = {key: bool(note["begun"]) for key, note in ward.orphans.items()}
+        Monitor(self._ground.runtime, listening=listening, launcher=launcher, held=ward.held.entries(), begun=begun).run()
 
     def _heard(self, ward: Ward, message: JsonObject, fds: Fds) -> None:
         note = message.get("note")

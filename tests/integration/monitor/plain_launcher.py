@@ -78,8 +78,9 @@ class PlainRuntime:
         if os.path.exists(path):
             raise Conflict(f"container with given ID already exists: {container_id}", reason="container-exists")
         created = PlainCreated(process, io)
-        with open(path, "w", encoding="ascii") as state:
+        with open(f"{path}.new", "w", encoding="ascii") as state:
             state.write(str(created.pid))
+        os.rename(f"{path}.new", path)
         return created
 
     def execute(self, container_id: str, state_root: str, process: JsonObject, io: Stdio) -> Process:

@@ -18,6 +18,7 @@ def record(*, pid: int = 0, over: bool = False, exec_id: str = "") -> TaskRecord
         "spec": {"bundle": "", "state_root": "", "root_mounts": []},
         "pid": pid,
         "started_at": 0,
+        "started": True,
         "over": over,
     }
 

@@ -6,6 +6,7 @@ files behind loses the oldest, for each is disk space that nobody else can see.
 """
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterable
 
@@ -17,6 +18,7 @@ from corten.monitor.logs.watch import IN_CREATE, IN_DELETE_SELF, IN_MODIFY, IN_M
 BEHIND_MAX = 200
 _STORM = 50
 """Attempts at a consistent look when files rotate faster than one can look; then some may be lost."""
+_INSTANT = 0.001
 
 
 class Follower:
@@ -68,12 +70,16 @@ class Follower:
         """Take note of what happened: new files, the end."""
         self._read_events()
         for _ in range(_STORM):
-            wanted = self._unopened
-            found = self._newest(wanted)
-            self._read_events()
-            if self._unopened == wanted:
+            found = self._newest(self._unopened)
+            whole = len(found) == self._unopened
+            if not self._read_events() and whole:
                 break
-            _close(found)  # rotated meanwhile: these may not be the ones
+            # A rotation is under way: these may not be the ones, or one of them has no name at this moment.
+            _close(found)
+            if not whole:
+                time.sleep(_INSTANT)
+        else:
+            found = self._newest(1)
         self._unopened = 0
         self._take(found)
 
@@ -92,15 +98,19 @@ class Follower:
         self._watch.close()
         _close(self._files)
 
-    def _read_events(self) -> None:
+    def _read_events(self) -> bool:
+        """Whether files were renamed or made since the last time."""
+        moved = False
         for watch, mask, name in self._watch.events():
             if mask & IN_Q_OVERFLOW:
                 self._unopened += 1
                 self.is_over = self.is_over or os.path.exists(os.path.join(self._runtime_dir, EXIT_FILE))
             elif watch == self._exit_watch:
                 self.is_over = self.is_over or bool(mask & IN_DELETE_SELF) or name == EXIT_FILE
-            elif mask & (IN_CREATE | IN_MOVED_TO) and name == self._name:
-                self._unopened += 1
+            elif mask & (IN_CREATE | IN_MOVED_TO):
+                moved = True
+                self._unopened += name == self._name
+        return moved
 
     def _newest(self, count: int) -> list[LogFile]:
         """The live file and the `count` - 1 before it, oldest first."""
