@@ -21,8 +21,12 @@ from typing import TYPE_CHECKING, NoReturn
 from corten import __version__
 from corten.api.app import COMMON_HEADERS, App, Services
 from corten.api.routes import ROUTES
+from corten.build.caches import CacheMounts
 from corten.config import Config, load_settings, usage
 from corten.engine import execs
+from corten.engine.build import builds
+from corten.engine.build.builds import Builds
+from corten.engine.build.executor import BuildExecutor
 from corten.engine.containers import catalog
 from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.containers import Containers
@@ -52,6 +56,8 @@ from corten.engine.spec.placement import Machine
 from corten.engine.spec.security import SecurityOptions
 from corten.engine.system import System
 from corten.engine.tasks import Tasks
+from corten.engine.transfer.pull import Pulls
+from corten.engine.transfer.push import Pushes
 from corten.engine.values.container import Ulimit
 from corten.engine.volumes import Volumes
 from corten.errors import EngineError, Invalid, Unavailable
@@ -62,6 +68,7 @@ from corten.kernel.libc import libc
 from corten.kernel.probe import KernelFeatures, missing, probe, shortcomings
 from corten.monitor.client import Monitors
 from corten.monitor.events import Event, Exited, LauncherLost, LogFailed, MonitorLost, OomKilled
+from corten.registry.hosts import RegistrySettings
 from corten.store import volumes as volume_store
 from corten.store.opened import Store, open_store
 from corten.store.trash import Trash
@@ -71,7 +78,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("corten.daemon")
 _M_ARENA_MAX = -8  # malloc.h
-MIGRATIONS = (*catalog.MIGRATIONS, *execs.MIGRATIONS, *network_parts.MIGRATIONS, *volume_store.MIGRATIONS)
+MIGRATIONS = (*catalog.MIGRATIONS, *execs.MIGRATIONS, *network_parts.MIGRATIONS, *volume_store.MIGRATIONS, *builds.MIGRATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,7 @@ class Parts:
 class Engine:
     services: Services
     ends: Ends
+    executor: BuildExecutor
     reconcile: Reconcile
 
 
@@ -113,6 +121,10 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     ends = Ends(containers, launch, removal, release, events, tasks)
     lifecycle = Lifecycle(containers, launch, ends, parts.monitors, events)
     found = Containers(containers, shelves, sessions)
+    settings = RegistrySettings(mirrors=config.registry_mirrors, insecure=config.insecure_registries)
+    pulls = Pulls(store, settings, events)
+    executor = BuildExecutor(rented, bundles, release)
+    caches = CacheMounts(os.path.join(config.data_root, "build"), store.db, trash)
     services = Services(
         creation=Creation(containers, shelves, Defaults(config, parts.facts, parts.machine), parts.networks, events),
         containers=found,
@@ -127,8 +139,11 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         images=make_images(store, users_of(containers), events),
         networks=parts.known_networks,
         connections=network_parts.Connections(parts.known_networks, containers, paths, events),
+        builds=Builds(store, executor, pulls, events, caches),
+        pulls=pulls,
+        pushes=Pushes(store, settings, events),
     )
-    return Engine(services, ends, Reconcile(containers, ends, removal, release, sessions, parts.monitors))
+    return Engine(services, ends, executor, Reconcile(containers, ends, removal, release, sessions, parts.monitors))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -232,6 +247,8 @@ class News:
         assert self._tasks is not None
         services = self._engine.services
         match event:
+            case Exited(exec_id=None) if self._engine.executor.ended(event):
+                return
             case Exited(exec_id=None):
                 self._tasks.spawn(self._engine.ends.note(event), f"end of {event.container_id}")
             case Exited():

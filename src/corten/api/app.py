@@ -10,6 +10,7 @@ from corten.api.errors import error_response, failure
 from corten.api.request import Request
 from corten.api.router import Match, Route, Router, split_version
 from corten.api.versions import CURRENT, find_refusal, format_version, parse_version
+from corten.engine.build.builds import Builds
 from corten.engine.containers.containers import Containers
 from corten.engine.containers.create.creation import Creation
 from corten.engine.containers.run.lifecycle import Lifecycle
@@ -22,6 +23,8 @@ from corten.engine.images.service import Images
 from corten.engine.networks.connections import Connections
 from corten.engine.networks.networks import Networks
 from corten.engine.system import System
+from corten.engine.transfer.pull import Pulls
+from corten.engine.transfer.push import Pushes
 from corten.engine.volumes import Volumes
 from corten.errors import EngineError
 from corten.http.request import ClientGone
@@ -56,6 +59,9 @@ class Services:
     images: Images
     networks: Networks
     connections: Connections
+    builds: Builds
+    pulls: Pulls
+    pushes: Pushes
 
 
 class App:

@@ -7,6 +7,7 @@ compatibility page is generated from this table. The owner of a handler module p
 from typing import Final
 
 from corten.api.handlers import (
+    build,
     containers,
     containers_life,
     containers_streams,
@@ -14,6 +15,7 @@ from corten.api.handlers import (
     images,
     images_transfer,
     networks,
+    registry,
     volumes,
 )
 from corten.api.handlers.system import disk_usage, events, handshake, info
@@ -27,7 +29,7 @@ _CHECKPOINT = unbuilt("checkpointing containers", "checkpoint-unbuilt", "pause t
 _WEBSOCKET = unbuilt("attaching through a web socket", "attach-ws-unbuilt", "attach with POST and Upgrade: tcp")
 _COMMIT = unbuilt("committing containers", "commit-unbuilt", "write what you did into a Dockerfile")
 _DISTRIBUTION = unbuilt("asking a registry about an image", "distribution-unbuilt", "pull the image and inspect it")
-_BUILD = unbuilt("building images", "build-unbuilt", "run a container in the base image and import its files")
+_BUILD = unbuilt("BuildKit sessions", "buildkit-unbuilt", "set DOCKER_BUILDKIT=0, or use `corten build`")
 _SEARCH = unbuilt("searching a registry", "image-search-unbuilt", "name the image")
 _PLUGINS = unbuilt("plugins", "plugins-unbuilt", "Corten's drivers are built in")
 
@@ -84,14 +86,14 @@ ROUTES: Final = (
     Route("GET", "/images/{name}/json", images.image_inspect),
     Route("GET", "/images/{name}/history", images.image_history),
     Route("GET", "/images/{name}/get", images_transfer.image_get),
-    Route("POST", "/images/{name}/push", images_transfer.image_push),
+    Route("POST", "/images/{name}/push", registry.push),
     Route("POST", "/images/{name}/tag", images.image_tag),
     Route("DELETE", "/images/{name}", images.image_remove),
     Route("POST", "/commit", _COMMIT),
     Route("GET", "/distribution/{name}/json", _DISTRIBUTION, (1, 30)),
     # Build
-    Route("POST", "/build", _BUILD),
-    Route("POST", "/build/prune", _BUILD, (1, 31)),
+    Route("POST", "/build", build.build),
+    Route("POST", "/build/prune", build.build_prune, (1, 31)),
     Route("POST", "/build/cancel", _BUILD, (1, 31)),
     Route("POST", "/session", _BUILD, (1, 31)),
     Route("POST", "/grpc", _BUILD, (1, 38)),

@@ -60,7 +60,10 @@ class BuildCache:
 
     def put(self, key: str, layer: DiffId | None, name: str) -> None:
         now = time.time_ns()
-        self._db.execute("INSERT OR REPLACE INTO build_cache VALUES (?, ?, ?, ?, ?, 0)", (key, layer or "", name, now, now))
+        with self._db.transaction() as tx:
+            tx.execute("INSERT OR REPLACE INTO build_cache VALUES (?, ?, ?, ?, ?, 0)", (key, layer or "", name, now, now))
+            if layer:
+                self._layers.keep(_keeper(key), layer)
 
     def entries(self) -> list[CacheEntry]:
         """Least recently used first."""
@@ -72,5 +75,11 @@ class BuildCache:
         """Drops the entries that `choose` says yes to; their layers go with the next collection unless an image has them."""
         gone = [entry for entry in self.entries() if choose(entry)]
         with self._db.transaction() as tx:
-            tx.executemany("DELETE FROM build_cache WHERE key = ?", [(entry.key,) for entry in gone])
+            for entry in gone:
+                tx.execute("DELETE FROM build_cache WHERE key = ?", (entry.key,))
+                self._layers.let_go(_keeper(entry.key))
         return gone
+
+
+def _keeper(key: str) -> str:
+    return f"build:{key}"

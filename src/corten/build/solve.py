@@ -8,7 +8,7 @@ A stage runs its steps in order; whoever needs a stage awaits it. What a build m
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -86,6 +86,9 @@ class Build:
         target = self._target()
         self._epoch = await self._choose_epoch(target)
         try:
+            if self._options.parallel > 1:
+                for stage in self._needed(target):
+                    self._stage(stage)
             draft = await self._stage(target)
         except BaseException:
             await self._stop()
@@ -100,6 +103,19 @@ class Build:
         if found is None:
             raise Invalid(f'target stage "{wanted}" could not be found', reason="no-such-stage")
         return found
+
+    def _needed(self, target: ins.Stage) -> list[ins.Stage]:
+        """Every stage that `target` needs, first ones first."""
+        found: dict[int, ins.Stage] = {}
+        pending = [target]
+        while pending:
+            stage = pending.pop()
+            found[stage.index] = stage
+            for name in (stage.base.image, *_origins(stage)):
+                below = self._find_stage(name, stage.index)
+                if below is not None and below.index not in found:
+                    pending.append(below)
+        return [found[index] for index in sorted(found)]
 
     def _find_stage(self, name: str, before: int) -> ins.Stage | None:
         """By name or number, among the stages before number `before`; the last of that name."""
@@ -236,8 +252,17 @@ class Build:
         return sum(1 + len(stage.steps) for stage in self._file.stages)
 
 
-async def _awaited(wanted: "asyncio.Future[BaseImage] | object") -> BaseImage:
-    return await wanted  # type: ignore[misc,no-any-return]
+def _origins(stage: ins.Stage) -> Iterator[str]:
+    """The names behind `--from` and `from=` in a stage."""
+    for step in stage.steps:
+        if isinstance(step, ins.Copy) and step.from_:
+            yield step.from_
+        elif isinstance(step, ins.Run):
+            yield from (mount.options["from"] for mount in step.mounts if mount.options.get("from"))
+
+
+async def _awaited(wanted: Awaitable[BaseImage]) -> BaseImage:
+    return await wanted
 
 
 def _global_values(dockerfile: ins.Dockerfile, options: BuildOptions) -> dict[str, str]:

@@ -1,13 +1,12 @@
 """Where steps work: a writable stack on a stage's layers, which becomes a layer when the step is done."""
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from corten.ids import DiffId
+from corten.ids import DiffId, random_hex64
 from corten.kernel.mount import AT_FDCWD, MOVE_MOUNT_F_EMPTY_PATH, FsContext, move_mount
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
 from corten.store.layers import Layers, Lease
@@ -34,8 +33,8 @@ class Workshop:
         self._newest = newest
 
     def prepare(self, layers: Sequence[DiffId]) -> str:
-        """A fresh writable stack; its key."""
-        key = f"build-{secrets.token_hex(12)}"
+        """A fresh writable stack; its key, which has the form of a container id."""
+        key = random_hex64()
         self._snapshots.prepare(key, layers, volatile=True)
         return key
 

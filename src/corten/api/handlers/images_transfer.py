@@ -1,4 +1,4 @@
-"""`/images/load`, `/images/get`, `/images/create`: archives in and out as streams; registries, until they work, refused with a reason."""
+"""`/images/load`, `/images/get`, `/images/create`: archives in and out as streams. Registries are in `registry`."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -6,6 +6,7 @@ from contextlib import aclosing
 from msgspec import UNSET
 
 from corten.api.handlers.images import read_platform
+from corten.api.handlers.registry import pull
 from corten.api.request import Request
 from corten.api.types.images import ErrorDetail, ProgressDetail, StreamMessage
 from corten.api.wire import encode, json_response
@@ -15,9 +16,6 @@ from corten.engine.images.transfer import Import
 from corten.errors import EngineError, Invalid, Unsupported
 from corten.http.response import Reply, Stream
 from corten.oci.platform import parse_platform
-from corten.oci.reference import parse_reference
-
-_HINT = "load an archive (docker load), or import a root file system"
 
 
 async def image_load(request: Request) -> Reply:
@@ -38,7 +36,7 @@ async def image_get(request: Request) -> Reply:
 async def image_create(request: Request) -> Reply:
     source = request.text("fromSrc")
     if request.text("fromImage"):
-        raise _no_pull(request)
+        return await pull(request)
     if source != "-":
         if source:
             raise Unsupported(
@@ -56,19 +54,6 @@ async def image_create(request: Request) -> Reply:
     return json_response(StreamMessage(status=image_id))
 
 
-def _no_pull(request: Request) -> Unsupported:
-    reference = parse_reference(request.text("fromImage"))
-    tag = request.text("tag")
-    if tag and not tag.startswith("sha256:"):
-        reference.with_tag(tag)
-    return Unsupported("pulling images is not built yet", reason="pull-unbuilt", hint=_HINT)
-
-
-async def image_push(request: Request) -> Reply:
-    request.app.images.catalog.get(request.params["name"])
-    raise Unsupported("pushing images is not built yet", reason="push-unbuilt", hint="save an archive (docker save) and load it elsewhere")
-
-
 async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
     async with aclosing(rest):
         yield first
@@ -81,9 +66,9 @@ async def _lines(messages: AsyncGenerator[Message, None]) -> AsyncGenerator[byte
     try:
         async with aclosing(messages):
             async for message in messages:
-                yield _line(_wire(message))
+                yield stream_line(_wire(message))
     except EngineError as error:
-        yield _line(StreamMessage(error_detail=ErrorDetail(error.message), error=error.message))
+        yield stream_line(StreamMessage(error_detail=ErrorDetail(error.message), error=error.message))
 
 
 def _wire(message: Message) -> StreamMessage:
@@ -96,5 +81,5 @@ def _wire(message: Message) -> StreamMessage:
     return StreamMessage(status=message.status, id=message.id or UNSET)
 
 
-def _line(message: StreamMessage) -> bytes:
+def stream_line(message: StreamMessage) -> bytes:
     return encode(message).rstrip(b"\n") + b"\r\n"

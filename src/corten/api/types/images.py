@@ -143,3 +143,4 @@ class StreamMessage(Struct, frozen=True, kw_only=True, rename="camel"):
     id: str | UnsetType = UNSET
     error_detail: ErrorDetail | UnsetType = UNSET
     error: str | UnsetType = UNSET
+    aux: Any = UNSET

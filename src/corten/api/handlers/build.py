@@ -1,0 +1,139 @@
+"""`/build`: the classic builder's call, with the whole modern Dockerfile behind it. BuildKit's gRPC calls are another matter."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from corten.api.handlers.images_transfer import stream_line
+from corten.api.request import Request
+from corten.api.types.build import BuildAux, BuildPrune
+from corten.api.types.images import ErrorDetail, StreamMessage
+from corten.api.wire import json_response
+from corten.build.events import BuildEvent, Emit
+from corten.build.options import BuildOptions
+from corten.engine.build.builds import BuildRequest
+from corten.engine.build.classic import ClassicText, failure
+from corten.engine.moments import parse_moment
+from corten.engine.transfer.credentials import registry_credentials
+from corten.errors import EngineError, Invalid, Unsupported
+from corten.http.response import Reply, Stream
+from corten.oci.platform import host_platform
+from corten.oci.reference import Reference, parse_reference
+from corten.registry.auth import Credentials
+
+
+async def build(request: Request) -> Reply:
+    if request.text("version") == "2":
+        raise Unsupported(
+            "building through a BuildKit session is not supported yet",
+            reason="buildkit-unbuilt",
+            hint="set DOCKER_BUILDKIT=0, or use `corten build`: the whole Dockerfile syntax works there too",
+        )
+    if request.text("remote"):
+        raise Unsupported(
+            "remote build contexts are not supported yet", reason="build-remote-unbuilt", hint="fetch it and build the folder"
+        )
+    wanted = _request(request)
+    return Stream(_lines(request, wanted, quiet=request.flag("q")))
+
+
+async def build_prune(request: Request) -> Reply:
+    filters = request.filters("until", "unused-for", "id", "inuse", "shared", "private", "type", "description", "parent", "label", "label!")
+    moment = next(iter(filters.get("until") or filters.get("unused-for") or ()), "")
+    older_than = parse_moment(moment) if moment else None
+    pruned = await request.app.builds.prune(everything=request.flag("all"), older_than=older_than)
+    return json_response(BuildPrune(caches_deleted=list(pruned.keys) or None, space_reclaimed=pruned.reclaimed))
+
+
+async def _lines(request: Request, wanted: BuildRequest, *, quiet: bool) -> AsyncIterator[bytes]:
+    """The stream: text lines, then the id, or the error as the last line since the head has left."""
+    events: asyncio.Queue[BuildEvent | None] = asyncio.Queue()
+    running = asyncio.ensure_future(request.app.builds.build(wanted, request.stream(), _from_any_thread(events)))
+    running.add_done_callback(lambda _: events.put_nowait(None))
+    text = ClassicText()
+    try:
+        while (event := await events.get()) is not None:
+            for line in () if quiet else text.of(event):
+                yield stream_line(StreamMessage(stream=line))
+        image = await running
+        yield stream_line(StreamMessage(aux=BuildAux(id=image)))
+        ending = [f"{image}\n"] if quiet else text.end(image, [tag.familiar for tag in wanted.tags])
+        for line in ending:
+            yield stream_line(StreamMessage(stream=line))
+    except EngineError as error:
+        message, code = failure(error)
+        yield stream_line(StreamMessage(error_detail=ErrorDetail(message, code), error=message))
+    finally:
+        if not running.done():
+            running.cancel()
+            await asyncio.wait([running])
+
+
+def _from_any_thread(events: "asyncio.Queue[BuildEvent | None]") -> Emit:
+    loop = asyncio.get_running_loop()
+
+    def emit(event: BuildEvent) -> None:
+        loop.call_soon_threadsafe(events.put_nowait, event)
+
+    return emit
+
+
+def _request(request: Request) -> BuildRequest:
+    options = BuildOptions(
+        target=request.text("target"),
+        build_args=_mapping(request, "buildargs"),
+        labels={k: v or "" for k, v in _mapping(request, "labels").items()},
+        no_cache=request.flag("nocache"),
+        pull=request.flag("pull"),
+        platform=request.text("platform") or str(host_platform()),
+        network=request.text("networkmode") or "default",
+        extra_hosts=tuple(h for value in request.values("extrahosts") for h in value.split(",") if h),
+        shm_size=request.integer("shmsize"),
+        epoch=_epoch(request),
+    )
+    tags = [_tag(text) for text in request.values("t") if text]
+    config = request.headers.get("x-registry-config")
+    return BuildRequest(options=options, dockerfile=request.text("dockerfile") or "Dockerfile", tags=tags, credentials=_credentials(config))
+
+
+def _credentials(text: str) -> dict[str, Credentials]:
+    if not text:
+        return {}
+    try:
+        raw = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=dict[str, dict[str, str]])
+    except (ValueError, msgspec.DecodeError):
+        return {}
+    return {_domain(host): registry_credentials(fields) for host, fields in raw.items()}
+
+
+def _domain(host: str) -> str:
+    name = host.removeprefix("https://").removeprefix("http://").partition("/")[0]
+    return "docker.io" if name in ("index.docker.io", "registry-1.docker.io") else name
+
+
+def _tag(text: str) -> Reference:
+    reference = parse_reference(text)
+    if reference.digest:
+        raise Invalid(f"invalid tag {text!r}: a digest cannot be given to a build", reason="bad-reference")
+    return reference.with_default_tag()
+
+
+def _mapping(request: Request, name: str) -> dict[str, str | None]:
+    text = request.text(name)
+    if not text:
+        return {}
+    try:
+        return msgspec.json.decode(text, type=dict[str, str | None])
+    except msgspec.DecodeError as error:
+        raise Invalid(f"error reading {name}: {error}", reason="bad-build-parameter") from error
+
+
+def _epoch(request: Request) -> int | None:
+    text = _mapping(request, "buildargs").get("SOURCE_DATE_EPOCH")
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise Invalid(f"invalid SOURCE_DATE_EPOCH: {text}", reason="bad-epoch")
+    return int(text)

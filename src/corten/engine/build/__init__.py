@@ -1,0 +1,1 @@
+"""Builds as users ask for them: contexts, base images, RUN steps as processes, results as images."""

@@ -1,0 +1,30 @@
+"""Base images of a build: from the store, else pulled."""
+
+from corten.build.options import BaseImage
+from corten.engine.transfer.pull import Pulls
+from corten.oci.reference import parse_reference
+from corten.registry.auth import Credentials
+from corten.store.images import Image, Images
+
+
+class Bases:
+    """`corten.build.options.Images`. `credentials` by registry domain, as the client sent them."""
+
+    def __init__(self, images: Images, pulls: Pulls, credentials: dict[str, Credentials]) -> None:
+        self._images = images
+        self._pulls = pulls
+        self._credentials = credentials
+
+    async def resolve(self, reference: str, *, pull: bool, platform: str) -> BaseImage:
+        """Raises NotFound, Unavailable, Unauthenticated."""
+        found = None if pull else self._images.find(reference)
+        if found is None:
+            parsed = parse_reference(reference)
+            credentials = self._credentials.get(parsed.domain)
+            await self._pulls.pull(parsed, lambda line: None, platform=platform, credentials=credentials)
+            found = self._images.get(reference)
+        return _base(reference, found)
+
+
+def _base(reference: str, image: Image) -> BaseImage:
+    return BaseImage(reference, image.id, image.config, image.layers)
