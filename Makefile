@@ -13,7 +13,7 @@ demo: setup ## the main job, from nothing: a real model answers from a container
 	$(PY) -m tools.demo
 
 test: setup check ## everything CI runs
-	$(PY) -m pytest --privileged tests
+	sh tools/suites.sh
 
 check: setup ## the inner loop: format, lint, types, arrows, sizes, unit (< 15 s)
 	@sh tools/check.sh

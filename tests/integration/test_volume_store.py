@@ -11,6 +11,7 @@ from corten.errors import Conflict, NotFound
 from corten.store import volumes as volume_store
 from corten.store.copytree import TreeCopy
 from corten.store.opened import Store, open_store
+from corten.store.trash import Trash
 from corten.store.view import opened_view
 from corten.store.volumes import Volumes
 
@@ -26,7 +27,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def volumes(store: Store, tmp_path: Path) -> Volumes:
-    return Volumes(str(tmp_path / "root" / "volumes"), store.db, store.trash)
+    return Volumes(str(tmp_path / "root" / "volumes"), store.db, Trash(store.root.trash, store.background))
 
 
 def opened(path: Path) -> int:
