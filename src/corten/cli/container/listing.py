@@ -20,7 +20,7 @@ RAW = (
 
 def ls(session: Session, values: Values, arguments: list[str]) -> int:
     quiet, format = values.on("quiet"), chosen(session, values.text("format"), "psFormat", quiet=values.on("quiet"))
-    size = values.on("size") or ".Size" in format
+    size = values.on("size") or ".Size" in format or "json ." in format
     query = {
         "all": "1" if values.on("all") else "",
         "limit": "1" if values.on("latest") else str(values.number("last")) if values.number("last") > 0 else "",

@@ -113,7 +113,7 @@ def ls(session: Session, values: Values, arguments: list[str]) -> int:
     }
     table = Listing("*formatter.clientContextContext", columns, ("Name", "Description", "DockerEndpoint", "Error"), "Name")
     show(session, table, contexts, format=values.text("format"), quiet=values.on("quiet"))
-    if (variable := _overriding(session)) and not values.on("quiet"):
+    if variable := _overriding(session):
         session.warn(
             f"Warning: {variable} environment variable overrides the active context. "
             f"To use a context, either set the global --context flag, or unset {variable} environment variable."

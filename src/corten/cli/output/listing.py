@@ -72,10 +72,16 @@ def _through_template(session: Session, listing: Listing, rows: Iterable[Any], f
     except TemplateError as error:
         raise Failure(f"failed to execute template: {error}") from None
     if is_table:
-        headers = {name: column.header for name, column in listing.columns.items()}
-        lines = aligned("\n".join([Template(source, HEADER).execute(headers), *lines]).split("\n"))
+        headers: dict[str, Getter] = {name: _heading(column) for name, column in listing.columns.items()}
+        headers["Label"] = lambda _, name: name.rpartition(".")[2].replace("-", " ").replace("_", " ")
+        heading = Template(source, HEADER).execute(Record("formatter.SubHeaderContext", headers, None))
+        lines = aligned("\n".join([heading, *lines]).split("\n"))
     if lines:
         session.out.write("\n".join(lines) + "\n")
+
+
+def _heading(column: Column) -> Getter:
+    return lambda _: column.header
 
 
 def label_text(labels: Mapping[str, str] | None) -> str:
