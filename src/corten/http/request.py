@@ -90,6 +90,10 @@ class Request:
         while piece := await self._channel.read_chunk():
             yield piece
 
+    async def take_socket(self) -> Hijacked:
+        """Takes the socket over with nothing answered yet: whoever gets it writes the head. Then answer TAKEN."""
+        return await self._channel.take_over(b"")
+
     async def hijack(self, status_line: str, headers: Fields) -> Hijacked:
         """Answers with that head, flushed before this returns, and takes the socket over. Then answer TAKEN."""
         return await self._channel.take_over(encode_plain_head(status_line, headers))

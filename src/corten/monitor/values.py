@@ -84,7 +84,8 @@ class LogOptions(TypedDict):
     """Which part of a log, and in what clothes.
 
     `since_ns` and `until_ns` 0 = open. `tail` -1 = all. `chunked`: HTTP chunked transfer coding, ended by its last chunk.
-    `follow` goes on until the container's process has exited; for one that does not run it makes no difference.
+    `follow` goes on until the container's process has exited; for one that does not run it makes no difference. `head` is sent
+    first, as it is, once the files are open: a client that has seen it may remove the container and still gets the log.
     """
 
     log: LogSpec
@@ -98,6 +99,7 @@ class LogOptions(TypedDict):
     details: bool
     framed: bool
     chunked: bool
+    head: NotRequired[str]
 
 
 class ExitRecord(TypedDict):

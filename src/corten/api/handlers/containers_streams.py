@@ -7,7 +7,7 @@ from corten.api.wire import json_response
 from corten.engine.containers.streams import LogQuery
 from corten.engine.moments import parse_unix
 from corten.errors import Invalid
-from corten.http.response import TAKEN, Reply, Response
+from corten.http.response import TAKEN, Reply, Response, encode_plain_head
 from corten.monitor.values import AttachOptions
 
 
@@ -22,9 +22,9 @@ async def container_attach(request: Request) -> Reply:
         "framed": not streams.is_tty(ref),
         "detach_keys": request.text("detachKeys"),
     }
-    await streams.prepare_attach(ref)
-    with await request.hijack_stream(multiplexed=options["framed"]) as taken:
-        await streams.attach(ref, options, taken.fileno(), taken.initial)
+    async with streams.attaching(ref):
+        with await request.hijack_stream(multiplexed=options["framed"]) as taken:
+            await streams.attach(ref, options, taken.fileno(), taken.initial)
     return TAKEN
 
 
@@ -32,9 +32,14 @@ async def container_logs(request: Request) -> Reply:
     ref, streams = request.params["id"], request.app.streams
     query = _log_query(request)
     streams.check_logs(ref)
-    head = (("Content-Type", stream_type(request.version, multiplexed=not streams.is_tty(ref))), ("Transfer-Encoding", "chunked"))
-    with await request.hijack("HTTP/1.1 200 OK", (*head, ("Connection", "close"))) as taken:
-        await streams.logs(ref, query, taken.fileno())
+    fields = (
+        ("Content-Type", stream_type(request.version, multiplexed=not streams.is_tty(ref))),
+        ("Transfer-Encoding", "chunked"),
+        ("Connection", "close"),
+    )
+    head = encode_plain_head("HTTP/1.1 200 OK", fields).decode("latin-1")
+    with await request.http.take_socket() as taken:
+        await streams.logs(ref, query, taken.fileno(), head=head)
     return TAKEN
 
 

@@ -1,5 +1,7 @@
 """A running container seen from outside: attach, logs, resize, top. The bytes never pass here: the client's socket goes to the monitor."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from corten.engine.containers.catalog import Catalog, Entry
@@ -39,11 +41,15 @@ class Streams:
     def is_tty(self, ref: str) -> bool:
         return self._catalog.get(ref).value.config.tty
 
-    async def prepare_attach(self, ref: str) -> None:
-        """Before the client's socket is taken over: refuse what cannot be attached to, and open the streams of what does not run."""
+    @asynccontextmanager
+    async def attaching(self, ref: str) -> AsyncIterator[None]:
+        """Around taking the client's socket over: refuses what cannot be attached to, opens the streams of what does not run.
+
+        A container that does not run cannot be started inside the block: its first byte comes after the client's attach."""
         entry = self._catalog.get(ref)
         require("attach", entry.value, ref)
-        if has_process(entry.state) or entry.prepared:
+        if has_process(entry.state):
+            yield
             return
         async with entry.lock:
             self._catalog.check_present(entry, ref)
@@ -51,9 +57,10 @@ class Streams:
             if not has_process(entry.state) and not entry.prepared:
                 await self._monitors.prepare(entry.id, stdio_spec(entry.value, self._paths.log(entry.id)))
                 entry.prepared = True
+            yield
 
     async def attach(self, ref: str, options: AttachOptions, sock_fd: int, initial: bytes = b"") -> None:
-        """Give the client its streams; `sock_fd` stays the caller's. Call `prepare_attach` first."""
+        """Give the client its streams; `sock_fd` stays the caller's. Inside `attaching`."""
         entry = self._catalog.get(ref)
         config = entry.value.config
         wanted: AttachOptions = {**options, "stdin": options["stdin"] and config.open_stdin, "framed": not config.tty}
@@ -64,8 +71,8 @@ class Streams:
         """Raise Unsupported when the container's output is not kept."""
         self._log_of(self._catalog.get(ref))
 
-    async def logs(self, ref: str, query: LogQuery, sock_fd: int) -> None:
-        """Write the log to the client in HTTP chunks and end its stream; `sock_fd` stays the caller's."""
+    async def logs(self, ref: str, query: LogQuery, sock_fd: int, *, head: str) -> None:
+        """Write `head` and the log, in HTTP chunks, to the client and end its stream; `sock_fd` stays the caller's."""
         entry = self._catalog.get(ref)
         options: LogOptions = {
             "log": self._log_of(entry),
@@ -79,6 +86,7 @@ class Streams:
             "details": query.details,
             "framed": not entry.value.config.tty,
             "chunked": True,
+            "head": head,
         }
         await self._monitors.logs(entry.id, options, sock_fd)
 

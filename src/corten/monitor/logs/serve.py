@@ -37,6 +37,10 @@ class Reply:
         self._follower = follower
         self._poll.register(follower.fd, select.POLLIN)
 
+    def begin(self, head: str) -> None:
+        """What comes before the log, bare."""
+        self._put(head.encode("latin-1"))
+
     def send(self, data: bytes) -> None:
         """All of `data`; waits for the client as long as it takes."""
         if data:
@@ -93,6 +97,7 @@ def _stream(reply: Reply, options: LogOptions, runtime_dir: str) -> None:
         follower = None
     max_file = log.get("max_file", DEFAULT_MAX_FILE)
     files = open_log(log["path"], max_file) if follower is None else follower.open_log(max_file)
+    reply.begin(options.get("head", ""))
     if options["tail"] >= 0:
         files = keep_tail(files, options["tail"])
     if follower is None:

@@ -130,8 +130,8 @@ async def test_attach_before_the_start(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         container_id = await w.create(open_stdin=True)
         streams = w.engine.services.streams
-        await streams.prepare_attach("web")
-        await streams.attach("web", OPTIONS, 0)
+        async with streams.attaching("web"):
+            await streams.attach("web", OPTIONS, 0)
         assert w.monitors.attached == [(container_id, OPTIONS)]
         await w.engine.services.lifecycle.start("web")
         assert w.get("web").state.status == "running"
