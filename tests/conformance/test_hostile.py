@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,36 @@ def test_a_waiting_process_hides_what_it_is(bundle: Bundle) -> None:
     assert os.stat(f"/proc/{pid}/environ").st_uid == 0
     held = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
     assert not any(place.startswith("/") and place not in ("/dev/null", str(bundle.out)) for place in held)
+
+
+def poison(bundle: Bundle) -> None:
+    """Where the interpreter would look for its own modules, the image has others."""
+    text = "import os\nos.close(os.open('/imported', os.O_CREAT | os.O_WRONLY))\n"
+    for folder in filter(os.path.isdir, sys.path):
+        inside = bundle.rootfs / folder.lstrip("/")
+        (inside / "encodings").mkdir(parents=True, exist_ok=True)
+        for module in (*Path(folder).glob("*.py"), *Path(folder).glob("encodings/*.py")):
+            (inside / module.relative_to(folder)).write_text(text)
+
+
+def test_no_module_is_loaded_from_the_image(bundle: Bundle) -> None:
+    if not IS_OURS:
+        pytest.skip("not in Python")
+    poison(bundle)
+    bundle.process["user"] = {"uid": 1000, "gid": 1000, "additionalGids": [7]}
+    bundle.process["scheduler"] = {"policy": "SCHED_BATCH"}
+    bundle.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 2**40, "hard": 2**40}]
+    bundle.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW"}
+    bundle.process["args"] = ["sleep", "1000"]
+    bundle.start()
+    bundle.call("exec", "--user", "2:3", bundle.id, "true").ok()
+    assert bundle.call("exec", bundle.id, "nothing").code != 0
+    assert bundle.call("exec", "--cwd", "/nowhere", bundle.id, "true").code != 0
+    bundle.remove()
+    for program in ("nothing", "/etc/passwd"):
+        bundle.process["args"] = [program]
+        assert bundle.run().code != 0
+    assert not (bundle.rootfs / "imported").exists()
 
 
 def test_passwd_is_a_pipe(bundle: Bundle) -> None:

@@ -128,6 +128,7 @@ class Creation:
         self.cgroup = cgroup
         self.hierarchies = hierarchies
         self.hooks: dict[str, Any] = plan.spec.get("hooks") or {}
+        self.warnings: list[str] = []
         self.undo = ExitStack()
         if cgroup is not None:
             self.undo.callback(_forget_cgroup, cgroup)
@@ -172,12 +173,12 @@ class Creation:
         if console_fd is not None:
             self.undo.callback(os.close, console_fd)
         created = Created(self.state, ours, Descriptors(pidfd, mounts_fd, console_fd), self.undo.pop_all())
-        created.warnings += ready["warnings"]
+        created.warnings += [*self.warnings, *ready["warnings"]]
         return created
 
     def _open_for_child(self, inherited: Inheritance, handed: ExitStack) -> None:
         """A child in a user namespace can neither mount the overlay nor reach every bind source; id-mapped mounts are ours too."""
-        in_user = "user" in self.plan.namespaces.kinds
+        in_user = "user" in self.plan.namespaces.kinds and os.geteuid() == 0  # without privileges only the child can do it
         sources: dict[int, int] = {}
         for index, plan in enumerate(self.plan.mounts):
             if not plan.bind or not (in_user or plan.idmap):
@@ -215,6 +216,12 @@ class Creation:
         try:
             self.cgroup.create(self.plan.resources)
             return self.cgroup.entry_fds()
+        except PermissionError as e:
+            if os.geteuid() == 0:
+                raise EngineError(f"making the cgroup: {e}", reason="cgroup-failed") from e
+            self.warnings.append("no limits: without privileges the control groups are out of reach")
+            self.state["cgroup"] = ""
+            return []
         except (OSError, ValueError) as e:
             raise EngineError(f"making the cgroup: {e}", reason="cgroup-failed") from e
 

@@ -22,6 +22,7 @@ from corten.runtime.create import deliver_notice
 from corten.runtime.init import console, credentials, limits
 from corten.runtime.init.descriptors import close_all_but, place_stdio
 from corten.runtime.init.finish import Finish
+from corten.runtime.init.imports import forbid_imports
 from corten.runtime.init.labels import open_labels
 from corten.runtime.state import ContainerState, is_alive
 from corten.runtime.values import Process, ProcessSpec, SeccompFilter, Stdio
@@ -120,6 +121,7 @@ class _Joiner:
 
     def _run(self) -> None:
         gc.disable()
+        forbid_imports()
         plan, spec = self.plan, self.plan.process
         process.prctl_set_dumpable(False)
         keep = [self.channel.fileno(), *plan.io.preserved, *([] if plan.io.terminal else plan.io[:3])]

@@ -77,7 +77,7 @@ class Runtime:
     def execute(self, state: ContainerState, process: ProcessSpec, io: Stdio) -> Process:
         """Run a further process in a running container and return once its program runs.
 
-        What `process` does not say (capabilities, user, cwd, env, ...) is not inherited: see `exec_defaults`.
+        What `process` does not say (capabilities, user, env, ...) is not inherited; the container's own are in `state["process"]`.
         Conflict "not-running"; reason "exec-not-found", "exec-permission", "bad-cwd" for the program.
         """
         cgroup = self.cgroup(state)

@@ -94,16 +94,26 @@ def _between(channel: Channel, plan: NamespacePlan, run: Callable[[], NoReturn],
 
 
 def write_id_maps(pid: int, uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> None:
-    """The maps of a new user namespace; each file is written once, whole. Needs CAP_SETUID and CAP_SETGID out here."""
+    """The maps of a new user namespace; each file is written once, whole. Needs CAP_SETUID and CAP_SETGID out here.
+
+    Who has neither may map just itself, and must give up setgroups(2) for it: user_namespaces(7).
+    """
+    if os.geteuid() != 0:
+        _write(f"/proc/{pid}/setgroups", "deny")
     for name, mappings in (("uid_map", uids), ("gid_map", gids)):
         text = "".join(f"{m.container_id} {m.host_id} {m.size}\n" for m in mappings)
-        fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.write(fd, text.encode())
+            _write(f"/proc/{pid}/{name}", text)
         except OSError as e:
             raise EngineError(f"writing {name} of the user namespace: {e}", reason="id-map-failed") from e
-        finally:
-            os.close(fd)
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
 
 
 def open_mapped_namespace(uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]) -> int:

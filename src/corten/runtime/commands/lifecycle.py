@@ -34,8 +34,9 @@ def run(context: Context) -> int:
     created = _create(context, wait_on_socket=False)
     if not detached:
         _forward_signals(created.pid)
+    told = len(created.warnings)
     created.start()
-    for warning in created.warnings:
+    for warning in created.warnings[told:]:
         context.log.warning(warning)
     if detached:
         return 0

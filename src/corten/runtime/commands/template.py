@@ -1,6 +1,7 @@
 """The config.json that `spec` writes: a shell in a terminal, as runc's."""
 # shape: data
 
+import os
 from typing import Any
 
 from corten.runtime.state import OCI_VERSION
@@ -35,6 +36,9 @@ def template(*, rootless: bool) -> dict[str, Any]:
         "maskedPaths": [*(f"/proc/{name}" for name in _MASKED), "/sys/firmware"],
         "readonlyPaths": [f"/proc/{name}" for name in _READ_ONLY],
     }
+    if rootless:
+        linux["uidMappings"] = [{"containerID": 0, "hostID": os.geteuid(), "size": 1}]
+        linux["gidMappings"] = [{"containerID": 0, "hostID": os.getegid(), "size": 1}]
     return {
         "ociVersion": OCI_VERSION,
         "process": {

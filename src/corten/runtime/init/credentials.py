@@ -83,8 +83,8 @@ def _set_groups(groups: tuple[int, ...]) -> None:
     try:
         os.setgroups(groups)
     except PermissionError:
-        with open("/proc/self/setgroups", encoding="ascii") as f:
-            if f.read().strip() != "deny" or groups:
+        with open("/proc/self/setgroups", "rb") as f:
+            if f.read().strip() != b"deny" or groups:
                 raise
 
 

@@ -25,6 +25,7 @@ from corten.runtime.init import console, credentials, limits
 from corten.runtime.init.clock import enter_time_namespace
 from corten.runtime.init.descriptors import close_all_but, place_stdio
 from corten.runtime.init.finish import Finish
+from corten.runtime.init.imports import forbid_imports
 from corten.runtime.init.join import enter_namespace
 from corten.runtime.init.labels import open_labels
 from corten.runtime.init.loopback import bring_up_loopback
@@ -67,6 +68,7 @@ class Init:
         self.linux: dict[str, Any] = plan.spec.get("linux") or {}
         self.process: dict[str, Any] = plan.spec["process"]
         self.finish = Finish(self.process, plan.seccomp, self.channel, inherited.io.preserved)
+        self.is_privileged = os.geteuid() == 0  # asked in the parent: without, it can map us only while we are dumpable
         self.root_fd = -1
         self.has_devices = False
         self.host_pid = 0
@@ -87,7 +89,9 @@ class Init:
 
     def _run(self) -> None:
         gc.disable()
-        process.prctl_set_dumpable(False)
+        forbid_imports()
+        if self.is_privileged:
+            process.prctl_set_dumpable(False)
         close_all_but(self.inherited.fds())
         os.umask(0)
         os.setsid()
@@ -115,6 +119,7 @@ class Init:
             enter_time_namespace(self.linux.get("timeOffsets") or {})
         if "user" in plan.namespaces.created:
             self.channel.receive(MAPPED)
+            process.prctl_set_dumpable(False)
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
         if plan.spec.get("hostname"):
