@@ -161,6 +161,13 @@ class Fabric:
         if was_off:
             uplinks = [link.name for link in links.list_links(host) if not link.kind and not link.flags & links.IFF_LOOPBACK]
         self._firewall.rebuild([rules for _, rules in bridges], ports, uplinks=uplinks)
+        for chain in self._firewall.strangers_that_drop():
+            logger.warning(
+                "the chain %s of table %s drops forwarded packets that it does not know, also those of containers:"
+                " allow the bridges of Corten there (with Docker beside: iptables -I DOCKER-USER -i corten0 -j ACCEPT, and -o)",
+                chain.name,
+                chain.table,
+            )
 
     def _close(self) -> None:
         self._pool.close()

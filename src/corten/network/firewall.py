@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from corten.kernel.netlink.codec import Message
 from corten.kernel.nftables.batch import NftSocket, add_elements, define_table, delete_elements, delete_table
-from corten.kernel.nftables.dump import count_rules, has_table, list_elements
+from corten.kernel.nftables.dump import BaseChain, count_rules, has_table, list_base_chains, list_elements
 from corten.network.rules import CHAINS, SETS, Elements, NetworkRules, PortRule, merge, network_elements, port_elements, uplink_elements
 
 TABLE = "corten"
@@ -65,6 +65,11 @@ class Firewall:
         except FileNotFoundError:
             return []
         return [key.rstrip(b"\0").decode() for key in keys]
+
+    def strangers_that_drop(self) -> list[BaseChain]:
+        """Forward chains of others whose policy is drop: they have their say about containers' packets."""
+        chains = list_base_chains(self._nft.netlink)
+        return [chain for chain in chains if chain.hook == "forward" and chain.drops_by_default and chain.table != self._table]
 
     def remove(self) -> None:
         """Take the table away (for tests and for an engine that is being uninstalled)."""

@@ -1,8 +1,7 @@
 """The server's sockets inside a container's namespace, and the rules that make them answer on port 53. In the network thread.
 
 The sockets have ports of their own, so that a container may run a name server on port 53 itself. Four stateless rules rewrite
-port numbers on the way out of a process; nothing is tracked (a tracked flow for each question fills the kernel's table at
-10,000 questions a second, and with Docker's iptables rules it does).
+port numbers on the way out of a process; nothing is tracked, so questions fill no table and other traffic pays nothing.
 """
 
 import errno
