@@ -139,7 +139,7 @@ class Runtime:
             "created": 0,
             "annotations": spec.get("annotations") or {},
             "manager": self._manager,
-            "cgroup": linux.get("cgroupsPath") or container_id,
+            "cgroup": linux.get("cgroupsPath") or (f"system.slice:corten:{container_id}" if self._manager == "systemd" else container_id),
             "namespaces": {entry["type"]: entry.get("path") or "" for entry in linux.get("namespaces") or []},
             "process": {key: value for key, value in spec["process"].items() if key != "args"},
             "hooks": {kind: hooks[kind] for kind in ("poststart", "poststop") if hooks.get(kind)},

@@ -20,7 +20,7 @@ def features_document() -> dict[str, Any]:
         "linux": {
             "namespaces": sorted(NAMESPACES),
             "capabilities": list(CAPS)[: last_cap() + 1],
-            "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
+            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": False, "rdma": True},
             "seccomp": _seccomp(),
             "apparmor": {"enabled": os.path.exists("/sys/module/apparmor")},
             "selinux": {"enabled": os.path.exists("/sys/fs/selinux/enforce")},
