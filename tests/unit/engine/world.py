@@ -1,6 +1,6 @@
 """The engine over a real store, with processes and networks that only pretend."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,6 +45,7 @@ class FakeProcess:
     deaf: bool = False
 
     def need_running(self) -> None:
+        self.owner.need(self.container_id)
         if self.live.status != "running":
             raise Conflict("not running")
 
@@ -77,7 +78,7 @@ class FakeMonitors:
     """`fails`: raised by the next starts. `instant`: exit code of processes that end at once."""
 
     def __init__(self) -> None:
-        self.tell = News().hear
+        self.tell: Callable[[Event], None] = News().hear
         self.processes: dict[str, FakeProcess] = {}
         self.fails: EngineError | None = None
         self.instant: int | None = None
@@ -94,6 +95,10 @@ class FakeMonitors:
         return {key: process.live for key, process in self.processes.items()}
 
     def of(self, container_id: str) -> FakeProcess:
+        """A handle, also of what is not live: only its methods refuse."""
+        return self.processes.get(container_id) or FakeProcess(self, container_id)
+
+    def need(self, container_id: str) -> FakeProcess:
         if container_id not in self.processes:
             raise NotFound(f"{container_id} is not live")
         return self.processes[container_id]
@@ -106,6 +111,8 @@ class FakeMonitors:
         if self.fails:
             raise self.fails
         await self.prepare(container_id, stdio)
+        if self.processes[container_id].live.status == "running":
+            raise Conflict("running")
         process = self.processes[container_id]
         started = Started(PIDS_FROM + len(self.started), self.tick())
         process.live = LiveContainer(started.pid, "running", False, None, started.started_at, 0, False)
@@ -120,7 +127,7 @@ class FakeMonitors:
         self.tell(Exited(container_id, None, code, moment, oom_killed))
 
     async def attach(self, container_id: str, options: AttachOptions, sock_fd: int, initial: bytes = b"") -> None:
-        self.of(container_id)
+        self.need(container_id)
         self.attached.append((container_id, options))
 
     async def exec_start(
@@ -135,7 +142,7 @@ class FakeMonitors:
     ) -> int:
         if self.fails:
             raise self.fails
-        owner = self.of(container_id)
+        owner = self.need(container_id)
         owner.need_running()
         owner.live.execs[exec_id] = LiveExec(77, None)
         return 77
