@@ -41,8 +41,8 @@ docker start {n}
 docker start -a {n}
 docker attach {n}
 docker logs {n}
-docker inspect {n}
-docker inspect {n} -f '{{.Id}}'
+docker inspect --type container {n}
+docker inspect --type container {n} -f '{{.Id}}'
 docker wait {n}
 docker pause {n}
 docker top {n}

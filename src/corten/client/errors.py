@@ -12,9 +12,9 @@ class ApiError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        """As Docker's CLI shows it. A hint stands on a line of its own."""
+        """As Docker's CLI shows it. A hint that the message does not hold already stands on a line of its own."""
         text = f"Error response from daemon: {self.message}"
-        return f"{text}\nHint: {self.hint}" if self.hint else text
+        return f"{text}\nHint: {self.hint}" if self.hint and self.hint not in self.message else text
 
 
 class CannotConnect(Exception):

@@ -145,14 +145,12 @@ def _is_folder(headers: dict[str, str]) -> bool:
 
 
 def _stat(api: Api, container: str, path: str) -> dict[str, object] | None:
-    """What is at a path of a container; None when there is nothing."""
+    """What is at a path of a container; None when there is nothing, or when asking fails: the copy itself then says why."""
     try:
         with api.call("HEAD", f"/containers/{quoted(container)}/archive", {"path": path}) as answer:
             return _path_stat(answer.headers)
-    except ApiError as error:
-        if error.status == 404 and "container" not in error.message.lower().partition("no such")[2]:
-            return None
-        raise
+    except ApiError:
+        return None
 
 
 def _followed(api: Api, container: str, path: str) -> str:
@@ -172,16 +170,18 @@ def _in(session: Session, source: str, destination: Place, values: Values) -> in
     api, container = session.api, destination.container
     path = destination.path if destination.path.startswith("/") else f"/{destination.path}"
     path = _followed(api, container, path)
+    stat = _stat(api, container, path)
+    mode = stat.get("mode") if stat else 0
+    found = Kind(stat is not None, isinstance(mode, int) and bool(mode & GO_DIR))
     if source == "-":
+        if not found.is_folder:
+            raise Failure(f'destination "{container}:{path}" must be a directory')
         _put(api, container, path, _standard_input(), values)
         return 0
     if not os.path.lexists(source):
         raise Failure(f"lstat {os.path.abspath(source)}: no such file or directory")
     follow = values.on("follow-link") or source.endswith("/") or _content_only(source)
     is_folder = os.path.isdir(source) and (follow or not os.path.islink(source))
-    stat = _stat(api, container, path)
-    mode = stat.get("mode") if stat else 0
-    found = Kind(stat is not None, isinstance(mode, int) and bool(mode & GO_DIR))
     target = choose(path, found, _base(os.path.abspath(source)), source_is_folder=is_folder, content_only=_content_only(source))
     counted = _Counter(pack(source, target.root or ".", follow=follow))
     _put(api, container, target.folder, counted, values)
