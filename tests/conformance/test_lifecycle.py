@@ -83,6 +83,19 @@ def test_killing_all(bundle: Bundle) -> None:
     bundle.wait_for("stopped")
 
 
+def test_what_an_init_leaves_behind_ends_with_the_container(bundle: Bundle) -> None:
+    bundle.without_namespace("pid")
+    bundle.shell("sleep 100 >/dev/null 2>&1 & exit 0")
+    bundle.start()
+    bundle.wait_for("stopped")
+    cgroup = Path(f"/sys/fs/cgroup/memory/corten-conformance/{bundle.id}")
+    if cgroup.exists():
+        left = [int(line) for line in (cgroup / "cgroup.procs").read_text().split()]
+        assert len(left) == 1
+        bundle.call("delete", bundle.id).ok()
+        assert not Path(f"/proc/{left[0]}/cmdline").exists() or Path(f"/proc/{left[0]}/cmdline").read_bytes() == b""
+
+
 def test_processes_are_listed(bundle: Bundle) -> None:
     bundle.process["args"] = ["sleep", "100"]
     bundle.start()

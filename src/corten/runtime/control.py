@@ -76,6 +76,8 @@ def delete(state: ContainerState, state_root: str, cgroup: Cgroup | None, *, for
             )
         _end(state, cgroup)
     if cgroup is not None:
+        if state["namespaces"].get("pid") != "":  # no pid namespace of its own that died with the init: others may be left
+            cgroup.kill_all()
         cgroup.delete()
     remove_state(state_root, state["id"])
     hooks = state["hooks"].get("poststop")
