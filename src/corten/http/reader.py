@@ -1,4 +1,4 @@
-"""Requests out of bytes, without I/O: h11 for the parsing, one state machine per request.
+"""Requests out of bytes, without I/O: h11 for the heads, `body` for what follows, one state machine per request.
 
 ```
  feed ──► next_request() ──► next_chunk() … b"" ──► restart() ──► next_request() …
@@ -13,6 +13,8 @@ from typing import Final
 
 import h11
 
+from corten.http.body import ChunkedBody, LengthBody, body_of
+
 HEAD_LIMIT: Final = 1024 * 1024
 """Bytes of a request's head, as Go's net/http (DefaultMaxHeaderBytes); registry credentials of many hosts travel in it."""
 
@@ -21,11 +23,15 @@ class RequestReader:
     def __init__(self) -> None:
         self._parser = h11.Connection(h11.SERVER, HEAD_LIMIT)
         self._request: h11.Request | None = None
+        self._body: LengthBody | ChunkedBody | None = None  # made when the body is asked for
         self._complete = False
 
     def feed(self, data: bytes) -> None:
         """Received bytes; b"" is the end of what the client sends."""
-        self._parser.receive_data(data)
+        if self._body is not None:
+            self._body.feed(data)
+        else:
+            self._parser.receive_data(data)
 
     def next_request(self) -> h11.Request | None:
         """The head, or None when more bytes are needed. Raises h11.RemoteProtocolError."""
@@ -37,15 +43,15 @@ class RequestReader:
 
     def next_chunk(self) -> bytes | None:
         """The next piece of the body, b"" at its end, None when more bytes are needed. Raises h11.RemoteProtocolError."""
-        while not self._complete:
-            event = self._parser.next_event()
-            if event is h11.NEED_DATA:
-                return None
-            if isinstance(event, h11.Data) and event.data:
-                return bytes(event.data)
-            if isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
-                self._complete = True
-        return b""
+        if self._complete:
+            return b""
+        if self._body is None:
+            assert self._request is not None
+            self._body = body_of(self._request)
+            self._body.feed(self._parser.trailing_data[0])
+        piece = self._body.next_piece()
+        self._complete = piece == b""
+        return piece
 
     @property
     def is_complete(self) -> bool:
@@ -55,7 +61,8 @@ class RequestReader:
     @property
     def expects_continue(self) -> bool:
         """Whether the client holds its body back until it sees `100 Continue` (RFC 9110 10.1.1)."""
-        return self._parser.they_are_waiting_for_100_continue
+        unasked = self._body is None or not (self._body.has_begun or self._complete)
+        return unasked and self._parser.they_are_waiting_for_100_continue
 
     def grant_continue(self) -> bytes:
         """The interim answer that lets the client send its body."""
@@ -67,13 +74,14 @@ class RequestReader:
 
     def release(self) -> bytes:
         """What was fed and not parsed."""
-        return self._parser.trailing_data[0]
+        return self._body.rest if self._body is not None else self._parser.trailing_data[0]
 
     def restart(self) -> None:
         """Ready for the connection's next request; bytes of it that are here already are kept."""
-        rest = self._parser.trailing_data[0]
+        rest = self.release()
         self._parser = h11.Connection(h11.SERVER, HEAD_LIMIT)
         self._request = None
+        self._body = None
         self._complete = False
         if rest:
             self._parser.receive_data(rest)
