@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -58,16 +60,25 @@ def wheel_folder() -> Path:
     return folder
 
 
+DOCKERFILE = f"""FROM {BASE}
+COPY wheels /wheels
+COPY requirements.txt server.py /app/
+WORKDIR /app
+RUN python3 /wheels/pip-*.whl/pip install -q --no-deps --no-index --find-links /wheels \\
+    --break-system-packages --root-user-action=ignore -r requirements.txt
+CMD ["python3", "/app/server.py"]
+"""
+
+
 def make_image(stage: Stage, wheels: Path) -> None:
-    stage.say("An image with an ML stack and a real model: install in a container, keep its layer.")
-    install = "python3 /wheels/pip-*.whl/pip install -q --no-deps --no-index --find-links /wheels --break-system-packages -r /src/requirements.txt"
-    stage.do(
-        f"corten run --name build --network none -v {quoted(wheels)}:/wheels:ro -v {quoted(EXAMPLE)}:/src:ro {BASE} "
-        f"sh -c '{install} --root-user-action=ignore && mkdir /app && cp /src/server.py /app/'",
-        shown=f'corten run --name build -v wheels:/wheels:ro -v ./examples/ocr:/src:ro {BASE} sh -c "pip install … && cp /src/server.py /app/"',
-    )
-    stage.do("corten commit -c 'CMD [\"python3\", \"/app/server.py\"]' -c 'WORKDIR /app' build demo/ocr:v1")
-    stage.do("corten rm build", quiet=True)
+    stage.say("An image with an ML stack and a real model.")
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        context = Path(folder)
+        shutil.copytree(wheels, context / "wheels")
+        for name in ("requirements.txt", "server.py"):
+            shutil.copy(EXAMPLE / name, context)
+        (context / "Dockerfile").write_text(DOCKERFILE)
+        stage.do(f"corten build -t demo/ocr:v1 {quoted(context)}", shown="corten build -t demo/ocr:v1 .")
     stage.do("corten images")
 
 
