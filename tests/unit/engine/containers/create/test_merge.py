@@ -1,7 +1,7 @@
 """User's configuration over the image's."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corten.engine.containers.create.merge import argv, merged
@@ -56,6 +56,7 @@ NAMES = st.sampled_from(["A", "B", "C", "PATH"])
 ENV = st.lists(st.tuples(NAMES, st.text("xyz", max_size=2)).map("=".join))
 
 
+@settings(max_examples=30)
 @given(ENV, ENV)
 def test_every_name_of_both_is_there_and_the_users_value_wins(own: list[str], image: list[str]) -> None:
     env = merged(ContainerConfig(env=tuple(own)), RunConfig(env=image)).env
