@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 
 from msgspec import UNSET
 
@@ -13,7 +14,7 @@ from corten.api.wire import encode, json_response
 from corten.engine.images.catalog import parse_target
 from corten.engine.images.progress import Message, Note, Progress, bar
 from corten.engine.images.transfer import Import
-from corten.errors import EngineError, Invalid, Unsupported
+from corten.errors import EngineError, Invalid
 from corten.http.response import Reply, Stream
 from corten.oci.platform import parse_platform
 
@@ -37,11 +38,7 @@ async def image_create(request: Request) -> Reply:
     source = request.text("fromSrc")
     if request.text("fromImage"):
         return await pull(request)
-    if source != "-":
-        if source:
-            raise Unsupported(
-                "importing from a URL is not built yet", reason="import-url-unbuilt", hint="fetch the file and import it from -"
-            )
+    if not source:
         raise Invalid("fromImage or fromSrc must be given", reason="no-source")
     platform = request.text("platform")
     wanted = Import(
@@ -50,6 +47,9 @@ async def image_create(request: Request) -> Reply:
         changes=request.values("changes"),
         platform=parse_platform(platform) if platform else None,
     )
+    if source != "-":
+        wanted = replace(wanted, message=wanted.message or f"Imported from {source}")
+        return Stream(_lines(request.app.images.transfer.import_url(source, wanted)))
     image_id = await request.app.images.transfer.import_(request.stream(), wanted)
     return json_response(StreamMessage(status=image_id))
 
@@ -77,7 +77,7 @@ def _wire(message: Message) -> StreamMessage:
     if isinstance(message, Progress):
         detail = ProgressDetail(message.current, message.total)
         drawn = bar(message.current, message.total)
-        return StreamMessage(status=message.status, progress_detail=detail, progress=drawn or UNSET, id=message.id)
+        return StreamMessage(status=message.status, progress_detail=detail, progress=drawn or UNSET, id=message.id or UNSET)
     return StreamMessage(status=message.status, id=message.id or UNSET)
 
 

@@ -69,7 +69,7 @@ class Throttle:
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
         with self._lock:
-            if progress.current < progress.total and now < self._next.get(progress.id, 0.0):
+            if (progress.current < progress.total or not progress.total) and now < self._next.get(progress.id, 0.0):
                 return
             self._next[progress.id] = now + _INTERVAL
         self._send(progress)

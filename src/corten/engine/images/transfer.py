@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from corten.engine.images.catalog import Catalog
 from corten.engine.images.changes import apply_changes
-from corten.engine.images.progress import Message, Note, Progress, Throttle
+from corten.engine.images.fetching import check_url, fetched
+from corten.engine.images.progress import Message, Note, Progress, Status, Throttle
 from corten.engine.moments import format_moment
 from corten.errors import Invalid, NotFound
 from corten.ids import ImageId
@@ -23,6 +24,7 @@ from corten.store.opened import Store
 from corten.store.streams.loops import Outlet, drawn, with_body
 from corten.store.streams.threads import Chunk
 
+Tell = Callable[[Message], None]
 _DEFAULT_COMMENT: Final = "Imported from -"
 
 
@@ -44,34 +46,36 @@ class Transfer:
         self._catalog = catalog
         self._limits = limits
 
-    async def load(self, body: AsyncIterator[bytes], *, quiet: bool, platform: Platform | None) -> AsyncGenerator[Message, None]:
+    def load(self, body: AsyncIterator[bytes], *, quiet: bool, platform: Platform | None) -> AsyncGenerator[Message, None]:
         """Stores the archive's images while saying so. Raises Invalid, Unavailable and what reading `body` raises."""
-        messages: asyncio.Queue[Message | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        throttle = Throttle(lambda progress: _call(loop, messages.put_nowait, progress))
 
-        def report(layer: str, current: int, total: int) -> None:
-            if not quiet:
-                throttle(Progress(layer, "Loading layer", current, total))
+        async def start(tell: Tell) -> list[Message]:
+            throttle = Throttle(lambda progress: _call(loop, tell, progress))
 
-        def work(chunks: Iterator[Chunk]) -> list[LoadedImage]:
-            return load_archive(self._store, chunks, report=report, platform=platform, limits=self._limits)
+            def report(layer: str, current: int, total: int) -> None:
+                if not quiet:
+                    throttle(Progress(layer, "Loading layer", current, total))
 
-        running = asyncio.ensure_future(with_body(body, work))
-        running.add_done_callback(lambda _: messages.put_nowait(None))
-        try:
-            while (message := await messages.get()) is not None:
-                yield message
-            loaded = await running
+            def work(chunks: Iterator[Chunk]) -> list[LoadedImage]:
+                return load_archive(self._store, chunks, report=report, platform=platform, limits=self._limits)
+
+            loaded = await with_body(body, work)
             await self._store.db.sync()
-            for image in loaded:
-                for note in self._tell_loaded(image):
-                    yield note
-        finally:
-            running.cancel()
-            await asyncio.wait([running])
-            if not running.cancelled():
-                running.exception()  # seen: raised above, or nobody listens any more
+            return [note for image in loaded for note in self._tell_loaded(image)]
+
+        return _narrated(start)
+
+    def import_url(self, url: str, wanted: Import) -> AsyncGenerator[Message, None]:
+        """`import_` of what `url` gives, while saying so. Raises what `import_` does, Unavailable when the server does not deliver."""
+        checked = check_url(url)
+
+        async def start(tell: Tell) -> list[Message]:
+            tell(Status(f"Downloading from {checked}"))
+            throttle = Throttle(tell)
+            return [Status(await self.import_(_counted(fetched(checked), throttle), wanted))]
+
+        return _narrated(start)
 
     async def import_(self, body: AsyncIterator[bytes], wanted: Import) -> ImageId:
         """An image of one layer: the root file system's tar in `body`. Raises Invalid, Unavailable and what reading `body` raises."""
@@ -158,7 +162,32 @@ def _imported(layer: Layer, run: RunConfig, wanted: Import) -> bytes:
     return encode_image_config(config)
 
 
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[[Message], None], message: Message) -> None:
+async def _narrated(start: Callable[[Tell], Awaitable[Sequence[Message]]]) -> AsyncGenerator[Message, None]:
+    """What the work that `start` begins tells on its way and returns at its end. Left early, it is cancelled and awaited."""
+    messages: asyncio.Queue[Message | None] = asyncio.Queue()
+    running = asyncio.ensure_future(start(messages.put_nowait))
+    running.add_done_callback(lambda _: messages.put_nowait(None))
+    try:
+        while (message := await messages.get()) is not None:
+            yield message
+        for message in await running:
+            yield message
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()  # seen: raised above, or nobody listens any more
+
+
+async def _counted(source: AsyncIterator[bytes], throttle: Throttle) -> AsyncIterator[bytes]:
+    size = 0
+    async for piece in source:
+        size += len(piece)
+        throttle(Progress("", "Importing", size, 0))
+        yield piece
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Tell, message: Message) -> None:
     """From a thread; a loop that closed meanwhile has nobody to tell."""
     if not loop.is_closed():
         loop.call_soon_threadsafe(function, message)

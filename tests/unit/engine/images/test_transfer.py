@@ -1,15 +1,19 @@
 import asyncio
+import functools
+import http.server
 import io
 import json
 import tarfile
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from corten.engine.images.progress import Message, Note, Progress
+from corten.engine.images.progress import Message, Note, Progress, Status
 from corten.engine.images.transfer import Import
-from corten.errors import Invalid, NotFound
+from corten.errors import Invalid, NotFound, Unavailable
 from corten.oci.platform import parse_platform
 from corten.oci.reference import parse_reference
 from tests.unit.engine.images.ground import Ground
@@ -143,3 +147,43 @@ async def test_a_client_that_leaves_a_load_or_a_save_leaves_nothing_behind(groun
     await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
     assert ground.store.db.query("SELECT * FROM leases") == []
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    """A web server for one file, `root.tar`; its address."""
+    (tmp_path / "root.tar").write_bytes(ROOT)
+    handler = functools.partial(QuietHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: tests have no use for it."""
+
+
+async def test_an_import_from_a_web_server(ground: Ground, served: str) -> None:
+    url = f"http://{served}/root.tar"
+    wanted = Import(reference=parse_reference("web"), message=f"Imported from {url}")
+    messages = [m async for m in ground.images.transfer.import_url(f"{served}/root.tar", wanted)]
+    assert messages[0] == Status(f"Downloading from {url}")
+    assert Progress("", "Importing", len(ROOT), 0) in messages
+    assert messages[-1] == Status(ground.store.images.get("web").id)
+    with pytest.raises(Unavailable, match='nope": 404'):
+        [m async for m in ground.images.transfer.import_url(f"{served}/nope", wanted)]
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x", "http://", "http:///x"])
+async def test_only_the_web_is_imported_from(ground: Ground, url: str) -> None:
+    with pytest.raises(Invalid, match="not an http or https URL"):
+        ground.images.transfer.import_url(url, Import(reference=None))
+
+
+async def test_a_server_that_is_not_there_is_told(ground: Ground) -> None:
+    with pytest.raises(Unavailable, match="refused"):
+        [m async for m in ground.images.transfer.import_url("http://127.0.0.1:1/x", Import(reference=None))]
