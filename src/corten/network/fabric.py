@@ -80,6 +80,7 @@ class Fabric:
         self._parents: dict[str, int] = {}
         self._host: Netlink | None = None
         self._watch: Netlink | None = None
+        self._tracking: Netlink | None = None
         self._closed = False
 
     async def open(self, bridges: Sequence[tuple[BridgeSpec, NetworkRules]], ports: Iterable[PortRule]) -> None:
@@ -172,8 +173,9 @@ class Fabric:
     def _close(self) -> None:
         self._pool.close()
         self._firewall.close()
-        if self._host is not None:
-            self._host.close()
+        for netlink in (self._host, self._tracking):
+            if netlink is not None:
+                netlink.close()
 
     @property
     def _netlink(self) -> Netlink:
@@ -258,9 +260,11 @@ class Fabric:
         self._flush_datagrams({port.address for port in ports if port.protocol == "udp"})
 
     def _flush_datagrams(self, containers: set[IPAddress]) -> None:
+        """On a socket that stays open: closing one waits for the kernel to destroy what the firewall just removed."""
         if containers:
-            with Netlink(NETLINK_NETFILTER) as netlink:
-                conntrack.flush_flows(netlink, containers, protocol=17)
+            if self._tracking is None:
+                self._tracking = Netlink(NETLINK_NETFILTER)
+            conntrack.flush_flows(self._tracking, containers, protocol=17)
 
     def _detach(self, sandbox: Sandbox) -> None:
         self._close_ports(sandbox, list(sandbox.ports))

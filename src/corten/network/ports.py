@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import chain
 
 from corten.errors import EngineError, Invalid
 from corten.network.namespaces import read_sysctl
@@ -148,7 +149,7 @@ class PortTable:
         low, high = ephemeral_range()
         start = self._cursor.get(request.protocol, low)
         start = start if low <= start <= high else low
-        for port in (*range(start, high + 1), *range(low, start)):
+        for port in chain(range(start, high + 1), range(low, start)):
             try:
                 held = self._hold_all(request, addresses, port, target)
             except EngineError as error:

@@ -2,6 +2,7 @@
 
 import socket
 from dataclasses import dataclass
+from functools import partial
 
 from corten.engine.networks.files import resolver_of
 from corten.engine.networks.places import Place
@@ -48,7 +49,7 @@ class Naming:
         if self._server.has(place.container.id):
             self._server.change(place.container.id, view, forwarder)
             return
-        sockets = await self._fabric.run_inside(place.sandbox, open_dns)
+        sockets = await self._fabric.run_inside(place.sandbox, partial(open_dns, fresh=not place.adopted))
         assert isinstance(sockets, DnsSockets)
         self._server.open(place.container.id, sockets, view, forwarder)
 

@@ -35,7 +35,8 @@ from corten.network.rules import PortRule
 
 @dataclass(slots=True)
 class Place:
-    """A running container. `sandbox` None: it lives in the host's namespace. `plans` by the network's name."""
+    """A running container. `sandbox` None: it lives in the host's namespace. `plans` by the network's name. `adopted`: its namespace
+    was made by an earlier daemon."""
 
     container: Container
     plans: dict[str, EndpointPlan] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Place:
     held: list[HeldPort] = field(default_factory=list)
     proxies: list[PortProxy] = field(default_factory=list)
     publisher: str | None = None
+    adopted: bool = False
 
     @property
     def ports(self) -> dict[str, tuple[PortBinding, ...]]:
@@ -146,6 +148,7 @@ class Places:
         """Its namespace, by its process."""
         if place.container.host.network_mode == "host":
             return
+        place.adopted = True
         plugs = {name: plan.plug for name, plan in place.plans.items() if plan.plug is not None}
         with contextlib.suppress(FileNotFoundError):  # it ended meanwhile; its `leave` is on the way
             place.sandbox = await self._ground.fabric.adopt(place.container.state.pid, plugs, self._rules(place))

@@ -147,9 +147,10 @@ def _elements(kind: int, flags: int, table: str, name: str, elements: Sequence[E
     ]
 
 
-def define_table(table: str, sets: Sequence[Set], chains: Sequence[Chain]) -> list[Message]:
-    """The table as described and empty sets, in place of whatever had that name. Chains may jump to chains before them only."""
-    messages = [add_table(table), delete_table(table), add_table(table)]
+def define_table(table: str, sets: Sequence[Set], chains: Sequence[Chain], *, fresh: bool = False) -> list[Message]:
+    """The table as described and empty sets, in place of whatever had that name; `fresh`: nothing has. Chains may jump to chains
+    before them only."""
+    messages = [add_table(table)] if fresh else [add_table(table), delete_table(table), add_table(table)]
     messages += [add_set(table, wanted, number) for number, wanted in enumerate(sets, 1)]
     for chain in chains:
         messages.append(add_chain(table, chain))
