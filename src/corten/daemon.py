@@ -125,8 +125,9 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     pulls = Pulls(store, settings, events)
     executor = BuildExecutor(rented, bundles, release)
     caches = CacheMounts(os.path.join(config.data_root, "build"), store.db, trash)
+    images = make_images(store, users_of(containers), events)
     services = Services(
-        creation=Creation(containers, shelves, Defaults(config, parts.facts, parts.machine), parts.networks, events),
+        creation=Creation(containers, shelves, images.catalog, Defaults(config, parts.facts, parts.machine), parts.networks, events),
         containers=found,
         upkeep=Upkeep(containers, found, lifecycle, removal, parts.networks, events),
         update=Update(containers, parts.monitors, parts.facts, events),
@@ -136,7 +137,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         events=events,
         system=System(config, parts.facts, parts.features, store, containers, events),
         volumes=volumes,
-        images=make_images(store, users_of(containers), events),
+        images=images,
         networks=parts.known_networks,
         connections=network_parts.Connections(parts.known_networks, containers, paths, events),
         builds=Builds(store, executor, pulls, events, caches),
@@ -204,6 +205,7 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         engine = compose(parts, tasks, events)
         await networks.start(engine.reconcile.adopt())
         stack.push_async_callback(networks.close)
+        engine.services.volumes.recover([container.id for container in engine.services.containers.all()])
         await engine.reconcile.settle()
         news.tell(engine, tasks)
         server = await stack.enter_async_context(Server(App(engine.services, ROUTES).handle, common_headers=COMMON_HEADERS))

@@ -161,3 +161,12 @@ async def test_the_directories_in_inspect(tmp_path: Path) -> None:
         assert found.sizes.writable == 0
         assert found.log_path.endswith(f"{container_id}-json.log")
         assert Path(found.driver_data["UpperDir"]).is_dir()
+
+
+async def test_an_image_for_another_platform(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        config = ContainerConfig(image="busybox", cmd=("sh",))
+        create = w.engine.services.creation.create
+        with pytest.raises(NotFound, match=r"platform \(linux/amd64\) does not match the specified platform \(linux/arm64\)"):
+            await create(CreateRequest(config=config, host=NONE, platform="linux/arm64"))
+        await create(CreateRequest(config=config, host=NONE, platform="linux/amd64"))

@@ -18,12 +18,14 @@ from corten.engine.containers.run.needs import Networks
 from corten.engine.containers.shelves import Shelves
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
+from corten.engine.images.catalog import Catalog as ImageCatalog
 from corten.engine.spec.checks import check_options
 from corten.engine.spec.limits import discard_unsupported
 from corten.engine.spec.placement import Machine
 from corten.engine.values.container import Container, ContainerConfig, Endpoint, EndpointConfig, HostConfig
 from corten.errors import EngineError, Invalid, NotFound
 from corten.ids import ContainerId, NetworkId, new_container_id, short_id
+from corten.oci.platform import parse_platform
 from corten.store.images import Image
 
 
@@ -54,9 +56,12 @@ class Defaults:
 
 
 class Creation:
-    def __init__(self, catalog: Catalog, shelves: Shelves, defaults: Defaults, networks: Networks, events: Events) -> None:
+    def __init__(
+        self, catalog: Catalog, shelves: Shelves, images: ImageCatalog, defaults: Defaults, networks: Networks, events: Events
+    ) -> None:
         self._catalog = catalog
         self._shelves = shelves
+        self._images = images
         self._defaults = defaults
         self._networks = networks
         self._events = events
@@ -66,7 +71,7 @@ class Creation:
         self._check_name(request.name)
         if not request.config.image:
             raise Invalid("no command specified", reason="no-image")
-        image = self._shelves.images.get(request.config.image)
+        image = self._images.get(request.config.image, parse_platform(request.platform) if request.platform else None)
         defaults = self._defaults
         check(request.config, request.host, defaults.facts, defaults.config.runtimes)
         check_options(request.config, request.host, defaults.machine)
