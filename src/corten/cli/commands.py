@@ -94,9 +94,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("container export", "export"), "container.files:EXPORT", "[OPTIONS] CONTAINER", ONE, "Write a container's files as a tar archive"
     ),
-    Command(
-        ("container inspect",), "container.inspecting:INSPECT", "[OPTIONS] CONTAINER [CONTAINER...]", SOME, "Show all about containers"
-    ),
+    Command(("container inspect",), "inspecting:CONTAINERS", "[OPTIONS] CONTAINER [CONTAINER...]", SOME, "Show all about containers"),
     Command(("container kill", "kill"), "container.lifecycle:KILL", "[OPTIONS] CONTAINER [CONTAINER...]", SOME, "Send containers a signal"),
     Command(("container logs", "logs"), "container.logs:LOGS", "[OPTIONS] CONTAINER", ONE, "Show what a container has printed"),
     Command(
@@ -179,7 +177,7 @@ COMMANDS: tuple[Command, ...] = (
         SOME,
         "Make an image of a tar archive of files",
     ),
-    Command(("image inspect",), "image.inspecting:INSPECT", "[OPTIONS] IMAGE [IMAGE...]", SOME, "Show all about images"),
+    Command(("image inspect",), "inspecting:IMAGES", "[OPTIONS] IMAGE [IMAGE...]", SOME, "Show all about images"),
     Command(("image load", "load"), "image.archives:LOAD", OPTIONS, NONE, "Take in images from an archive or stdin"),
     Command(
         ("image ls", "image list", "images"),
@@ -212,13 +210,13 @@ COMMANDS: tuple[Command, ...] = (
     Command(("network connect",), "network.joining:CONNECT", "[OPTIONS] NETWORK CONTAINER", TWO, "Connect a container to a network"),
     Command(("network create",), "network.creating:CREATE", "[OPTIONS] NETWORK", ONE, "Make a network"),
     Command(("network disconnect",), "network.joining:DISCONNECT", "[OPTIONS] NETWORK CONTAINER", TWO, "Take a container off a network"),
-    Command(("network inspect",), "network.listing:INSPECT", "[OPTIONS] NETWORK [NETWORK...]", SOME, "Show all about networks"),
+    Command(("network inspect",), "inspecting:NETWORKS", "[OPTIONS] NETWORK [NETWORK...]", SOME, "Show all about networks"),
     Command(("network ls", "network list"), "network.listing:LS", OPTIONS, NONE, "List networks"),
     Command(("network prune",), "prune:NETWORKS", OPTIONS, NONE, "Remove networks that no container uses"),
     Command(("network rm", "network remove"), "network.listing:RM", "NETWORK [NETWORK...]", SOME, "Remove networks"),
     # volumes
     Command(("volume create",), "volume.volumes:CREATE", "[OPTIONS] [VOLUME]", MAYBE, "Make a volume"),
-    Command(("volume inspect",), "volume.volumes:INSPECT", "[OPTIONS] VOLUME [VOLUME...]", SOME, "Show all about volumes"),
+    Command(("volume inspect",), "inspecting:VOLUMES", "[OPTIONS] VOLUME [VOLUME...]", SOME, "Show all about volumes"),
     Command(("volume ls", "volume list"), "volume.volumes:LS", OPTIONS, NONE, "List volumes"),
     Command(("volume prune",), "prune:VOLUMES", OPTIONS, NONE, "Remove unused anonymous volumes, with -a named ones too"),
     Command(

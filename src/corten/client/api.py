@@ -6,11 +6,10 @@ from typing import Any
 
 from corten.client.endpoint import Endpoint
 from corten.client.errors import ApiError, CannotConnect
+from corten.client.urls import Query, query_string
 from corten.errors import Denied, Unavailable
 from corten.http.client import Answer, Client, Upgraded
 
-Query = Mapping[str, str | Sequence[str]]
-"""Parameters by name; a sequence sends the parameter several times."""
 Headers = Mapping[str, str]
 
 NEWEST = "1.51"
@@ -116,11 +115,7 @@ class Api:
 
     def _target(self, path: str, query: Query | None) -> str:
         target = f"/v{self.version}{path}"
-        if not query:
-            return target
-        from urllib.parse import urlencode
-
-        return f"{target}?{urlencode(query, doseq=True)}"
+        return f"{target}?{query_string(query)}" if query else target
 
     def _exchange(
         self, method: str, target: str, headers: Sequence[tuple[str, str]] = (), body: bytes | Iterable[bytes] | None = None
@@ -149,15 +144,6 @@ class Api:
                 pass
         message = str(fields.get("message") or raw.decode("utf-8", "replace").strip() or f"status {answer.status} without a message")
         raise ApiError(answer.status, message.strip(), reason=str(fields.get("reason") or ""), hint=str(fields.get("hint") or ""))
-
-
-def quoted(name: str) -> str:
-    """A name as a part of a path. Image names keep their slashes."""
-    if name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        return name
-    from urllib.parse import quote
-
-    return quote(name, safe="/:@")
 
 
 def filters_query(filters: Iterable[tuple[str, str]]) -> dict[str, str]:

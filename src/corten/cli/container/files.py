@@ -8,7 +8,7 @@ from corten.cli.kinds import BOOL, LIST, STRING
 from corten.cli.output.files import write_stream
 from corten.cli.references import named
 from corten.cli.session import Action, Session
-from corten.client.api import quoted
+from corten.client.urls import quoted
 
 KINDS = ("C", "A", "D")
 

@@ -7,7 +7,8 @@ from corten.cli.fan_out import each
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, INT, STRING
 from corten.cli.session import Action, Session
-from corten.client.api import Api, quoted
+from corten.client.api import Api
+from corten.client.urls import quoted
 
 Runner = Callable[[Session, Values, list[str]], int]
 

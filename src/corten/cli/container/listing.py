@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from corten.cli.flags import Flag, Values
-from corten.cli.kinds import BOOL, FILTER, INT, STRING, go_quoted
-from corten.cli.output.listing import FORMAT_HELP, Column, Listing, chosen, label_text, show
+from corten.cli.kinds import BOOL, FILTER, INT, go_quoted
+from corten.cli.output.formats import LIST_FORMAT_FLAG
+from corten.cli.output.listing import Column, Listing, chosen, label_text, show
 from corten.cli.output.units import ago, ellipsis, go_time, human_size, short_id
 from corten.cli.session import Action, Session
 from corten.client.api import filters_query
@@ -128,7 +129,7 @@ LS = Action(
     (
         Flag("all", BOOL, "Stopped ones too", short="a"),
         Flag("filter", FILTER, "Only those that match (name=value)", short="f"),
-        Flag("format", STRING, FORMAT_HELP),
+        LIST_FORMAT_FLAG,
         Flag("last", INT, "Only the last so many that were created, in any state", short="n", default=-1),
         Flag("latest", BOOL, "Only the last one that was created, in any state", short="l"),
         Flag("no-trunc", BOOL, "Shorten nothing"),

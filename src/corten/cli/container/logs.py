@@ -7,7 +7,7 @@ from corten.cli.options.moments import parse_moment
 from corten.cli.running.attached import ERR, OUT
 from corten.cli.session import Action, Session
 from corten.cli.terminal.conversation import write_all
-from corten.client.api import quoted
+from corten.client.urls import quoted
 from corten.http.frames import STDERR, FrameDecoder
 
 

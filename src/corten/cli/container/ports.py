@@ -6,7 +6,7 @@ from corten.cli.errors import Failure
 from corten.cli.flags import Values
 from corten.cli.kinds import go_quoted
 from corten.cli.session import Action, Session
-from corten.client.api import quoted
+from corten.client.urls import quoted
 
 
 def port(session: Session, values: Values, arguments: list[str]) -> int:

@@ -3,7 +3,7 @@
 from corten.cli.flags import Values
 from corten.cli.output.tables import aligned
 from corten.cli.session import Action, Session
-from corten.client.api import quoted
+from corten.client.urls import quoted
 
 
 def top(session: Session, values: Values, arguments: list[str]) -> int:

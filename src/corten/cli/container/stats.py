@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 
 from corten.cli.fan_out import side_by_side
 from corten.cli.flags import Flag, Values
-from corten.cli.kinds import BOOL, STRING
-from corten.cli.output.listing import FORMAT_HELP, Column, Listing, chosen, show
+from corten.cli.kinds import BOOL
+from corten.cli.output.formats import LIST_FORMAT_FLAG
+from corten.cli.output.listing import Column, Listing, chosen, show
 from corten.cli.output.units import binary_size, human_size, short_id
 from corten.cli.session import Action, Session
-from corten.client.api import Api, quoted
+from corten.client.api import Api
 from corten.client.errors import ApiError, CannotConnect
+from corten.client.urls import quoted
 
 Json = Mapping[str, Any]
 HOME_AND_CLEAR = "\x1b[H\x1b[J"
@@ -151,7 +153,7 @@ STATS = Action(
     stats,
     (
         Flag("all", BOOL, "Stopped ones too", short="a"),
-        Flag("format", STRING, FORMAT_HELP),
+        LIST_FORMAT_FLAG,
         Flag("no-stream", BOOL, "Once, then quit"),
         Flag("no-trunc", BOOL, "Shorten nothing"),
     ),

@@ -9,7 +9,8 @@ from corten.cli.kinds import STRING
 from corten.cli.options.policies import restart_policy
 from corten.cli.running.options import LIMITS
 from corten.cli.session import Action, Session
-from corten.client.api import Api, quoted
+from corten.client.api import Api
+from corten.client.urls import quoted
 
 NUMBERS = {
     "blkio-weight": "BlkioWeight",

@@ -6,9 +6,9 @@ from typing import Any
 
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
-from corten.cli.inspecting import FORMAT_FLAG
 from corten.cli.kinds import BOOL, STRING, csv_fields
-from corten.cli.output.listing import FORMAT_HELP, Column, Listing, show
+from corten.cli.output.formats import FORMAT_FLAG, LIST_FORMAT_FLAG
+from corten.cli.output.listing import Column, Listing, show
 from corten.cli.session import Action, Session
 from corten.client.contexts import DEFAULT, Context, ContextMissing, ContextStore
 from corten.client.endpoint import DEFAULT_HOST, environment_host
@@ -127,8 +127,8 @@ def _overriding(session: Session) -> str:
 
 
 def inspect(session: Session, values: Values, arguments: list[str]) -> int:
-    from corten.cli.output.inspected import as_json, parse_template, through
-    from corten.cli.template.encode import go_json
+    from corten.cli.output.inspected import parse_template, through
+    from corten.cli.template.encode import as_json, go_json
     from corten.cli.template.parser import TemplateError
 
     found, problems = [], []
@@ -204,7 +204,7 @@ DOCKER_FLAG = Flag("docker", STRING, "The engine: host=…[,ca=…,cert=…,key=
 DESCRIPTION = Flag("description", STRING, "What it is")
 CREATE = Action(create, (DESCRIPTION, DOCKER_FLAG, Flag("from", STRING, "Context to copy")))
 UPDATE = Action(update, (DESCRIPTION, DOCKER_FLAG))
-LS = Action(ls, (Flag("format", STRING, FORMAT_HELP), Flag("quiet", BOOL, "Only names", short="q")))
+LS = Action(ls, (LIST_FORMAT_FLAG, Flag("quiet", BOOL, "Only names", short="q")))
 INSPECT = Action(inspect, (FORMAT_FLAG,))
 RM = Action(rm, (Flag("force", BOOL, "Even the current one", short="f"),))
 USE = Action(use)

@@ -5,11 +5,12 @@ from typing import Any
 
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
-from corten.cli.output.listing import FORMAT_HELP, Column, Listing, chosen, show
+from corten.cli.output.formats import LIST_FORMAT_FLAG
+from corten.cli.output.listing import Column, Listing, chosen, show
 from corten.cli.output.units import ago, ellipsis, human_size, rfc3339, short_id
 from corten.cli.references import platform_json
 from corten.cli.session import Action, Session
-from corten.client.api import quoted
+from corten.client.urls import quoted
 
 EPOCH_START = "0001-01-01T00:00:00Z"
 Json = Mapping[str, Any]
@@ -44,7 +45,7 @@ def history_listing(*, whole: bool, human: bool) -> Listing:
 HISTORY = Action(
     history,
     (
-        Flag("format", STRING, FORMAT_HELP),
+        LIST_FORMAT_FLAG,
         Flag("human", BOOL, "Sizes and times for people", short="H", default=True),
         Flag("no-trunc", BOOL, "Shorten nothing"),
         Flag("platform", STRING, "Platform (os[/arch[/variant]])"),

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from corten.cli.flags import Flag, Values
-from corten.cli.kinds import BOOL, FILTER, STRING
-from corten.cli.output.listing import FORMAT_HELP, Column, Listing, chosen, show
+from corten.cli.kinds import BOOL, FILTER
+from corten.cli.output.formats import LIST_FORMAT_FLAG
+from corten.cli.output.listing import Column, Listing, chosen, show
 from corten.cli.output.units import ago, go_time, human_size, short_id
 from corten.cli.session import Action, Session
 from corten.client.api import filters_query
@@ -84,7 +85,7 @@ LS = Action(
         Flag("all", BOOL, "Intermediate images too", short="a"),
         Flag("digests", BOOL, "Show digests"),
         Flag("filter", FILTER, "Only those that match (name=value)", short="f"),
-        Flag("format", STRING, FORMAT_HELP),
+        LIST_FORMAT_FLAG,
         Flag("no-trunc", BOOL, "Shorten nothing"),
         Flag("quiet", BOOL, "Only ids", short="q"),
         Flag("tree", BOOL, "List the platforms of images", refusal="Corten lists images flat").hide(),

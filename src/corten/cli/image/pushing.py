@@ -8,8 +8,8 @@ from corten.cli.kinds import BOOL, STRING
 from corten.cli.output.progress import show_progress
 from corten.cli.references import named, platform_json
 from corten.cli.session import Action, Session
-from corten.client.api import quoted
 from corten.client.credentials import registry_header
+from corten.client.urls import quoted
 
 
 def push(session: Session, values: Values, arguments: list[str]) -> int:

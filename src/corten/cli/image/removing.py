@@ -4,8 +4,8 @@ from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRINGS
 from corten.cli.references import platform_json
 from corten.cli.session import Action, Session
-from corten.client.api import quoted
 from corten.client.errors import ApiError, CannotConnect
+from corten.client.urls import quoted
 
 
 def rm(session: Session, values: Values, arguments: list[str]) -> int:

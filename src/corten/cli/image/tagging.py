@@ -5,7 +5,7 @@ from corten.cli.flags import Values
 from corten.cli.kinds import go_quoted
 from corten.cli.references import normalized
 from corten.cli.session import Action, Session
-from corten.client.api import quoted
+from corten.client.urls import quoted
 
 
 def tag(session: Session, values: Values, arguments: list[str]) -> int:

@@ -4,7 +4,7 @@ from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, INT, STRING, STRINGS
 from corten.cli.options.networking import LINKS, Attachment
 from corten.cli.session import Action, Session
-from corten.client.api import quoted
+from corten.client.urls import quoted
 
 
 def connect(session: Session, values: Values, arguments: list[str]) -> int:

@@ -5,14 +5,14 @@ from typing import Any
 
 from corten.cli.fan_out import each
 from corten.cli.flags import Flag, Values
-from corten.cli.inspecting import FORMAT_FLAG, Kind, inspect_all
-from corten.cli.kinds import BOOL, FILTER, STRING
-from corten.cli.output.listing import FORMAT_HELP, Column, Listing, chosen, label_text, show
-from corten.cli.output.shapes import NETWORK
+from corten.cli.kinds import BOOL, FILTER
+from corten.cli.output.formats import LIST_FORMAT_FLAG
+from corten.cli.output.listing import Column, Listing, chosen, label_text, show
 from corten.cli.output.units import short_id
 from corten.cli.session import Action, Session
 from corten.cli.template.values import GoTime
-from corten.client.api import filters_query, quoted
+from corten.client.api import filters_query
+from corten.client.urls import quoted
 
 Json = Mapping[str, Any]
 
@@ -47,15 +47,6 @@ def network_listing(*, whole: bool) -> Listing:
     return Listing("*formatter.networkContext", columns, ("ID", "Name", "Driver", "Scope"), "ID")
 
 
-def network_kind(*, verbose: bool = False) -> Kind:
-    query = {"verbose": "true"} if verbose else None
-    return Kind("network", NETWORK, lambda api, name: api.get_raw(f"/networks/{quoted(name)}", query), "not found")
-
-
-def inspect(session: Session, values: Values, arguments: list[str]) -> int:
-    return inspect_all(session, arguments, values.text("format"), [network_kind(verbose=values.on("verbose"))])
-
-
 def rm(session: Session, values: Values, arguments: list[str]) -> int:
     forgiven = "not found" if values.on("force") else ""
     return each(session, arguments, lambda api, name: api.delete(f"/networks/{quoted(name)}"), forgiven=forgiven, silent=True)
@@ -65,10 +56,9 @@ LS = Action(
     ls,
     (
         Flag("filter", FILTER, "Only those that match (name=value)", short="f"),
-        Flag("format", STRING, FORMAT_HELP),
+        LIST_FORMAT_FLAG,
         Flag("no-trunc", BOOL, "Shorten nothing"),
         Flag("quiet", BOOL, "Only ids", short="q"),
     ),
 )
-INSPECT = Action(inspect, (FORMAT_FLAG, Flag("verbose", BOOL, "More details", short="v")))
 RM = Action(rm, (Flag("force", BOOL, "No error for a network that does not exist", short="f"),))

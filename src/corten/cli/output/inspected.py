@@ -1,20 +1,12 @@
-"""What `inspect` prints: objects as indented JSON, as one JSON line, or through a template."""
+"""What `inspect --format` prints: objects through a template."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
 
 from corten.cli.output.shapes import Shape, typed
-from corten.cli.template.encode import go_json
 from corten.cli.template.evaluator import Template
 from corten.cli.template.functions import DOCKER
 from corten.cli.template.parser import TemplateError
 from corten.cli.template.values import JsonNumber
-
-
-def as_json(objects: Sequence[Any]) -> str:
-    """Docker's default: an array, four spaces deep per level."""
-    return go_json(list(objects), indent="    ") if objects else "[]"
 
 
 def parse_template(source: str) -> Template:

@@ -7,12 +7,6 @@ from corten.cli.errors import Failure
 from corten.cli.output.tables import aligned
 from corten.cli.session import Session
 
-FORMAT_HELP = (
-    "How to print:\n'table':            a table with headings (default)\n'table TEMPLATE':   a table of the columns of a Go template\n"
-    "'json':             one JSON object a line\n'TEMPLATE':         a Go template for each row"
-)
-ONE_FORMAT_HELP = "How to print:\n'json':             as JSON\n'TEMPLATE':         through a Go template"
-
 Getter = Callable[..., Any]
 
 

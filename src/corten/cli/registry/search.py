@@ -1,8 +1,9 @@
 """`search`: images that a registry's index knows."""
 
 from corten.cli.flags import Flag, Values
-from corten.cli.kinds import BOOL, FILTER, INT, STRING
-from corten.cli.output.listing import FORMAT_HELP, Column, Listing, show
+from corten.cli.kinds import BOOL, FILTER, INT
+from corten.cli.output.formats import LIST_FORMAT_FLAG
+from corten.cli.output.listing import Column, Listing, show
 from corten.cli.output.units import ellipsis
 from corten.cli.session import Action, Session
 from corten.client.api import filters_query
@@ -41,7 +42,7 @@ SEARCH = Action(
     search,
     (
         Flag("filter", FILTER, "Only those that match (name=value)", short="f"),
-        Flag("format", STRING, FORMAT_HELP),
+        LIST_FORMAT_FLAG,
         Flag("limit", INT, "At most so many"),
         Flag("no-trunc", BOOL, "Shorten nothing"),
     ),

@@ -8,7 +8,7 @@ from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
 from corten.cli.running.attached import OUT, Wanted, check_terminal, exit_status, open_conversation, wait_for
 from corten.cli.session import Action, Session
-from corten.client.api import quoted
+from corten.client.urls import quoted
 
 
 def attach(session: Session, values: Values, arguments: list[str]) -> int:

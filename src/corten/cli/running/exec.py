@@ -11,7 +11,7 @@ from corten.cli.running.attached import ERR, IN, OUT, check_terminal, keys_of
 from corten.cli.session import Action, Session
 from corten.cli.terminal.conversation import Conversation
 from corten.cli.terminal.tty import size
-from corten.client.api import quoted
+from corten.client.urls import quoted
 
 
 def execute(session: Session, values: Values, arguments: list[str]) -> int:

@@ -5,8 +5,8 @@ from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
 from corten.cli.running.attached import Wanted, check_terminal, converse, exit_status, open_conversation, wait_for
 from corten.cli.session import Action, Session
-from corten.client.api import quoted
 from corten.client.errors import ApiError, CannotConnect
+from corten.client.urls import quoted
 
 
 def start(session: Session, values: Values, arguments: list[str]) -> int:

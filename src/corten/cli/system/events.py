@@ -8,7 +8,7 @@ from typing import Any
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import FILTER, STRING
-from corten.cli.output.listing import ONE_FORMAT_HELP
+from corten.cli.output.formats import ONE_FORMAT_HELP
 from corten.cli.output.shapes import EVENT, typed
 from corten.cli.session import Action, Session
 from corten.client.api import filters_query

@@ -6,7 +6,7 @@ from typing import Any
 from corten import __version__
 from corten.cli.errors import Failure
 from corten.cli.flags import Values
-from corten.cli.inspecting import FORMAT_FLAG
+from corten.cli.output.formats import FORMAT_FLAG
 from corten.cli.output.units import binary_size
 from corten.cli.session import Action, Session
 from corten.client.api import NEWEST

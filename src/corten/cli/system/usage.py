@@ -7,8 +7,9 @@ from corten.cli.container.listing import container_listing
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.image.listing import image_listing
-from corten.cli.kinds import BOOL, STRING
-from corten.cli.output.listing import FORMAT_HELP, Column, Listing, show
+from corten.cli.kinds import BOOL
+from corten.cli.output.formats import LIST_FORMAT_FLAG
+from corten.cli.output.listing import Column, Listing, show
 from corten.cli.output.units import ago, human_size, parse_rfc3339
 from corten.cli.session import Action, Session
 from corten.cli.volume.volumes import volume_listing
@@ -158,4 +159,4 @@ def _verbose_formatted(session: Session, parts: tuple[list[Any], list[Any], list
     session.out.write(text)
 
 
-DF = Action(df, (Flag("format", STRING, FORMAT_HELP), Flag("verbose", BOOL, "Each object by itself", short="v")))
+DF = Action(df, (LIST_FORMAT_FLAG, Flag("verbose", BOOL, "Each object by itself", short="v")))

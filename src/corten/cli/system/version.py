@@ -7,7 +7,7 @@ from typing import Any
 
 from corten import __version__
 from corten.cli.flags import Values
-from corten.cli.inspecting import FORMAT_FLAG
+from corten.cli.output.formats import FORMAT_FLAG
 from corten.cli.session import Action, Session
 from corten.client.api import NEWEST
 from corten.client.errors import ApiError, BadEndpoint, CannotConnect

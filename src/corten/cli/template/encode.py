@@ -1,6 +1,7 @@
 """JSON as Go's encoder writes it."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from corten.cli.template.values import Nil, NoValue, Record
@@ -31,3 +32,8 @@ def go_json(value: Any, *, indent: str | None = None) -> str:
         if raw in text:
             text = text.replace(raw, escaped)
     return text
+
+
+def as_json(objects: Sequence[Any]) -> str:
+    """An array as `inspect` prints it: four spaces deep per level."""
+    return go_json(list(objects), indent="    ") if objects else "[]"

@@ -6,14 +6,14 @@ from typing import Any
 from corten.cli.errors import Failure
 from corten.cli.fan_out import each
 from corten.cli.flags import Flag, Values
-from corten.cli.inspecting import FORMAT_FLAG, Kind, inspect_all
 from corten.cli.kinds import BOOL, FILTER, MAP, STRING
 from corten.cli.options.environment import LABEL, labels
-from corten.cli.output.listing import FORMAT_HELP, Column, Listing, chosen, label_text, show
-from corten.cli.output.shapes import VOLUME
+from corten.cli.output.formats import LIST_FORMAT_FLAG
+from corten.cli.output.listing import Column, Listing, chosen, label_text, show
 from corten.cli.output.units import human_size
 from corten.cli.session import Action, Session
-from corten.client.api import filters_query, quoted
+from corten.client.api import filters_query
+from corten.client.urls import quoted
 
 Json = Mapping[str, Any]
 CLUSTER = "Corten has no cluster volumes"
@@ -68,14 +68,6 @@ def volume_listing() -> Listing:
     return Listing("*formatter.volumeContext", columns, ("Driver", "Name"), "Name")
 
 
-def volume_kind() -> Kind:
-    return Kind("volume", VOLUME, lambda api, name: api.get_raw(f"/volumes/{quoted(name)}"), "no such volume")
-
-
-def inspect(session: Session, values: Values, arguments: list[str]) -> int:
-    return inspect_all(session, arguments, values.text("format"), [volume_kind()])
-
-
 def rm(session: Session, values: Values, arguments: list[str]) -> int:
     query = {"force": "1"} if values.on("force") else None
     return each(session, arguments, lambda api, name: api.delete(f"/volumes/{quoted(name)}", query))
@@ -96,9 +88,8 @@ LS = Action(
     (
         Flag("cluster", BOOL, "Only cluster volumes", refusal=CLUSTER).hide(),
         Flag("filter", FILTER, "Only those that match (name=value)", short="f"),
-        Flag("format", STRING, FORMAT_HELP),
+        LIST_FORMAT_FLAG,
         Flag("quiet", BOOL, "Only names", short="q"),
     ),
 )
-INSPECT = Action(inspect, (FORMAT_FLAG,))
 RM = Action(rm, (Flag("force", BOOL, "No error for a volume that does not exist", short="f"),))

@@ -1,0 +1,29 @@
+"""What the quick commands load: every module more is paid for at each start."""
+
+import subprocess
+import sys
+
+import pytest
+
+QUICK = {
+    "ps": "corten.cli.container.listing",
+    "images": "corten.cli.image.listing",
+    "version": "corten.cli.system.version",
+    "run": "corten.cli.running.run",
+    "exec": "corten.cli.running.exec",
+    "rm": "corten.cli.container.lifecycle",
+    "inspect": "corten.cli.inspecting",
+}
+TOO_MUCH = {
+    *("argparse", "asyncio", "base64", "dataclasses", "datetime", "email", "h11", "hashlib", "inspect", "ipaddress", "msgspec", "pathlib"),
+    *("rich", "selectors", "shutil", "signal", "socket", "ssl", "subprocess", "tarfile", "tempfile", "threading", "urllib.parse"),
+    *("corten.cli.template.evaluator", "corten.cli.output.shapes", "corten.cli.output.progress", "corten.oci.reference", "corten.ignore"),
+    *("corten.cli.help", "corten.cli.completion", "corten.client.credentials", "corten.client.startup", "corten.cli.archive.packing"),
+}
+
+
+@pytest.mark.parametrize("command", QUICK)
+def test_quick_command_loads_little(command: str) -> None:
+    code = f"import sys, corten.cli.main, {QUICK[command]}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": "src"})
+    assert set(done.stdout.split()) & TOO_MUCH == set()
