@@ -11,6 +11,7 @@ from corten.api.handlers.unsupported import Refusal
 from corten.api.router import Route
 from corten.api.routes import ROUTES
 from corten.api.versions import CURRENT, MINIMUM, format_version
+from corten.cli.reference import render as cli_page
 from corten.errors import Unsupported
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -101,7 +102,10 @@ def described_operations() -> list[str]:
     return [line for line in OPERATIONS.read_text().splitlines() if line and not line.startswith("#")]
 
 
-PAGES: dict[Path, Callable[[], str]] = {ROOT / "docs" / "reference" / "compatibility.md": compatibility}
+PAGES: dict[Path, Callable[[], str]] = {
+    ROOT / "docs" / "reference" / "compatibility.md": compatibility,
+    ROOT / "docs" / "reference" / "cli.md": cli_page,
+}
 
 
 def stale() -> list[Path]:

@@ -11,7 +11,9 @@ def render() -> str:
     """Markdown of docs/reference/cli.md."""
     parts = [
         "# The `corten` command",
-        "Generated from the command table. `corten COMMAND --help` shows the same.",
+        "<!-- Made by `make docs` from src/corten/cli. Do not edit. -->",
+        "Docker's commands under Docker's names. `corten COMMAND --help` shows the same; called as `docker` (a link of that name), the program "
+        "names itself so.",
         "## Global options",
         _flag_table(GLOBAL_FLAGS),
     ]

@@ -1,5 +1,6 @@
 """What the quick commands load: every module more is paid for at each start."""
 
+import os
 import subprocess
 import sys
 
@@ -25,5 +26,7 @@ TOO_MUCH = {
 @pytest.mark.parametrize("command", QUICK)
 def test_quick_command_loads_little(command: str) -> None:
     code = f"import sys, corten.cli.main, {QUICK[command]}; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": "src"})
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": os.pathsep.join(sys.path)}
+    )
     assert set(done.stdout.split()) & TOO_MUCH == set()
