@@ -90,16 +90,22 @@ def parse_image_config(data: bytes) -> ImageConfig:
 
     Docker is written in Go, whose JSON reader ignores the case of names; a config that only such a reader takes is taken here too.
     """
-    try:
-        config = _DECODER.decode(data)
-        if not config.layers and b"diff_ids" not in data:
-            config = _decode_folded(data, config)
-    except msgspec.DecodeError as error:
-        config = _decode_folded(data, error)
+    config = read_image_config(data)
     if config.rootfs.type != "layers":
         raise Invalid(f"invalid image config: rootfs type {config.rootfs.type!r}", reason="bad-image")
     for diff_id in config.layers:
         parse_digest(diff_id)
+    return config
+
+
+def read_image_config(data: bytes) -> ImageConfig:
+    """`parse_image_config` for bytes that passed it before: diff ids are not checked again."""
+    try:
+        config = _DECODER.decode(data)
+    except msgspec.DecodeError as error:
+        return _decode_folded(data, error)
+    if not config.rootfs.diff_ids and b"diff_ids" not in data:
+        return _decode_folded(data, config)
     return config
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from corten.errors import Invalid, NotFound
 from corten.ids import DiffId, ImageId
 from corten.oci.digest import parse_digest, sha256_digest
-from corten.oci.image import ImageConfig, parse_image_config
+from corten.oci.image import ImageConfig, parse_image_config, read_image_config
 from corten.oci.reference import Reference, parse_reference
 from corten.store.db import Database, Migration, Row
 
@@ -170,7 +170,7 @@ def _image(row: Row) -> Image:
     named = json.loads(names)
     return Image(
         id=image_id,
-        config=parse_image_config(raw),
+        config=read_image_config(raw),
         raw=raw,
         layers=tuple(json.loads(layers)),
         names=tuple(sorted(name for name, _ in named)),

@@ -91,14 +91,14 @@ class Catalog:
         wanted = _Wanted(query, self._images)
         parents = {image.parent for image in everything}
         users = self._users()
-        layer_uses = Counter(diff_id for image in everything for diff_id in set(image.layers)) if query.shared_size else None
+        shared_sizes = self._shared_sizes(everything) if query.shared_size else None
         found = []
         for image in everything:
             names = wanted.names(image, is_parent=image.id in parents)
             if names is None:
                 continue
             tags, digests = names
-            shared = self._shared_size(image, layer_uses) if layer_uses is not None else -1
+            shared = sum(shared_sizes.get(diff_id, 0) for diff_id in set(image.layers)) if shared_sizes is not None else -1
             found.append(Summary(image, tags, digests, shared, tuple(u.container for u in users if u.image == image.id)))
         return sorted(found, key=lambda summary: created_ns(summary.image), reverse=True)
 
@@ -153,8 +153,10 @@ class Catalog:
         related = {i.id for i in self._images.all() if i.layers[:depth] == image.layers and depth}
         return related | {image.id}
 
-    def _shared_size(self, image: Image, layer_uses: Counter[DiffId]) -> int:
-        return sum(self._layers.get(diff_id).size for diff_id in set(image.layers) if layer_uses[diff_id] > 1)
+    def _shared_sizes(self, images: Sequence[Image]) -> dict[DiffId, int]:
+        """Sizes of the layers that more than one image stacks."""
+        uses = Counter(diff_id for image in images for diff_id in set(image.layers))
+        return {layer.diff_id: layer.size for layer in self._layers.all() if uses[layer.diff_id] > 1}
 
     def _with_ids(self, lines: list[HistoryLine], image: Image) -> list[HistoryLine]:
         current: Image | None = image
@@ -182,8 +184,7 @@ class _Wanted:
 
     def names(self, image: Image, *, is_parent: bool) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
         """The tags and digests to show; None when the image is not wanted."""
-        created = created_ns(image)
-        if any(created >= limit for limit in self._before) or any(created <= limit for limit in self._since):
+        if (self._before or self._since) and not self._is_timely(created_ns(image)):
             return None
         if self._labels and not has_labels(image.config.run.labels or {}, self._labels):
             return None
@@ -193,6 +194,9 @@ class _Wanted:
             return None if self._dangling and tags else (tags, digests)
         hidden = is_parent and (not self._all or bool(self._dangling))
         return None if hidden or self._dangling is False or self._patterns else ((), ())
+
+    def _is_timely(self, created: int) -> bool:
+        return all(created < limit for limit in self._before) and all(created > limit for limit in self._since)
 
     def _matches(self, reference: Reference) -> bool:
         texts = (reference.familiar, reference.familiar_name)
