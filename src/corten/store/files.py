@@ -5,6 +5,7 @@ import os
 import secrets
 
 from corten.errors import EngineError, Unavailable
+from corten.kernel.libc import libc
 
 _FLAT_DEPTH = 200
 
@@ -61,6 +62,13 @@ def disk_error(error: OSError, doing: str) -> EngineError:
     if error.errno == errno.EROFS:
         return Unavailable(f"{doing}: {text.lower()}", reason="disk-read-only")
     return EngineError(f"{doing}: {error}", reason="disk-error")
+
+
+def release_memory() -> None:
+    """Give freed memory back to the kernel (glibc keeps it): after a transfer, tens of MB that an idle daemon does not need."""
+    trim = getattr(libc, "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def remove_tree(path: str) -> None:

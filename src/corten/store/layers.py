@@ -25,7 +25,7 @@ from corten.ids import DiffId
 from corten.kernel.libc import check, libc
 from corten.oci.digest import hex_of
 from corten.store.db import Database, Migration
-from corten.store.files import boot_id
+from corten.store.files import boot_id, release_memory
 from corten.store.trash import Background, Trash
 
 MIGRATIONS: Final = (
@@ -185,6 +185,7 @@ class Durability:
     def settle_later(self) -> None:
         """Ask for every layer that is committed now to be flushed to the disk."""
         self._background.submit(self.settle)
+        self._background.submit(release_memory)
 
     def settle(self) -> None:
         """Blocks for as long as the disk takes to write what is dirty on the store's file system."""

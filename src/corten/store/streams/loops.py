@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final, TypeVar
 
+from corten.store.files import release_memory
 from corten.store.streams.threads import ChannelClosed, Chunk
 
 T = TypeVar("T")
@@ -173,6 +174,7 @@ async def in_thread(work: Callable[[], T]) -> T:
             loop.call_soon_threadsafe(done.set_exception, failure)
         else:
             loop.call_soon_threadsafe(done.set_result, result)
+        release_memory()
 
     threading.Thread(target=run, name="corten-transfer", daemon=True).start()
     try:
