@@ -12,8 +12,8 @@ def render() -> str:
     parts = [
         "# The `corten` command",
         "<!-- Made by `make docs` from src/corten/cli. Do not edit. -->",
-        "Docker's commands under Docker's names. `corten COMMAND --help` shows the same; called as `docker` (a link of that name), the program "
-        "names itself so.",
+        "Docker's commands under Docker's names. `corten COMMAND --help` shows the same.\n"
+        "Called as `docker` (a link of that name), the program names itself so.",
         "## Global options",
         _flag_table(GLOBAL_FLAGS),
     ]

@@ -23,7 +23,17 @@ class Action(NamedTuple):
 class Session:
     """`program` is the name we were called by; errors and help show it. `invoked` is the command as it was typed ("container ls")."""
 
-    def __init__(self, *, program: str, environ: Mapping[str, str], out: TextIO, err: TextIO, config: ConfigFile) -> None:
+    def __init__(
+        self,
+        *,
+        program: str,
+        environ: Mapping[str, str],
+        out: TextIO,
+        err: TextIO,
+        config: ConfigFile,
+        connect: "Callable[[Session, Endpoint], Api] | None" = None,
+    ) -> None:
+        """`connect` makes the Api of an endpoint, when it is not to be made in the usual way."""
         self.program = program
         self.environ = environ
         self.out = out
@@ -33,12 +43,13 @@ class Session:
         self.invoked = ""
         self.debug = False
         self._api: Api | None = None
+        self._connect = connect or connected
 
     @property
     def api(self) -> Api:
         """The engine. Where nobody named one and none answers on the usual socket, it is started."""
         if self._api is None:
-            self._api = self._connected(resolve(self.choice, self.environ, self.config))
+            self._api = self._connect(self, resolve(self.choice, self.environ, self.config))
         return self._api
 
     @property
@@ -68,27 +79,30 @@ class Session:
         """A line from the user; "" at the end of input."""
         return sys.stdin.readline()
 
-    def _connected(self, endpoint: Endpoint) -> Api:
-        agent = f"Corten-Client/{__version__} (linux)"
-        headers = {str(k): str(v) for k, v in self.config.table("HttpHeaders").items()}
-        api = Api(endpoint, agent=agent, headers=headers, pinned=self.environ.get("DOCKER_API_VERSION", ""))
-        if endpoint.is_default:
-            self._ensure_started(api)
-        return api
 
-    def _ensure_started(self, api: Api) -> None:
-        def answers() -> bool:
-            try:
-                return bool(api.version)
-            except CannotConnect:
-                return False
+def connected(session: Session, endpoint: Endpoint) -> Api:
+    """An Api whose engine answers, if it was Corten's usual one: that is started when it does not run."""
+    agent = f"Corten-Client/{__version__} (linux)"
+    headers = {str(k): str(v) for k, v in session.config.table("HttpHeaders").items()}
+    api = Api(endpoint, agent=agent, headers=headers, pinned=session.environ.get("DOCKER_API_VERSION", ""))
+    if endpoint.is_default:
+        _ensure_started(api)
+    return api
 
-        if not answers():
-            if os.path.exists(api.endpoint.address.path) and not os.access(api.endpoint.address.path, os.W_OK):
-                return
-            from corten.client.startup import start_daemon
 
-            start_daemon(api.endpoint.address.path, answers=answers)
+def _ensure_started(api: Api) -> None:
+    def answers() -> bool:
+        try:
+            return bool(api.version)
+        except CannotConnect:
+            return False
+
+    path = api.endpoint.address.path
+    if answers() or (os.path.exists(path) and not os.access(path, os.W_OK)):
+        return
+    from corten.client.startup import start_daemon
+
+    start_daemon(path, answers=answers)
 
 
 def system_session(argv0: str, environ: Mapping[str, str], folder: str) -> Session:

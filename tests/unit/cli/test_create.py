@@ -10,12 +10,14 @@ import pytest
 
 from corten.cli.main import run
 from corten.cli.session import Session
+from corten.client.api import Api
 from corten.client.configfile import ConfigFile
+from corten.client.endpoint import Choice, resolve
 from tests.support.cli_cases import CASES, VARIABLES, difference, lines, loaded, placeless, words, write_files
-from tests.support.fake_engine import FakeEngine, listening
+from tests.support.fake_engine import API_VERSION, FakeEngine, listening
 
 RECORDING: dict[str, Any] = json.loads((Path(__file__).parent / "create.json").read_text())
-Workplace = tuple[Path, FakeEngine]
+Workplace = tuple[Path, FakeEngine, Api]
 
 
 @pytest.fixture(scope="module")
@@ -23,17 +25,21 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     folder = tmp_path_factory.mktemp("create")
     write_files(folder)
     with listening(folder / "engine.sock") as engine:
-        yield folder, engine
+        choice = Choice(host=f"unix://{folder}/engine.sock")
+        api = Api(resolve(choice, {}, ConfigFile(str(folder))), agent="test", pinned=API_VERSION)
+        yield folder, engine, api
+        api.close()
 
 
-def observe(folder: Path, engine: FakeEngine, arguments: list[str]) -> dict[str, Any]:
+def observe(workplace: Workplace, arguments: list[str]) -> dict[str, Any]:
     """What one command line of ours does, in the form of the recording."""
+    folder, engine, api = workplace
     engine.requests.clear()
     out, err = io.StringIO(), io.StringIO()
     environ = {"DOCKER_HOST": f"unix://{folder}/engine.sock", "HOME": str(folder)}
-    session = Session(program="docker", environ=environ, out=out, err=err, config=ConfigFile(str(folder / "nothing")))
+    config = ConfigFile(str(folder / "nothing"))
+    session = Session(program="docker", environ=environ, out=out, err=err, config=config, connect=lambda *_: api)
     seen: dict[str, Any] = {"status": run(session, arguments), "said": placeless(err.getvalue(), folder)}
-    session.close()
     made = [r for r in engine.requests if r.path == "/containers/create"]
     if made:
         seen["query"] = made[0].query
@@ -43,9 +49,8 @@ def observe(folder: Path, engine: FakeEngine, arguments: list[str]) -> dict[str,
 
 @pytest.mark.parametrize("case", lines(CASES))
 def test_create_does_what_dockers_does(case: str, workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, engine = workplace
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NOPE", raising=False)
-    monkeypatch.chdir(folder)
-    assert observe(folder, engine, words(case)) == RECORDING["cases"][case]
+    monkeypatch.chdir(workplace[0])
+    assert observe(workplace, words(case)) == RECORDING["cases"][case]

@@ -196,13 +196,13 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(JSON)
 def test_json_round_trips_any_value(value: object) -> None:
     assert json.loads(Template("{{json .}}", DOCKER).execute(value)) == value
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(st.text(alphabet=st.sampled_from(list('{}.$|() "`\\abN1-=:,ifenrag\n')), max_size=40))
 def test_any_template_parses_or_says_why(source: str) -> None:
     try:
@@ -211,14 +211,14 @@ def test_any_template_parses_or_says_why(source: str) -> None:
         assert str(error).startswith("template: :")
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(st.text())
 def test_text_without_actions_passes_through(text: str) -> None:
     if "{{" not in text:
         assert Template(text, DOCKER).execute(None) == text
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(st.text())
 def test_quoted_string_is_read_back(text: str) -> None:
     assert Template("{{" + json.dumps(text, ensure_ascii=False) + "}}", DOCKER).execute(None) == text
