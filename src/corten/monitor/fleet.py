@@ -246,6 +246,8 @@ class Fleet:
 
     def _note(self, name: str, message: JsonObject) -> None:
         peer = self._peers[name]
+        if "containers" in message:  # the answer to hello; what comes behind it is newer
+            self._adopt(peer, {state["id"]: state for state in message["containers"]})
         state: ContainerState | None = message.get("state")
         if state is not None:
             peer.states[state["id"]] = state
@@ -330,8 +332,7 @@ class Fleet:
         peer = self._peers[name] = Peer(name, link)
         peer.states = before
         async with asyncio.timeout(_ANSWER_SECONDS):
-            answer = await link.request("hello", {})
-        self._adopt(peer, {state["id"]: state for state in answer["containers"]})
+            await link.request("hello", {})
 
     def _adopt(self, peer: Peer, states: dict[str, ContainerState]) -> None:
         """Take a monitor's word for its containers; tell of those that ended while it could not be heard."""

@@ -13,7 +13,7 @@ from corten.errors import Conflict, NotFound
 from corten.monitor import exits
 from corten.monitor.connection import Connection, Door, Fds, Request, handle
 from corten.monitor.container import Container
-from corten.monitor.keeper import Held, Keeper, key_of
+from corten.monitor.keeper import Held, Keeper, TaskRecord, key_of
 from corten.monitor.loop import Loop
 from corten.monitor.reports import Services
 from corten.monitor.runtime import Runtime
@@ -198,7 +198,9 @@ class Monitor:
         """Go on with a predecessor's process, unless it had not come to the user's program: then its start has failed."""
         record, fds = held
         if record["started"] or (record["pid"] and (begun or exits.has_begun(record["pid"]))):
-            self._container(record["id"]).restore(({**record, "started": True}, fds))
+            known: TaskRecord = {**record, "started": True}
+            self._keeper.hold(known, {})
+            self._container(record["id"]).restore((known, fds))
             return
         if "pidfd" in fds:
             exits.send_signal(fds["pidfd"], signal.SIGKILL)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import secrets
+import select
 import shutil
 import signal
 import socket
@@ -173,21 +174,28 @@ class World:
     # Processes
 
     def pids(self, kind: str) -> list[int]:
-        """Of processes of this world by the begin of their title: "corten-launcher", "corten-monitor"; "" = all."""
-        found = []
+        """Of processes of this world by the begin of their title: "corten-launcher", "corten-monitor"; "" = all.
+
+        What such a process has forked and what has not become something else yet does not count.
+        """
+        found = {}
         for entry in os.listdir("/proc"):
             if entry.isdigit():
                 line = command_line(int(entry))
                 if line.startswith(kind or "corten-") and str(self.root) in line:
-                    found.append(int(entry))
-        return found
+                    found[int(entry)] = parent_of(int(entry))
+        return [pid for pid, parent in found.items() if not kind or parent not in found]
 
     def kill(self, kind: str) -> None:
+        """Returns when they are dead, which on a busy machine takes a moment."""
         for pid in self.pids(kind):
             try:
+                pidfd = os.pidfd_open(pid)
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
-                pass
+                continue
+            select.select([pidfd], [], [], PATIENCE)
+            os.close(pidfd)
 
     async def repaired(self) -> None:
         """Returns when a request gets through to launcher and monitors again."""
@@ -307,6 +315,13 @@ def command_line(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def parent_of(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def open_files(pid: int) -> int:
