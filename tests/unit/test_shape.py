@@ -25,7 +25,7 @@ DEBTS = {
     "src/corten/store/layers.py",
 }
 """Files over a limit, to be split: this list may only become shorter."""
-LARGE_FOLDERS = {"src/corten/monitor": 22}
+LARGE_FOLDERS: dict[str, int] = {}
 MODULES = sorted(SRC.rglob("*.py"))
 
 
@@ -129,7 +129,7 @@ HEAVY = {
     ("module", "allowed"),
     [
         ("corten.cli.main", set()),
-        ("corten.monitor.launcher", set()),
+        ("corten.monitor.launch.launcher", set()),
         ("corten.runtime.create", set()),
     ],
 )

@@ -16,7 +16,7 @@ from corten.monitor.events import Event, LiveContainer, Started
 from corten.monitor.fleet import Fleet
 from corten.monitor.values import AttachOptions, JsonObject, LogOptions, StartSpec, StdioSpec
 
-LAUNCHER = (sys.executable, "-I", "-m", "corten.monitor.start")
+LAUNCHER = (sys.executable, "-I", "-m", "corten.monitor.launch.start")
 
 
 class Monitors:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from corten.errors import Conflict, Invalid
 from corten.kernel.process import pidfd_open, pidfd_send_signal
 from corten.kernel.pty import make_controlling, open_pty, set_window_size
-from corten.monitor.launcher import serve
+from corten.monitor.launch.launcher import serve
 from corten.monitor.runtime import Created
 from corten.monitor.values import JsonObject, StartSpec
 from corten.runtime.values import Process, Stdio

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from corten.monitor.held import HeldTable
 from corten.monitor.keeper import TaskRecord
+from corten.monitor.launch.held import HeldTable
 
 
 def record(*, pid: int = 0, over: bool = False, exec_id: str = "") -> TaskRecord:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from corten.errors import EngineError, from_wire
-from corten.monitor.offspring import fork_child
+from corten.monitor.launch.offspring import fork_child
 
 _AT_ONCE = 8
 

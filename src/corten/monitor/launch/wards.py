@@ -10,13 +10,13 @@ from typing import NamedTuple
 from corten.kernel.process import pidfd_open
 from corten.monitor import exits
 from corten.monitor.connection import Connection, Fds
-from corten.monitor.held import HeldTable
 from corten.monitor.keeper import TaskRecord, key_of
+from corten.monitor.launch.held import HeldTable
+from corten.monitor.launch.offspring import fork_child
+from corten.monitor.launch.title import Title
 from corten.monitor.loop import EPOLLIN, Loop
 from corten.monitor.monitor import Monitor
-from corten.monitor.offspring import fork_child
 from corten.monitor.runtime import Runtime
-from corten.monitor.title import Title
 from corten.monitor.values import ExitRecord, JsonObject
 from corten.monitor.wire import connect, listen
 

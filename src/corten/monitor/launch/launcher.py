@@ -20,15 +20,15 @@ from collections.abc import Callable
 from corten.errors import Conflict, EngineError, NotFound
 from corten.kernel.process import set_child_subreaper
 from corten.monitor.connection import Connection, Door, Fds, Request, handle
-from corten.monitor.jobs import Jobs
+from corten.monitor.launch.jobs import Jobs
+from corten.monitor.launch.offspring import fork_child
+from corten.monitor.launch.title import Title
+from corten.monitor.launch.wards import Ground, Ward, Wards
 from corten.monitor.logs.compress import compress
 from corten.monitor.logs.serve import serve_logs
 from corten.monitor.loop import EPOLLIN, Loop
-from corten.monitor.offspring import fork_child
 from corten.monitor.runtime import Runtime
-from corten.monitor.title import Title
 from corten.monitor.values import JsonObject, LogOptions
-from corten.monitor.wards import Ground, Ward, Wards
 from corten.monitor.wire import listen
 
 _READY = b"ready"
