@@ -3,21 +3,19 @@
 import io
 import json
 import os
-import sys
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from corten.cli.archive.packing import pack
-from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
-from corten.cli.kinds import BOOL, INT, LIST, STRING, STRINGS
+from corten.cli.image.context import local_context, stdin_context
+from corten.cli.kinds import BOOL, INT, LIST, STRING, STRINGS, checked
 from corten.cli.options.environment import LABEL, labels
 from corten.cli.options.networking import EXTRA_HOSTS
 from corten.cli.options.policies import ULIMIT, last_of_each
 from corten.cli.options.quantities import BYTES, SWAP
-from corten.cli.output.progress import show_progress
-from corten.cli.references import named, normalized_platform
+from corten.cli.output.progress import show_progress, watched
+from corten.cli.references import check_name, normalized_platform
 from corten.cli.session import Action, Session
 from corten.client.credentials import all_credentials
 
@@ -27,18 +25,14 @@ NUMBERS = {"cpu-period": "cpuperiod", "cpu-quota": "cpuquota", "cpu-shares": "cp
 NUMBERS |= {"shm-size": "shmsize"}
 TEXTS = {"cgroup-parent": "cgroupparent", "cpuset-cpus": "cpusetcpus", "cpuset-mems": "cpusetmems", "target": "target"}
 SWITCHES = {"force-rm": "forcerm", "no-cache": "nocache", "squash": "squash", "quiet": "q"}
-INNER_DOCKERFILE = ".corten-dockerfile"
-"""The name in the context of a Dockerfile that lies outside of it."""
 
 
 def build(session: Session, values: Values, arguments: list[str]) -> int:
-    for tag in values.texts("tag"):
-        named(tag)
     query = build_query(values)
     where = arguments[0]
     stream: Iterator[bytes] | None = None
     if where == "-":
-        stream = _from_stdin(values)
+        stream, query["dockerfile"] = stdin_context(values.text("file"))
     elif where.startswith(REMOTE):
         query["remote"] = where
         query["dockerfile"] = values.text("file") or "Dockerfile"
@@ -76,90 +70,12 @@ def _pairs(texts: list[str]) -> Iterator[tuple[str, str, str]]:
     return (text.partition("=") for text in texts)
 
 
-def _from_stdin(values: Values) -> Iterator[bytes]:
-    """A Dockerfile or a tar archive. A Dockerfile is sent as the only file of a context."""
-    if sys.stdin.isatty():
-        raise Failure("refusing to read a Dockerfile from a terminal")
-    start = os.read(0, 1 << 20)
-    while len(start) < 512 and (more := os.read(0, 1 << 20)):
-        start += more
-    if not _is_archive(start):
-        if values.text("file"):
-            raise Failure("can't use stdin for both build context and dockerfile" if values.text("file") == "-" else "-f needs a context")
-        while more := os.read(0, 1 << 20):
-            start += more
-        yield from _one_file("Dockerfile", start)
-        return
-    yield start
-    while more := os.read(0, 1 << 20):
-        yield more
-
-
-def _is_archive(start: bytes) -> bool:
-    magics = (b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
-    return start.startswith(magics) or start[257:262] == b"ustar"
-
-
-def _one_file(name: str, content: bytes) -> Iterator[bytes]:
-    import tarfile
-
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = len(content), 0o600
-    yield info.tobuf() + content + b"\0" * (-len(content) % 512) + b"\0" * 1024
-
-
-def local_context(folder: str, dockerfile: str) -> tuple[Iterator[bytes], str]:
-    """The folder as a tar stream without what .dockerignore names, and the Dockerfile's name in it. Raises Failure."""
-    if not os.path.isdir(folder):
-        raise Failure(f'unable to prepare context: path "{folder}" not found')
-    outside: tuple[str, bytes] | None = None
-    if dockerfile == "-":
-        name, outside = INNER_DOCKERFILE, (INNER_DOCKERFILE, sys.stdin.buffer.read())
-    else:
-        path = dockerfile if dockerfile else os.path.join(folder, "Dockerfile")
-        if not os.path.isfile(path):
-            shown = f"lstat {os.path.abspath(path)}: no such file or directory"
-            raise Failure(f"unable to prepare context: unable to evaluate symlinks in Dockerfile path: {shown}")
-        name = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
-        if name.startswith(".."):
-            with open(path, "rb") as file:
-                name, outside = INNER_DOCKERFILE, (INNER_DOCKERFILE, file.read())
-    return _context_stream(folder, _keeper(folder, name), outside), name
-
-
-def _context_stream(folder: str, keep: Callable[[str, bool], bool] | None, outside: tuple[str, bytes] | None) -> Iterator[bytes]:
-    if outside is not None:
-        first = b"".join(_one_file(*outside))
-        yield first[:-1024]
-    yield from pack(folder, ".", keep=keep, follow=True)
-
-
-def _keeper(folder: str, dockerfile: str) -> Callable[[str, bool], bool] | None:
-    """What .dockerignore lets through: `Dockerfile.dockerignore` beside the Dockerfile goes first. The engine needs both files."""
-    for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
-        path = os.path.join(folder, name)
-        if os.path.isfile(path):
-            break
-    else:
-        return None
-    from corten.ignore import IgnoreRules, parse_ignore_file
-
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        rules = IgnoreRules(parse_ignore_file(file.read()))
-    needed = {dockerfile, ".dockerignore", name}
-
-    def keep(path: str, is_folder: bool) -> bool:
-        if path in needed or any(n.startswith(path + "/") for n in needed):
-            return True
-        return not rules.prunes(path) if is_folder else not rules.ignores(path)
-
-    return keep
-
-
 def _run(session: Session, values: Values, query: dict[str, str | list[str]], stream: Iterator[bytes] | None) -> int:
     credentials = urlsafe_b64encode(json.dumps(all_credentials(session.config)).encode()).decode()
     headers = {"X-Registry-Config": credentials, **({"Content-Type": "application/x-tar"} if stream is not None else {})}
     quiet, aux = values.on("quiet"), list[Any]()
+    if stream is not None and not quiet:
+        stream = watched(stream, "Sending build context", session.err)
     answer = session.api.call("POST", "/build", query, stream=stream, headers=headers)
     said = io.StringIO()
     show_progress(answer.json_lines(), said if quiet else session.out, aux=aux)
@@ -170,6 +86,11 @@ def _run(session: Session, values: Values, query: dict[str, str | list[str]], st
         with open(path, "w", encoding="ascii") as file:
             file.write(identity)
     return 0
+
+
+def _tag(text: str) -> str:
+    check_name(text)
+    return text
 
 
 BUILD = Action(
@@ -208,7 +129,7 @@ BUILD = Action(
         Flag("shm-size", BYTES, "Size of /dev/shm in RUN steps"),
         Flag("squash", BOOL, "Make one layer of all steps"),
         Flag("ssh", LIST, "SSH agent for RUN steps", refusal=SESSION_ONLY).hide(),
-        Flag("tag", LIST, "Name of the image (name:tag)", short="t"),
+        Flag("tag", checked(_tag), "Name of the image (name:tag)", short="t"),
         Flag("target", STRING, "Stage to build"),
         Flag("ulimit", ULIMIT, "Resource limit of RUN steps (name=soft[:hard])"),
     ),

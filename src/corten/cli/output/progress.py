@@ -1,7 +1,8 @@
 """Progress of pulls, pushes, loads and imports: the engine's JSON messages as lines, or as lines that change in place on a terminal."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from time import monotonic
 from typing import Any, TextIO
 
 from corten.cli.errors import Failure
@@ -88,3 +89,20 @@ def bar(detail: Mapping[str, Any], columns: int) -> str:
     drawing = "=" * done + ">" + " " * (BAR_WIDTH - done)
     amounts = f"{amount:>8}/{human_size(total)}"
     return f"[{drawing[: BAR_WIDTH + 1]}] {amounts}" if columns >= NARROW else amounts.strip()
+
+
+def watched(pieces: Iterable[bytes], what: str, out: TextIO) -> Iterator[bytes]:
+    """Passes pieces on and tells a terminal how much it was, ten times a second at most."""
+    if not out.isatty():
+        yield from pieces
+        return
+    size, shown = 0, 0.0
+    for piece in pieces:
+        yield piece
+        size += len(piece)
+        if monotonic() - shown > 0.1:
+            shown = monotonic()
+            out.write(f"\r\x1b[2K{what}  {human_size(size)}")
+            out.flush()
+    out.write(f"\r\x1b[2K{what}  {human_size(size)}\n")
+    out.flush()
