@@ -1,7 +1,7 @@
 """Loading images from an archive that streams in: members are judged, hashed and unpacked as they arrive, images made at the end.
 
     source ─▶ [decompress] ─▶ outer tar ─┬─ JSON members: kept (documents)
-                                         └─ layers ─▶ channel ─▶ [worker: unpack_layer]      up to WORKERS at once
+                                         └─ layers ─▶ unpack_layer; packed ones in [workers], up to WORKERS at once
 
 Nothing is written twice and nothing is kept in memory but documents. Until images are recorded, a lease holds their layers.
 """
@@ -159,8 +159,10 @@ class _Members:
         start, payload = _peek(payload)
         if start.lstrip()[:1] in (b"{", b"[") and entry.size <= _DOCUMENT_BYTES:
             self._keep_document(name, b"".join(payload))
-        elif sniff(start) != "none" or start == ZERO_BLOCK or (len(start) == BLOCK and checksum_holds(start)):
-            self._take_layer(name, entry, payload)
+            return
+        packed = sniff(start) != "none"
+        if packed or start == ZERO_BLOCK or (len(start) == BLOCK and checksum_holds(start)):
+            self._take_layer(name, entry.size, payload, packed=packed)
 
     def _keep_document(self, name: str, data: bytes) -> None:
         self._documents_size += len(data)
@@ -170,48 +172,70 @@ class _Members:
             raise Invalid(f"{name} does not have the digest that its name says", reason="digest-mismatch")
         self.documents[name] = data
 
-    def _take_layer(self, name: str, entry: Entry, payload: Iterator[memoryview]) -> None:
+    def _take_layer(self, name: str, size: int, payload: Iterator[memoryview], *, packed: bool) -> None:
         blob = _BLOB.fullmatch(name)
         digest = Digest(f"sha256:{blob[1]}") if blob else None
         hinted = blob or _PODMAN_LAYER.fullmatch(name)
         known = self._find_known(Digest(f"sha256:{hinted[1]}")) if hinted else None
         if known is not None:
-            self._layers[name] = Future()
-            self._layers[name].set_result(known)
+            self._layers[name] = _done(known)
             return  # the reader skips the payload
-        channel = Channel(_CHANNEL_BYTES)
-        self._channels.append(channel)
-        member = self._layers[name] = self._pool.submit(self._unpack, channel, digest, entry.size)
         label = (hinted[1] if hinted else name.partition("/")[0])[:12]
-        passed = 0
-        try:
-            for piece in payload:
-                channel.put(piece)
-                passed += len(piece)
-                self._report(label, passed, entry.size)
-            channel.end()
-        except ChannelClosed:
-            member.result()  # raises what ended the worker
-            raise
+        pieces = self._reported(payload, label, size)
+        if packed:
+            self._layers[name] = self._unpack_beside(pieces, digest, size)
+        else:  # nothing to decompress: another thread would only pass the pieces on
+            self._layers[name] = _done(self._unpack(pieces, digest, size))
 
     def _find_known(self, digest: Digest) -> Layer | None:
         diff_id = self._store.origins.layer_of(digest) or DiffId(digest)
         return self._store.layers.hold(diff_id, self._lease)
 
-    def _unpack(self, channel: Channel, digest: Digest | None, size: int) -> Layer:
+    def _reported(self, payload: Iterator[memoryview], label: str, size: int) -> Iterator[memoryview]:
+        passed = 0
+        for piece in payload:
+            yield piece
+            passed += len(piece)
+            self._report(label, passed, size)
+
+    def _unpack_beside(self, pieces: Iterator[Chunk], digest: Digest | None, size: int) -> "Future[Layer]":
+        """Returns when all of the layer has been read; a worker may still be at it while the next one arrives."""
+        channel = Channel(_CHANNEL_BYTES)
+        self._channels.append(channel)
+
+        def work() -> Layer:
+            try:
+                return self._unpack(channel, digest, size)
+            finally:
+                channel.close()
+
+        member = self._pool.submit(work)
         try:
-            compression, chunks = sniffed(channel)
-            # The digest of a plain tar is its diff id, which `unpack_layer` works out anyway.
-            checked = _Checked(chunks) if digest and compression != "none" else None
-            layer = unpack_layer(self._store.layers, checked or chunks, lease=self._lease, limits=self._limits)
-            found = checked.digest() if checked else Digest(layer.diff_id)
-            if digest and found != digest:
-                raise Invalid(f"a layer's blob has digest {found}, its name says {digest}", reason="digest-mismatch")
-            if checked:
-                self._store.origins.add_blob(LayerBlob(found, layer.diff_id, size, "", ""))
-            return layer
-        finally:
-            channel.close()
+            for piece in pieces:
+                channel.put(piece)
+            channel.end()
+        except ChannelClosed:
+            member.result()  # raises what ended the worker
+            raise
+        return member
+
+    def _unpack(self, source: Iterator[Chunk], digest: Digest | None, size: int) -> Layer:
+        compression, chunks = sniffed(source)
+        # The digest of a plain tar is its diff id, which `unpack_layer` works out anyway.
+        checked = _Checked(chunks) if digest and compression != "none" else None
+        layer = unpack_layer(self._store.layers, checked or chunks, lease=self._lease, limits=self._limits)
+        found = checked.digest() if checked else Digest(layer.diff_id)
+        if digest and found != digest:
+            raise Invalid(f"a layer's blob has digest {found}, its name says {digest}", reason="digest-mismatch")
+        if checked:
+            self._store.origins.add_blob(LayerBlob(found, layer.diff_id, size, "", ""))
+        return layer
+
+
+def _done(layer: Layer) -> "Future[Layer]":
+    future: Future[Layer] = Future()
+    future.set_result(layer)
+    return future
 
 
 class _Checked:

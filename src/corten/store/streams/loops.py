@@ -15,12 +15,13 @@ from corten.store.streams.threads import ChannelClosed, Chunk
 T = TypeVar("T")
 _BOUND: Final = 8 << 20
 _GATHERED: Final = 256 << 10
+_SMALL: Final = 64 << 10
 
 
 class Inlet:
     """From the loop into a thread: `await put(...)`, `end()` on one side, an iterator of chunks on the other.
 
-    Small chunks (an HTTP client's 32 KiB) are gathered, so that threads wake once per 256 KiB.
+    The thread is woken once per 256 KiB, and small chunks are joined for it; big ones pass uncopied.
     """
 
     def __init__(self, bound: int = _BOUND) -> None:
@@ -76,7 +77,7 @@ class Inlet:
                 raise StopIteration
             gathered = [self._waiting.popleft()]
             size = len(gathered[0])
-            while self._waiting and size < _GATHERED:
+            while self._waiting and size < _SMALL:
                 gathered.append(self._waiting.popleft())
                 size += len(gathered[-1])
             self._size -= size
