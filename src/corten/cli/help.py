@@ -56,6 +56,7 @@ def overview(program: str, global_flags: Sequence[Flag]) -> str:
         "Common Commands:\n" + _listing(usual),
         "Management Commands:\n" + _listing([(g, s) for g, s in GROUPS if s]),
         "Commands:\n" + _listing(others),
+        "Docker's CLI plug-ins (compose, buildx) run too, where they are installed.",
         "Global Options:\n" + flag_table(global_flags, terminal_width()),
         f"Run '{program} COMMAND --help' for more information on a command.",
     ]

@@ -34,6 +34,8 @@ def main() -> int:
     session = system_session(sys.argv[0], os.environ, default_folder(os.environ))
     try:
         status = run(session, sys.argv[1:])
+        if session.config.complaint:
+            session.warn(session.config.complaint)
         session.out.flush()
     except BrokenPipeError:
         _die_of_broken_pipe()
@@ -158,7 +160,11 @@ def _check_count(session: Session, command: commands.Command, given: int) -> Non
 
 
 def _no_command(session: Session, words: list[str]) -> int:
+    from corten.cli.plugins import find_plugin, run_plugin
+
     first, program = words[0], session.program
+    if plugin := find_plugin(session, first):
+        return run_plugin(session, plugin, words)
     if first in commands.REFUSED:
         raise Failure(f"{program}: '{program} {first}' is not available: {commands.REFUSED[first]}")
     if not commands.is_group(first):

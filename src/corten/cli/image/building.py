@@ -4,13 +4,13 @@ import io
 import json
 import os
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from corten.cli.flags import Flag, Values
 from corten.cli.image.context import local_context, stdin_context
 from corten.cli.kinds import BOOL, INT, LIST, STRING, STRINGS, checked
-from corten.cli.options.environment import LABEL, labels
+from corten.cli.options.environment import LABEL, labels, proxy_variables
 from corten.cli.options.networking import EXTRA_HOSTS
 from corten.cli.options.policies import ULIMIT, last_of_each
 from corten.cli.options.quantities import BYTES, SWAP
@@ -28,7 +28,7 @@ SWITCHES = {"force-rm": "forcerm", "no-cache": "nocache", "squash": "squash", "q
 
 
 def build(session: Session, values: Values, arguments: list[str]) -> int:
-    query = build_query(values)
+    query = build_query(values, proxy_variables(session.config.table("proxies"), session.api.endpoint.host))
     where = arguments[0]
     stream: Iterator[bytes] | None = None
     if where == "-":
@@ -41,14 +41,14 @@ def build(session: Session, values: Values, arguments: list[str]) -> int:
     return _run(session, values, query, stream)
 
 
-def build_query(values: Values) -> dict[str, str | list[str]]:
-    """The parameters of POST /build that do not depend on the context."""
+def build_query(values: Values, proxies: Mapping[str, str]) -> dict[str, str | list[str]]:
+    """The parameters of POST /build that do not depend on the context. `proxies` are build arguments unless the user gives them."""
     query: dict[str, str | list[str]] = {"version": "1", "rm": "1" if values.on("rm") else "0"}
     query |= {name: str(values.number(flag)) for flag, name in NUMBERS.items() if values.number(flag)}
     query |= {name: values.text(flag) for flag, name in TEXTS.items() if values.text(flag)}
     query |= {name: "1" for flag, name in SWITCHES.items() if values.on(flag)}
     tables: dict[str, Any] = {
-        "buildargs": {name: value if equals else os.environ.get(name) for name, equals, value in _pairs(values.texts("build-arg"))},
+        "buildargs": {**proxies, **{n: v if equals else os.environ.get(n) for n, equals, v in _pairs(values.texts("build-arg"))}},
         "labels": labels(values.texts("label"), ()),
         "cachefrom": values.texts("cache-from"),
         "ulimits": last_of_each(values.items("ulimit")),

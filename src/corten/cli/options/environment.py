@@ -1,9 +1,18 @@
 """Environment variables and labels, from flags and from files."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from corten.cli.kinds import Kind, checked
+
+PROXIES = {
+    "httpProxy": "HTTP_PROXY",
+    "httpsProxy": "HTTPS_PROXY",
+    "noProxy": "NO_PROXY",
+    "ftpProxy": "FTP_PROXY",
+    "allProxy": "ALL_PROXY",
+}
 
 
 def parse_env(text: str) -> str:
@@ -26,6 +35,19 @@ def environment(flags: Sequence[str], files: Iterable[str]) -> list[str]:
     """Variables of the files in order, then those of the flags, of which the last of a name counts."""
     by_name = {v.partition("=")[0]: v for v in flags}
     return [*(v for path in files for v in _file_lines(path, "env", parse_env_line)), *by_name.values()]
+
+
+def proxy_variables(proxies: Mapping[str, Any], host: str) -> dict[str, str]:
+    """What the configuration's `proxies` says for an engine, or for all: every variable in upper and lower case."""
+    chosen = proxies.get(host) or proxies.get("default") or {}
+    found = {name: str(chosen[key]) for key, name in PROXIES.items() if chosen.get(key)}
+    return found | {name.lower(): value for name, value in found.items()}
+
+
+def with_proxies(variables: Sequence[str], proxies: Mapping[str, str]) -> list[str]:
+    """`variables`, behind those of `proxies` that they do not name."""
+    named = {v.partition("=")[0] for v in variables}
+    return [*(f"{name}={value}" for name, value in proxies.items() if name not in named), *variables]
 
 
 def labels(flags: Sequence[str], files: Iterable[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from corten.cli.errors import Failure, SetupFailure
 from corten.cli.flags import Values
+from corten.cli.options.environment import proxy_variables, with_proxies
 from corten.cli.references import check_name, normalized_platform
 from corten.cli.running.body import Streams, create_body
 from corten.cli.running.options import CONTAINER_FLAGS
@@ -38,6 +39,8 @@ def make(session: Session, values: Values, arguments: list[str], streams: Stream
     except ValueError as error:
         raise Failure(str(error)) from None
     body["HostConfig"]["ConsoleSize"] = list(console)
+    if proxies := session.config.table("proxies"):
+        body["Env"] = with_proxies(body["Env"] or (), proxy_variables(proxies, session.api.endpoint.host)) or None
     if values.on("use-api-socket"):
         _give_socket(session, body)
     cidfile = values.text("cidfile")
