@@ -1,7 +1,7 @@
 import string
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from corten.errors import Invalid
@@ -81,6 +81,7 @@ domain = st.from_regex(r"(localhost|[a-z]{1,5}\.[a-zA-Z]{1,4})(:[0-9]{1,5})?", f
 tag = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True)
 
 
+@settings(max_examples=30)
 @given(st.none() | domain, st.lists(part, min_size=1, max_size=4), st.none() | tag, st.booleans())
 def test_what_is_built_by_the_grammar_is_read_back(host: str | None, path: list[str], tagged: str | None, digested: bool) -> None:
     assume(host or len(path) == 1 or not ("." in path[0] or path[0] == "localhost"))  # else the first part is a domain
@@ -93,6 +94,7 @@ def test_what_is_built_by_the_grammar_is_read_back(host: str | None, path: list[
     assert len(reference.familiar) <= len(str(reference))
 
 
+@settings(max_examples=50)
 @given(st.text(alphabet=string.ascii_letters + string.digits + ".:/@_-[]", max_size=40))
 def test_anything_else_is_refused_cleanly_or_stable(text: str) -> None:
     try:
