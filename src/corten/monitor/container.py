@@ -9,12 +9,12 @@ from corten.monitor.keeper import MAIN, Held, TaskRecord
 from corten.monitor.logs.decode import runs
 from corten.monitor.logs.read import blocks, open_log
 from corten.monitor.logs.render import Renderer, Selection
-from corten.monitor.logs.rotation import DEFAULT_MAX_FILE, swap_compressed
+from corten.monitor.logs.rotation import DEFAULT_MAX_FILE
 from corten.monitor.reports import Reports, Services
 from corten.monitor.runtime import Created
 from corten.monitor.stdio.closing import adopt_socket
+from corten.monitor.stdio.ends import ChildEnds, Wishes, open_streams
 from corten.monitor.stdio.keys import parse_detach_keys
-from corten.monitor.stdio.streams import ChildEnds, Wishes, open_streams
 from corten.monitor.task import Task
 from corten.monitor.values import AttachOptions, ContainerState, ExecState, JsonObject, LogSpec, StartSpec, StdioSpec
 from corten.runtime.values import Stdio
@@ -41,10 +41,6 @@ class Container:
     @property
     def is_running(self) -> bool:
         return self._main is not None and self._main.is_running
-
-    @property
-    def has_clients(self) -> bool:
-        return any(task.streams.has_clients for task in self._tasks())
 
     @property
     def state_root(self) -> str:
@@ -157,12 +153,6 @@ class Container:
         task = self._execs.get(exec_id) if exec_id else self._main
         if task is not None:
             task.orphan_exited(code, finished_at)
-
-    def compressed(self, inode: int) -> None:
-        """A gzipped copy of a rotated log file is ready."""
-        log = self._main.record["log"] if self._main is not None else None
-        if log is not None:
-            swap_compressed(log["path"], inode, log.get("max_file", DEFAULT_MAX_FILE))
 
     def close(self) -> None:
         """Give everything up; clients still read what there is."""

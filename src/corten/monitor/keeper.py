@@ -95,9 +95,9 @@ class Keeper:
         if self._held.pop(key, None) is not None:
             self._note({"note": "release", "key": key})
 
-    def compress(self, container_id: str, path: str, inode: int) -> None:
-        """Have a rotated file of the log at `path` gzipped; the answer comes as a note."""
-        self._note({"note": "compress", "id": container_id, "path": path, "inode": inode})
+    def compress(self, path: str, inode: int, max_file: int) -> None:
+        """Have a rotated file of the log at `path` gzipped; a note with the same values comes back when it is."""
+        self._note({"note": "compress", "path": path, "inode": inode, "max_file": max_file})
 
     def goodbye(self) -> None:
         """We are leaving on purpose."""

@@ -14,6 +14,7 @@ from corten.monitor import exits
 from corten.monitor.connection import Connection, Door, Fds, Request, handle
 from corten.monitor.container import Container
 from corten.monitor.keeper import Held, Keeper, TaskRecord, key_of
+from corten.monitor.logs.rotation import swap_compressed
 from corten.monitor.loop import Loop
 from corten.monitor.reports import Services
 from corten.monitor.runtime import Runtime
@@ -80,8 +81,8 @@ class Monitor:
             container = self._containers.get(message["id"])
             if container is not None:
                 container.orphan_exited(message["exec_id"], message["exit_code"], message["finished_at"])
-        elif message.get("note") == "compressed" and message["id"] in self._containers:
-            self._containers[message["id"]].compressed(message["inode"])
+        elif message.get("note") == "compressed":
+            swap_compressed(message["path"], message["inode"], message["max_file"])
 
     def _closed(self, connection: Connection) -> None:
         self._connections.remove(connection)

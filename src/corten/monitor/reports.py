@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from corten.errors import EngineError
 from corten.monitor.keeper import Keeper
+from corten.monitor.logs.rotation import DEFAULT_MAX_FILE
 from corten.monitor.loop import Loop
 from corten.monitor.runtime import Runtime
 from corten.monitor.task import Task
@@ -63,7 +64,7 @@ class Reports:
     def task_rotated(self, task: Task, inode: int) -> None:
         log = task.record["log"]
         if log is not None and log.get("compress", False):
-            self._services.keeper.compress(self._id, log["path"], inode)
+            self._services.keeper.compress(log["path"], inode, log.get("max_file", DEFAULT_MAX_FILE))
 
     def task_released(self, task: Task, role: str) -> None:
         self._services.keeper.drop(self._id, task.exec_id, role)

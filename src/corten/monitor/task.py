@@ -8,7 +8,8 @@ from corten.kernel.process import pidfd_send_signal
 from corten.monitor import exits
 from corten.monitor.keeper import TaskRecord
 from corten.monitor.loop import EPOLLIN, Loop
-from corten.monitor.stdio.streams import Roles, Streams, Wishes
+from corten.monitor.stdio.ends import Roles, Wishes
+from corten.monitor.stdio.streams import Streams
 from corten.monitor.values import UNKNOWN_EXIT, ExitRecord
 
 _ORPHAN_SECONDS = 3.0
@@ -49,7 +50,7 @@ class Task:
         self._host = host
         self._pidfd = roles.pop("pidfd", -1)
         wishes = Wishes(record["tty"], stdin=record["stdin"], stdout="spool1" in roles, stderr="spool2" in roles)
-        self.streams = Streams(loop, roles, self, wishes, stdin_once=record["stdin_once"])
+        self.streams = Streams(loop, roles, _Ear(self, host), wishes, stdin_once=record["stdin_once"])
 
     @property
     def exec_id(self) -> str:
@@ -115,20 +116,6 @@ class Task:
             self._loop.close(self._pidfd)
             self._pidfd = -1
 
-    # As the streams' listener
-
-    def detached(self) -> None:
-        self._host.task_detached(self)
-
-    def log_failed(self, error: OSError) -> None:
-        self._host.task_log_failed(self, error)
-
-    def rotated(self, inode: int) -> None:
-        self._host.task_rotated(self, inode)
-
-    def released(self, role: str) -> None:
-        self._host.task_released(self, role)
-
     # The end
 
     def _exited(self, _: int) -> None:
@@ -175,4 +162,24 @@ class Task:
         self._loop.close(self._pidfd)
         self._pidfd = -1
         self._host.task_announced(self)
-        self.streams.end_clients()
+        self.streams.audience.end()
+
+
+class _Ear:
+    """Passes on what a task's streams report, with the task's name to it."""
+
+    def __init__(self, task: Task, host: TaskHost) -> None:
+        self._task = task
+        self._host = host
+
+    def detached(self) -> None:
+        self._host.task_detached(self._task)
+
+    def log_failed(self, error: OSError) -> None:
+        self._host.task_log_failed(self._task, error)
+
+    def rotated(self, inode: int) -> None:
+        self._host.task_rotated(self._task, inode)
+
+    def released(self, role: str) -> None:
+        self._host.task_released(self._task, role)

@@ -111,7 +111,7 @@ class Launcher:
 
         def done(error: EngineError | None) -> None:
             if error is None:
-                ward.tell({"note": "compressed", "id": note["id"], "inode": inode})
+                ward.tell(note | {"note": "compressed"})
 
         self._jobs.add(lambda: compress(path, inode), done)
 

@@ -1,31 +1,23 @@
-"""All streams of one process: made before it, given to it, read from and fed while it lives, drained after it.
+"""All streams of one process: made before it, given to it, read from and fed while it lives, drained after it."""
 
-The descriptors have roles, by which the launcher keeps second copies and a successor puts everything together again:
-
-    stdin, stdout, stderr     our ends of the pipes            spool1, spool2   the output streams' spools
-    console, relay0, relay1   a terminal's master, and the pipe between it and spool1
-"""
-
-import fcntl
 import os
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from corten.kernel.pty import set_window_size
 from corten.monitor.logs.journal import Journal
 from corten.monitor.logs.writer import LogWriter
 from corten.monitor.loop import Loop, Timer
-from corten.monitor.stdio.client import Client
+from corten.monitor.stdio.audience import Audience
+from corten.monitor.stdio.ends import Roles, Wishes
 from corten.monitor.stdio.inflow import Inflow
 from corten.monitor.stdio.keys import parse_detach_keys
 from corten.monitor.stdio.outflow import Outflow, Source
 from corten.monitor.stdio.spool import Spool
 from corten.monitor.values import AttachOptions, LogSpec
 
-_PIPE_SIZE = 256 << 10
-_F_SETPIPE_SZ = 1031
 _SILENT_SECONDS = 1.0
 """A process closes its files some time before it has exited; clients are to see the end only after that is known."""
 
@@ -33,30 +25,6 @@ GRACE_SECONDS = 2.0
 """How long output may still come, after a process has exited, from others that hold its pipes (Docker waits as long)."""
 
 _NAMES = {1: "stdout", 2: "stderr"}
-
-Roles = dict[str, int]
-
-
-class ChildEnds(NamedTuple):
-    """What becomes the process' 0, 1 and 2; all -1 with a terminal, which the runtime makes."""
-
-    stdin: int = -1
-    stdout: int = -1
-    stderr: int = -1
-
-    def close(self) -> None:
-        for fd in self:
-            if fd >= 0:
-                os.close(fd)
-
-
-class Wishes(NamedTuple):
-    """Which streams a process has. One that is not wanted is /dev/null."""
-
-    tty: bool
-    stdin: bool = True
-    stdout: bool = True
-    stderr: bool = True
 
 
 class Listener(Protocol):
@@ -75,33 +43,8 @@ class Listener(Protocol):
         """We have closed it for good; so should the launcher."""
 
 
-def open_streams(wishes: Wishes) -> tuple[Roles, ChildEnds]:
-    """New pipes and spools: (our ends, the child's, which are closed when it has them)."""
-    if wishes.tty:
-        relay = os.pipe()
-        for fd in relay:
-            os.set_blocking(fd, False)
-        return {"spool1": _spool(), "relay0": relay[0], "relay1": relay[1]}, ChildEnds()
-    roles: Roles = {}
-    child = {}
-    null = -1
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        if not getattr(wishes, name):
-            null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC) if null < 0 else os.dup(null)
-            child[name] = null
-            continue
-        read, write = os.pipe()
-        ours, child[name] = (read, write) if number else (write, read)
-        os.set_blocking(ours, False)
-        roles[name] = ours
-        if number:
-            _widen(ours)
-            roles[f"spool{number}"] = _spool()
-    return roles, ChildEnds(**child)
-
-
 class Streams:
-    """Owns the descriptors of `roles`."""
+    """Owns the descriptors of `roles`. `audience` are the clients."""
 
     def __init__(self, loop: Loop, roles: Roles, listener: Listener, wishes: Wishes, *, stdin_once: bool) -> None:
         self._loop = loop
@@ -109,7 +52,7 @@ class Streams:
         self._listener = listener
         self._tty = wishes.tty
         self._stdin_once = stdin_once
-        self._clients: list[Client] = []
+        self.audience = Audience(self._input_ended, listener.detached)
         self._log: LogWriter | None = None
         self._on_finished: Callable[[], None] | None = None
         self._grace: Timer | None = None
@@ -131,10 +74,6 @@ class Streams:
     def roles(self) -> Roles:
         """What the launcher is to hold a copy of."""
         return self._roles
-
-    @property
-    def has_clients(self) -> bool:
-        return bool(self._clients)
 
     def set_log(self, spec: LogSpec) -> None:
         """Keep the output, going on where a predecessor was cut off. OSError when the file cannot be opened."""
@@ -177,15 +116,14 @@ class Streams:
 
     def attach(self, sock: socket.socket, options: AttachOptions, initial: bytes, replay: Iterator[bytes] | None) -> None:
         """A client, whose socket is ours now. With `replay` (the log up to now) its streams begin where the log ends."""
-        client = Client(self._loop, sock, self, framed=options["framed"])
-        self._clients.append(client)
+        client = self.audience.admit(self._loop, sock, framed=options["framed"])
         if options["stream"]:
             for number, wanted in ((1, options["stdout"]), (2, options["stderr"])):
                 outflow = self._outflows.get(number)
                 if wanted and outflow is not None:
                     logged = self._log.logged(number) if replay is not None and self._log is not None else outflow.spool.head
                     client.take_output(outflow, logged)
-        over = all(o.is_over for o in self._outflows.values()) and bool(self._outflows)
+        over = bool(self._outflows) and self._are_over()
         client.begin(replay, finishing=over or not options["stream"])
         if options["stdin"] and options["stream"] and self._inflow is not None and client.is_live:
             keys = parse_detach_keys(options["detach_keys"]) if self._tty else b""
@@ -198,7 +136,7 @@ class Streams:
     def finish(self, on_finished: Callable[[], None]) -> None:
         """The process has exited: take in the rest, then call back (perhaps at once). Clients read on by themselves.
 
-        Their streams end only with `end_clients`: a client that sees the end asks for the exit code, which must be known by then.
+        Their streams end only with `audience.end`: a client that sees the end asks for the exit code, which must be known by then.
         """
         self._on_finished = on_finished
         for outflow in list(self._outflows.values()):
@@ -215,11 +153,6 @@ class Streams:
         for outflow in list(self._outflows.values()):
             outflow.end()
 
-    def end_clients(self) -> None:
-        """Let every client's stream end when it has what there is."""
-        for client in list(self._clients):
-            client.finish()
-
     def close(self) -> None:
         """Give everything up but what clients still have to read, which closes when they have."""
         if not self._begun:
@@ -227,7 +160,7 @@ class Streams:
                 if role in self._roles:
                     os.close(self._roles.pop(role))
         self.end()
-        self.end_clients()
+        self.audience.end()
         if self._inflow is not None:
             self._inflow.close()
         if self._log is not None:
@@ -241,17 +174,9 @@ class Streams:
         self._outflows = {}
         self._roles = {}
 
-    # As the clients' host
-
-    def client_input_ended(self) -> None:
+    def _input_ended(self) -> None:
         if self._stdin_once and not self._tty and self._inflow is not None:
             self._inflow.end()
-
-    def client_detached(self) -> None:
-        self._listener.detached()
-
-    def client_gone(self, client: Client) -> None:
-        self._clients.remove(client)
 
     def _stdin_closed(self) -> None:
         self._roles.pop("stdin", None)
@@ -275,7 +200,7 @@ class Streams:
     def _end_if_silent(self) -> None:
         """The process has closed its output and lives on: there is nothing more for clients, but what they type."""
         if not self._is_finished:
-            self.end_clients()
+            self.audience.end()
 
     def _finished(self) -> None:
         self._is_finished = True
@@ -284,14 +209,3 @@ class Streams:
             self._grace.cancel()
         if callback is not None:
             callback()
-
-
-def _spool() -> int:
-    return os.memfd_create("corten-spool")
-
-
-def _widen(pipe: int) -> None:
-    try:
-        fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_SIZE)
-    except OSError:  # beyond what the system grants to pipes: they stay at 64 KiB
-        pass
