@@ -1,10 +1,12 @@
 """json-file entries back to what was said, by runs: consecutive entries that share stream and time.
 
 The writer stamps a chunk's lines with one time, so a run is usually hundreds of lines, and one `bytes.split` by what stands
-between two texts takes it apart. Entries that are alone, escaped, partial or foreign (Docker's own files) go one by one.
+between two texts takes it apart. Lines that are alone with their time go by a regular expression (half the cost of the general
+way), entries that are escaped, partial or foreign (Docker's own files) one by one.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,6 +17,11 @@ _STREAM = b'","stream":"'
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 _PLAIN_TAILS = {b'","stream":"stdout","time":"': STDOUT, b'","stream":"stderr","time":"': STDERR}
 _PLAIN_TAIL = 27
+_LINE = re.compile(rb'\{"log":"([^"\\\n]*)\\n","stream":"std(out|err)","time":"([^"]{20,30})"\}\n')
+_STREAM_ENDS = {b"out": STDOUT, b"err": STDERR}
+_FEW = 2
+"""So many lines with the time of the one before are worth looking for the end of the run."""
+
 _LONGEST_TAIL = _PLAIN_TAIL + 30 + 3
 
 
@@ -32,6 +39,15 @@ def runs(block: bytes) -> Iterator[Run]:
     """All entries of `block`, whole lines of a log file. What is no entry (a torn line after power loss) is passed over."""
     at = 0
     while at < len(block):
+        before, alike = None, 0
+        while alike < _FEW and (line := _LINE.match(block, at)) is not None:
+            stream, time = line.group(2, 3)
+            alike = alike + 1 if time == before else 0
+            before = time
+            yield Run(_STREAM_ENDS[stream], time, {}, [line[1]], b"\n")
+            at = line.end()
+        if at == len(block):
+            return
         end = block.find(b"\n", at) + 1 or len(block)
         mark = block.rfind(_STREAM, at, end)
         if mark < 0 or not block.startswith(_HEAD, at):
