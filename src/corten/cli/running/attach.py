@@ -6,7 +6,7 @@ from typing import Any
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
-from corten.cli.running.attached import OUT, Wanted, check_terminal, exit_status, open_conversation, wait_for
+from corten.cli.running.attached import OUT, Wanted, check_terminal, exit_status, open_conversation, sized_terminal, wait_for
 from corten.cli.session import Action, Session
 from corten.client.urls import quoted
 
@@ -39,12 +39,10 @@ def attach(session: Session, values: Values, arguments: list[str]) -> int:
 
 def _redrawn(session: Session, container: str, stack: ExitStack) -> None:
     """A program draws its screen anew when the size changes: once too big, then right."""
-    from corten.cli.terminal.signals import resize, window_watched
+    from corten.cli.terminal.signals import resize
 
-    sizes = session.api.sibling()
-    resize(sizes, f"/containers/{container}", OUT, by=1)
-    resize(sizes, f"/containers/{container}", OUT)
-    stack.enter_context(window_watched(sizes, f"/containers/{container}", OUT))
+    resize(session.api.sibling(), f"/containers/{container}", OUT, by=1)
+    stack.enter_context(sized_terminal(session, f"/containers/{container}"))
 
 
 def _check_state(state: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Being attached to a container that is started: what `run` and `start -a` do between creation and exit status."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, NamedTuple
 
 from corten.cli.errors import ENGINE_FAILED, Failure
@@ -78,10 +78,12 @@ def converse(session: Session, container: str, wanted: Wanted, conversation: Con
         conversation.start_input()
         start()
         if wanted.tty:
-            from corten.cli.terminal.signals import first_size, window_watched
-
-            sizes = session.api.sibling()
-            if not first_size(sizes, f"/containers/{container}", OUT):
-                session.warn("failed to resize tty, using default size")
-            stack.enter_context(window_watched(sizes, f"/containers/{container}", OUT))
+            stack.enter_context(sized_terminal(session, f"/containers/{container}"))
         conversation.copy_output()
+
+
+def sized_terminal(session: Session, path: str) -> AbstractContextManager[None]:
+    """The pty of a container or exec follows our window."""
+    from corten.cli.terminal.signals import sized
+
+    return sized(session.api.sibling(), path, OUT, lambda: session.warn("failed to resize tty, using default size"))

@@ -7,7 +7,7 @@ from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
 from corten.cli.options.environment import ENV, FILES, environment
-from corten.cli.running.attached import ERR, IN, OUT, check_terminal, keys_of
+from corten.cli.running.attached import ERR, IN, OUT, check_terminal, keys_of, sized_terminal
 from corten.cli.session import Action, Session
 from corten.cli.terminal.conversation import Conversation
 from corten.cli.terminal.tty import size
@@ -63,12 +63,7 @@ def _converse(session: Session, identity: str, start: dict[str, Any], *, keys: b
         stack.enter_context(conversation.terminal())
         conversation.start_input()
         if tty:
-            from corten.cli.terminal.signals import first_size, window_watched
-
-            sizes = session.api.sibling()
-            if not first_size(sizes, f"/exec/{identity}", OUT):
-                session.warn("failed to resize tty, using default size")
-            stack.enter_context(window_watched(sizes, f"/exec/{identity}", OUT))
+            stack.enter_context(sized_terminal(session, f"/exec/{identity}"))
         conversation.copy_output()
     if conversation.detached:
         raise Failure("read escape sequence")

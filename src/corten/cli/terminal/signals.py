@@ -2,8 +2,10 @@
 
 import os
 import signal
+from _thread import start_new_thread
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import sleep
 from types import FrameType
 
 from corten.cli.terminal.tty import size
@@ -16,7 +18,7 @@ KEPT = frozenset(
 """Ours to die of or to handle; not passed on."""
 PATIENCE = 3
 """So many SIGINT and SIGTERM in a row end us even if the container does not care."""
-Handler = Callable[[int, FrameType | None], object]
+ATTEMPTS = 10
 
 
 @contextmanager
@@ -57,20 +59,33 @@ def _name(number: int) -> str:
 
 
 @contextmanager
-def window_watched(api: Api, path: str, fd: int) -> Iterator[None]:
-    """The pty of `path` (`/containers/ID`, `/exec/ID`) follows the size of our terminal. `api` as in `forwarded`."""
-    if not os.isatty(fd):
-        yield
-        return
+def sized(api: Api, path: str, fd: int, complain: Callable[[], None]) -> Iterator[None]:
+    """The pty of `path` (`/containers/ID`, `/exec/ID`) has the size of our terminal, now and whenever that changes.
+
+    A process that was only just started may not have its terminal yet: then it is tried again for half a second, beside the output,
+    before `complain` is called. `api` as in `forwarded`.
+    """
+    ended = False
+
+    def try_again(own: Api) -> None:
+        for attempt in range(ATTEMPTS):
+            sleep(0.01 * (attempt + 1))
+            if ended or resize(own, path, fd):
+                return
+        complain()
+
+    if not resize(api, path, fd):
+        start_new_thread(try_again, (api.sibling(),))
     before = signal.signal(signal.SIGWINCH, lambda *_: resize(api, path, fd))
     try:
         yield
     finally:
+        ended = True
         signal.signal(signal.SIGWINCH, before)
 
 
 def resize(api: Api, path: str, fd: int, *, by: int = 0) -> bool:
-    """Gives the pty our size plus `by`; False when the engine cannot do it (yet)."""
+    """Gives the pty our size plus `by`; False when the engine cannot do it (yet). Without a terminal there is nothing to do."""
     rows, columns = size(fd)
     if not rows and not columns:
         return True
@@ -79,14 +94,3 @@ def resize(api: Api, path: str, fd: int, *, by: int = 0) -> bool:
     except (ApiError, CannotConnect):
         return False
     return True
-
-
-def first_size(api: Api, path: str, fd: int) -> bool:
-    """As `resize`, tried again for half a second: a process that was only just started may not have its terminal yet."""
-    from time import sleep
-
-    for attempt in range(10):
-        if resize(api, path, fd):
-            return True
-        sleep(0.01 * (attempt + 1))
-    return False
