@@ -170,7 +170,7 @@ def test_streams_go_on_without_the_daemon(daemon: Daemon) -> None:
 def test_an_exec_outlives_the_daemon(daemon: Daemon) -> None:
     daemon.call("POST", "/containers/create?name=box", {"Image": IMAGE, "Cmd": ["sleep", "1000"]}).ok()
     daemon.call("POST", "/containers/box/start").ok()
-    made = daemon.call("POST", "/containers/box/exec", {"Cmd": ["sh", "-c", "sleep 1; exit 7"]}).ok()["Id"]
+    made = daemon.call("POST", "/containers/box/exec", {"Cmd": ["sh", "-c", "sleep 3; exit 7"]}).ok()["Id"]
     daemon.call("POST", f"/exec/{made}/start", {"Detach": True}).ok()
     daemon.kill()
     daemon.start()

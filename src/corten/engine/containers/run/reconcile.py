@@ -1,12 +1,13 @@
 """At start-up: what the database says against what the monitors hold, and the first made true.
 
-row says       monitor says        then
-running        running             go on
-running        exited, or nothing  its end is noted now (code from disk, 255 when nobody knows); its policy decides
-anything else  running             the start had been under way: it counts as started
-restarting     nothing             start it
-removing       anything            finish the removal
-(no row)       anything            kill it, give everything back
+row says       monitor says         then
+running        running              go on
+running        exited, or nothing   its end is noted now (code from disk, 255 when nobody knows); its policy decides
+exited         exited (that run)    noted already: what was left of the clean-up is done
+anything else  running, or exited   the start had been under way: it counts as started
+restarting     nothing              start it
+dead           anything             finish the removal that failed
+(no row)       anything             kill it, give everything back
 """
 
 import asyncio
@@ -52,7 +53,7 @@ class Reconcile:
         for entry in self._catalog:
             found = self._live.get(entry.id)
             self._execs.adopt(entry.id, found)
-            if found is not None and found.status in ("running", "exited") and entry.state.status not in ("removing", "dead"):
+            if found is not None and found.status != "prepared" and entry.state.status != "dead" and not _is_noted(entry, found):
                 self._take_up(entry, found)
         running = (entry for entry in self._catalog if entry.id in self._live and self._live[entry.id].status == "running")
         return [entry.value for entry in running if not is_container_mode(entry.value.host.network_mode)]
@@ -67,9 +68,9 @@ class Reconcile:
         await self._sweep()
 
     async def _settle(self, entry: Entry, found: LiveContainer | None) -> None:
-        if entry.state.status in ("removing", "dead"):
+        if entry.state.status == "dead":
             await self._finish_removal(entry, found)
-        elif found is None or found.status == "prepared":
+        elif found is None or found.status == "prepared" or _is_noted(entry, found):
             await self._settle_without_process(entry, found)
         elif found.status == "exited":
             code = UNKNOWN_EXIT if found.exit_code is None else found.exit_code
@@ -118,6 +119,11 @@ class Reconcile:
         self._removal.sweep(known)
         for container_id in self._release.leftovers() - self._monitors.live().keys():
             await self._release.clear(container_id)
+
+
+def _is_noted(entry: Entry, found: LiveContainer) -> bool:
+    """Whether the monitor holds a run whose end is in the database."""
+    return found.status == "exited" and not has_process(entry.state) and entry.state.started_at == found.started_at
 
 
 def _recorded_end(paths: Paths, entry: Entry) -> Exited:

@@ -105,3 +105,25 @@ async def test_a_pause_that_the_daemon_did_not_live_to_note(tmp_path: Path) -> N
     async with world(tmp_path, monitors) as w:
         assert w.get("web").state.status == "paused"
         await w.engine.services.lifecycle.unpause("web")
+
+
+@pytest.mark.parametrize("policy", ["unless-stopped", "always"])
+async def test_an_end_that_was_noted_but_not_cleaned_up(tmp_path: Path, policy: str) -> None:
+    """It is not noted a second time: no event, and no restart that its policy does not want."""
+    async with world(tmp_path) as w:
+        container_id = await w.run(host=with_policy(policy))
+        await w.engine.services.lifecycle.stop("web")
+        await w.tasks.settled()
+        before = w.get("web").state
+        monitors = w.monitors
+    await monitors.prepare(container_id, {})  # type: ignore[typeddict-item]
+    process = monitors.need(container_id)
+    process.live = replace(process.live, status="exited", started_at=before.started_at, exit_code=before.exit_code, finished_at=1)
+    async with world(tmp_path, monitors) as w:
+        await w.tasks.settled()
+        assert "die" not in w.actions()
+        if policy == "always":
+            assert w.get("web").state.status == "running"
+        else:
+            assert w.get("web").state == before
+            assert not w.monitors.processes
