@@ -46,7 +46,7 @@ def check_whole(store: Store) -> None:
     for image in store.images.all():
         store.layers.require(image.layers)
     assert os.listdir(store.root.work) == os.listdir(store.root.trash) == []
-    assert store.db.query("SELECT * FROM leases") == []
+    assert store.layers.leases.held() == set()
 
 
 def test_a_killed_store_is_mended_at_the_next_start(tmp_path: Path) -> None:
@@ -125,6 +125,27 @@ def test_a_full_disk_is_told_and_leaves_a_whole_store() -> None:
     said = [forked(functools.partial(on_small_disk, kib, data, limits)) for kib in range(300, 1900, 80)]
     assert set(said[:8]) == {"disk-full"}
     assert said[-1] == "loaded"
+
+
+def on_few_inodes(data: bytes) -> str:
+    unshare(CLONE_NEWNS)
+    mount("none", "/", "", MS_REC | MS_PRIVATE)
+    mount("tmpfs", "/mnt", "tmpfs", 0, "nr_inodes=300")
+    store = open_store("/mnt/root")
+    try:
+        load_archive(store, chunked(data, 50_000), report=lambda *_: None)
+    except Unavailable as error:
+        check_whole(store)
+        return error.message
+    finally:
+        store.close()
+    return "loaded"
+
+
+def test_a_lack_of_inodes_is_told() -> None:
+    few, many = (archive(docker_archive([tarball([Member(f"f{n}") for n in range(count)])])) for count in (150, 2000))
+    assert forked(functools.partial(on_few_inodes, few)) == "loaded"
+    assert "inodes that are free" in forked(functools.partial(on_few_inodes, many))
 
 
 def test_the_reserve_is_kept_free() -> None:

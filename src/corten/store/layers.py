@@ -22,11 +22,10 @@ from typing import Final, NewType
 
 from corten.errors import EngineError, NotFound
 from corten.ids import DiffId
-from corten.kernel.libc import check, libc
 from corten.oci.digest import hex_of
 from corten.store.db import Database, Migration
-from corten.store.files import boot_id, release_memory
-from corten.store.trash import Background, Trash
+from corten.store.files import boot_id
+from corten.store.trash import Trash
 
 MIGRATIONS: Final = (
     Migration(
@@ -37,20 +36,18 @@ MIGRATIONS: Final = (
                  diff_id TEXT PRIMARY KEY, size INTEGER NOT NULL, tar_size INTEGER NOT NULL, entries INTEGER NOT NULL,
                  added INTEGER NOT NULL, boot TEXT NOT NULL
                ) WITHOUT ROWID""",
-            "CREATE TABLE leases (lease TEXT NOT NULL, diff_id TEXT NOT NULL, PRIMARY KEY (lease, diff_id)) WITHOUT ROWID",
         ),
     ),
     Migration("layers", 2, ("CREATE TABLE keeps (keeper TEXT PRIMARY KEY, diff_id TEXT NOT NULL) WITHOUT ROWID",)),
 )
-_SETTLED: Final = ""
+SETTLED: Final = ""
+"""In place of a boot: the layer is known to be on the disk."""
 _SELECT: Final = "SELECT diff_id, size, tar_size, entries, added FROM layers"
 _UNUSED: Final = """
-SELECT diff_id FROM layers EXCEPT SELECT diff_id FROM leases
+SELECT diff_id FROM layers
 EXCEPT SELECT j.value FROM images i, json_each(i.layers) j EXCEPT SELECT j.value FROM snapshots s, json_each(s.layers) j
 EXCEPT SELECT diff_id FROM keeps
 """
-
-Lease = NewType("Lease", str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +61,37 @@ class Layer:
     added: int = 0
 
 
+Lease = NewType("Lease", str)
+"""Work under way that holds layers: a load, a pull, a build."""
+
+
+class Leases:
+    """What leases hold, in memory, as it ends with the process anyway.
+
+    `add` and `held` are called inside a database transaction, which makes holding and collecting one at a time.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[Lease, set[DiffId]] = {}
+
+    @contextmanager
+    def begun(self) -> Iterator[Lease]:
+        """A lease that ends with the block."""
+        lease = Lease(secrets.token_hex(8))
+        self._held[lease] = set()
+        try:
+            yield lease
+        finally:
+            del self._held[lease]
+
+    def add(self, lease: Lease, diff_id: DiffId) -> None:
+        self._held[lease].add(diff_id)
+
+    def held(self) -> set[DiffId]:
+        """Everything that any lease holds."""
+        return {diff_id for held in list(self._held.values()) for diff_id in list(held)}
+
+
 class Layers:
     """Records and places of layers. Filling one is `store.layertar.unpack`'s job, giving back its tar `store.layertar.rebuild`'s."""
 
@@ -73,6 +101,7 @@ class Layers:
         self._db = db
         self._trash = trash
         self._boot = boot_id()
+        self.leases = Leases()
         self._moving = threading.Lock()  # held while a layer's directory and row come or go together
 
     def directory(self, diff_id: DiffId) -> str:
@@ -109,18 +138,15 @@ class Layers:
     @contextmanager
     def lease(self) -> Iterator[Lease]:
         """Layers committed or held under it are not collected inside the block. A lease does not outlive the process."""
-        lease = Lease(secrets.token_hex(8))
-        try:
+        with self.leases.begun() as lease:
             yield lease
-        finally:
-            self._db.execute("DELETE FROM leases WHERE lease = ?", (lease,))
 
     def hold(self, diff_id: DiffId, lease: Lease) -> Layer | None:
         """The layer, from now on held by `lease`; None when it is not stored."""
-        with self._db.transaction() as tx:
+        with self._db.transaction():
             found = self.find(diff_id)
             if found is not None:
-                tx.execute("INSERT OR IGNORE INTO leases VALUES (?, ?)", (lease, diff_id))
+                self.leases.add(lease, diff_id)
         return found
 
     def keep(self, keeper: str, diff_id: DiffId) -> None:
@@ -160,7 +186,8 @@ class Layers:
         """Remove every layer that nothing holds; what was removed. Files go behind the answer."""
         with self._moving:
             with self._db.transaction() as tx:
-                unused = [self.get(row[0]) for row in tx.execute(_UNUSED).fetchall()]
+                held = self.leases.held()
+                unused = [self.get(row[0]) for row in tx.execute(_UNUSED).fetchall() if row[0] not in held]
                 tx.executemany("DELETE FROM layers WHERE diff_id = ?", [(layer.diff_id,) for layer in unused])
             for layer in unused:
                 self._trash.throw(self.directory(layer.diff_id))
@@ -170,38 +197,4 @@ class Layers:
         with self._db.transaction() as tx:
             row = (layer.diff_id, layer.size, layer.tar_size, layer.entries, time.time_ns(), self._boot)
             tx.execute("INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?)", row)
-            tx.execute("INSERT INTO leases VALUES (?, ?)", (lease, layer.diff_id))
-
-
-class Durability:
-    """Makes committed layers survive a power failure, behind the answer; after one, tells which ones did not."""
-
-    def __init__(self, root: str, db: Database, background: Background) -> None:
-        self._root = root
-        self._db = db
-        self._background = background
-        self._boot = boot_id()
-
-    def settle_later(self) -> None:
-        """Ask for every layer that is committed now to be flushed to the disk."""
-        self._background.submit(self.settle)
-        self._background.submit(release_memory)
-
-    def settle(self) -> None:
-        """Blocks for as long as the disk takes to write what is dirty on the store's file system."""
-        rows = self._db.query("SELECT diff_id FROM layers WHERE boot = ?", (self._boot,))
-        if not rows:
-            return
-        fd = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            check(libc.syncfs(fd), "syncfs", self._root)
-        finally:
-            os.close(fd)
-        with self._db.transaction() as tx:
-            tx.executemany("UPDATE layers SET boot = ? WHERE diff_id = ?", [(_SETTLED, row[0]) for row in rows])
-        self._db.sync_now()
-
-    def unsettled(self) -> list[DiffId]:
-        """Layers that an earlier boot committed and did not flush: to be checked before use."""
-        rows = self._db.query("SELECT diff_id FROM layers WHERE boot NOT IN (?, ?)", (_SETTLED, self._boot))
-        return [DiffId(row[0]) for row in rows]
+            self.leases.add(lease, layer.diff_id)

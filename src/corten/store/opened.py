@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from corten.store import images, layers, origins, snapshots
 from corten.store.db import Database, Migration
 from corten.store.images import Images
-from corten.store.layers import Durability, Layers
+from corten.store.layers import Layers
 from corten.store.origins import Origins
-from corten.store.recovery import Recovery
+from corten.store.recovery import Durability, Recovery
 from corten.store.root import StoreRoot, make_root
 from corten.store.snapshots import Snapshots
 from corten.store.trash import Background, Trash

@@ -1,7 +1,7 @@
-"""What is put right in the store before anybody uses it, after whatever ended the last process.
+"""How layers become durable, and what is put right in the store before anybody uses it, whatever ended the last process.
 
-`kill -9` leaves unfinished work, trash, directories whose row was not written yet and leases of a process that is gone. A power
-failure can also leave layers whose row names another boot: those were not known to be on the disk, and are read and checked.
+`kill -9` leaves unfinished work, trash, and directories whose row was not written yet. A power failure
+can also leave layers whose row names another boot: those were not known to be on the disk, and are read and checked.
 """
 
 import logging
@@ -11,16 +11,52 @@ from typing import Final
 
 from corten.errors import EngineError
 from corten.ids import DiffId
+from corten.kernel.libc import check, libc
 from corten.oci.digest import hex_of
 from corten.store.db import Database
+from corten.store.files import boot_id, release_memory
 from corten.store.images import Image, Images
-from corten.store.layers import Durability, Layers
+from corten.store.layers import SETTLED, Layers
 from corten.store.layertar.rebuild import verify_layer
 from corten.store.root import StoreRoot
-from corten.store.trash import Trash
+from corten.store.trash import Background, Trash
 
 logger = logging.getLogger("corten.store")
 _NOT_A_LAYER: Final = "empty"
+
+
+class Durability:
+    """Makes committed layers survive a power failure, behind the answer; after one, tells which ones did not."""
+
+    def __init__(self, root: str, db: Database, background: Background) -> None:
+        self._root = root
+        self._db = db
+        self._background = background
+        self._boot = boot_id()
+
+    def settle_later(self) -> None:
+        """Ask for every layer that is committed now to be flushed to the disk."""
+        self._background.submit(self.settle)
+        self._background.submit(release_memory)
+
+    def settle(self) -> None:
+        """Blocks for as long as the disk takes to write what is dirty on the store's file system."""
+        rows = self._db.query("SELECT diff_id FROM layers WHERE boot = ?", (self._boot,))
+        if not rows:
+            return
+        fd = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            check(libc.syncfs(fd), "syncfs", self._root)
+        finally:
+            os.close(fd)
+        with self._db.transaction() as tx:
+            tx.executemany("UPDATE layers SET boot = ? WHERE diff_id = ?", [(SETTLED, row[0]) for row in rows])
+        self._db.sync_now()
+
+    def unsettled(self) -> list[DiffId]:
+        """Layers that an earlier boot committed and did not flush: to be checked before use."""
+        rows = self._db.query("SELECT diff_id FROM layers WHERE boot NOT IN (?, ?)", (SETTLED, self._boot))
+        return [DiffId(row[0]) for row in rows]
 
 
 class Recovery:
@@ -38,7 +74,6 @@ class Recovery:
         for name in os.listdir(self._root.work):
             self._trash.throw(os.path.join(self._root.work, name))
         self._trash.sweep()
-        self._db.execute("DELETE FROM leases")
         self._forget_layers(self._missing())
         self._throw_unknown_directories()
         self._forget_layers(self._damaged(durability.unsettled()))

@@ -85,7 +85,7 @@ def test_a_docker_archive_in_any_order_and_packing(store: Store, manifest_first:
     image = store.images.get("app:v1")
     assert (image.id, image.layers) == (loaded.id, tuple(digest(layer) for layer in LAYERS))
     assert image.raw == config(LAYERS)
-    assert store.db.query("SELECT * FROM leases") == []
+    assert store.layers.leases.held() == set()
     assert Path(store.layers.path(image.layers[2]), "f2").read_bytes() == b"\2" * 2000
 
 

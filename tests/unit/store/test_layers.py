@@ -178,6 +178,14 @@ def test_a_bomb_ends_at_the_limit(store: Store) -> None:
     unpack(store, bomb, limits=Limits(16 << 20))
 
 
+def test_directories_that_only_paths_imply_count(store: Store) -> None:
+    members = [Member(f"{n}/" + "/".join("d" * 40), data=b"x") for n in range(40)]
+    unpack(store, tarball(members))
+    with pytest.raises(Invalid, match="the limit"):
+        unpack(store, tarball([*members, Member("more")]), limits=Limits(1 << 20))
+    assert leftovers(store) == []
+
+
 def test_a_wrong_diff_id_is_refused(store: Store) -> None:
     data = tarball([Member("f", data=b"x")])
     with store.layers.lease() as lease, pytest.raises(Invalid, match="expected sha256:aa"):

@@ -12,7 +12,6 @@ from typing import Final
 
 from corten.errors import Invalid, Unavailable
 from corten.ids import DiffId
-from corten.store.files import free_bytes
 from corten.store.layers import Layer, Layers, Lease
 from corten.store.streams.compression import decompressed, sniffed
 from corten.store.streams.threads import Chunk, Hashed, Prefetched
@@ -48,15 +47,16 @@ def unpack_layer(
         plain = decompressed(source, compression)
         if compression != "none":
             plain = stages.enter_context(Prefetched(plain))
-        hashed = stages.enter_context(Hashed(_bounded(plain, limits, work)))
-        size, entries = _unpack(iter(hashed), work)
+        room = _Room(limits, work)
+        hashed = stages.enter_context(Hashed(room.bounded(plain)))
+        size, entries = _unpack(iter(hashed), work, room)
         diff_id = DiffId(hashed.digest())
         if expected is not None and diff_id != expected:
             raise Invalid(f"layer has diff id {diff_id}, expected {expected}", reason="digest-mismatch")
         return layers.commit(work, Layer(diff_id, size, hashed.size, entries), lease)
 
 
-def _unpack(chunks: Iterator[Chunk], work: str) -> tuple[int, int]:
+def _unpack(chunks: Iterator[Chunk], work: str, room: "_Room") -> tuple[int, int]:
     """Fill `work` from a plain tar; bytes of files, number of entries."""
     reader = TarReader(chunks, keep_raw=True)
     entry: Entry | None = None
@@ -75,6 +75,7 @@ def _unpack(chunks: Iterator[Chunk], work: str) -> tuple[int, int]:
                     split.add_raw(raw)
                     split.add_raw(reader.payload())
                 entries += 1
+                room.check(entries, unpacker.implied)
             split.add_raw(reader.drain())
             split.finish()
         unpacker.finish()
@@ -100,17 +101,45 @@ class Shadows:
         os.rename(name, os.path.join(os.fsencode(self._directory), shadow_name(path, count).encode()), src_dir_fd=directory)
 
 
-def _bounded(chunks: Iterator[Chunk], limits: Limits, work: str) -> Iterator[Chunk]:
-    room = max(free_bytes(work) - limits.reserve, 0)
-    left = room if limits.max_bytes is None else min(room, limits.max_bytes)
-    for chunk in chunks:
-        left -= len(chunk)
-        if left < 0:
-            if limits.max_bytes is not None and limits.max_bytes <= room:
-                raise Invalid(f"the layer is larger than {limits.max_bytes} bytes unpacked, the limit", reason="layer-too-big")
+class _Room:
+    """What a layer may take: bytes of its tar, inodes, and blocks for directories that no member brought but paths imply.
+
+    A tar of 4 MB can imply two million directories, and one of a few kB, packed, a million empty files.
+    """
+
+    def __init__(self, limits: Limits, work: str) -> None:
+        found = os.statvfs(work)
+        self._free = max(found.f_bavail * found.f_frsize - limits.reserve, 0)
+        self._most = self._free if limits.max_bytes is None else min(self._free, limits.max_bytes)
+        # Some are left alone for the engine's own files; btrfs has no fixed number of them.
+        self._inodes = found.f_favail - min(1000, found.f_favail // 20) if found.f_files else None
+        self._passed = 0
+
+    def bounded(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        for chunk in chunks:
+            self._passed += len(chunk)
+            self._check_bytes(0)
+            yield chunk
+
+    def check(self, entries: int, implied: int) -> None:
+        """After each member. Raises Invalid for a layer over the limit, Unavailable for a full disk."""
+        if implied:
+            self._check_bytes(implied * _DIRECTORY_BYTES)
+        if self._inodes is not None and entries + implied > self._inodes:
             raise Unavailable(
-                f"no space left on device: the layer needs more than the {room} bytes that are free",
+                f"no space left on device: the layer needs more than the {self._inodes} inodes that are free",
                 reason="disk-full",
-                hint="free disk space, e.g. by `corten system prune`",
+                hint=_HINT,
             )
-        yield chunk
+
+    def _check_bytes(self, more: int) -> None:
+        if self._passed + more <= self._most:
+            return
+        if self._most < self._free:
+            raise Invalid(f"the layer is larger than {self._most} bytes unpacked, the limit", reason="layer-too-big")
+        text = f"no space left on device: the layer needs more than the {self._free} bytes that are free"
+        raise Unavailable(text, reason="disk-full", hint=_HINT)
+
+
+_DIRECTORY_BYTES: Final = 4096
+_HINT: Final = "free disk space, e.g. by `corten system prune`"

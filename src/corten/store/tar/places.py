@@ -55,6 +55,7 @@ class Directories:
         self._root = root_fd
         self._root_path = os.readlink(f"/proc/self/fd/{root_fd}")
         self._open: dict[bytes, tuple[int, bytes]] = {}
+        self.made = 0  # directories that were missing
 
     def enter(self, path: bytes) -> tuple[int, bytes]:
         """The directory `path`; what is missing of it is made, mode 0755."""
@@ -103,6 +104,7 @@ class Directories:
                 fd, real = self._resolve(real)
             except (FileNotFoundError, NotADirectoryError):
                 fd = _make_directory(parent, name)
+                self.made += 1
             finally:
                 os.close(parent)
         return fd, real

@@ -57,6 +57,11 @@ class Unpacker:
         """Bytes of files and links made (Docker's size of a layer); what was replaced counts, too."""
         return self._size
 
+    @property
+    def implied(self) -> int:
+        """Directories made because a member's path needs them."""
+        return self._directories.made
+
     def add(self, entry: Entry, reader: TarReader) -> Content | None:
         """Make `entry`. Returns where its payload lies; None when it is left in the reader or there is none."""
         path = clean_name(entry.name)

@@ -146,7 +146,7 @@ async def test_a_client_that_leaves_a_load_or_a_save_leaves_nothing_behind(groun
     stream = await ground.images.transfer.save(["app"])
     await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
-    assert ground.store.db.query("SELECT * FROM leases") == []
+    assert ground.store.layers.leases.held() == set()
 
 
 @pytest.fixture
