@@ -14,6 +14,7 @@ from corten.client.configfile import ConfigFile, default_folder
 from corten.client.endpoint import Choice, TlsChoice
 from corten.client.errors import ApiError, BadEndpoint, CannotConnect
 
+INTERRUPTED = 130
 GLOBAL_FLAGS = (
     Flag("config", STRING, "Folder of the client's configuration (default ~/.docker)"),
     Flag("context", STRING, "Name of the context to use (goes before DOCKER_HOST and the current context)", short="c"),
@@ -30,17 +31,32 @@ GLOBAL_FLAGS = (
 
 
 def main() -> int:
-    """Runs the program's arguments; returns the exit status."""
+    """Runs the program's arguments and ends the process: taking the interpreter down properly would add 5 ms to each command."""
     session = system_session(sys.argv[0], os.environ, default_folder(os.environ))
     try:
-        status = run(session, sys.argv[1:])
+        status = _finished(session, sys.argv[1:])
+    except BrokenPipeError:
+        _die_of_broken_pipe()
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    os._exit(status)
+
+
+def _finished(session: Session, words: Sequence[str]) -> int:
+    """The status, with everything written."""
+    try:
+        status = run(session, words)
         if session.config.complaint:
             session.warn(session.config.complaint)
         session.out.flush()
     except BrokenPipeError:
-        _die_of_broken_pipe()
-    except KeyboardInterrupt:
-        return 130
+        raise
+    except OSError as error:
+        if session.debug:
+            raise
+        session.err.write(f"{session.program}: {error}\n")
+        status = 1
+    session.err.flush()
     return status
 
 

@@ -105,8 +105,20 @@ def _ensure_started(api: Api) -> None:
     start_daemon(path, answers=answers)
 
 
+def occupy_standard_streams() -> None:
+    """A closed stdin, stdout or stderr becomes /dev/null: otherwise the next socket would take its number, and be read as input."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
 def system_session(argv0: str, environ: Mapping[str, str], folder: str) -> Session:
     """The session of a real run. Text goes out as UTF-8; bytes that are none survive."""
+    occupy_standard_streams()
+    sys.stdout = sys.stdout or os.fdopen(os.dup(1), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.dup(2), "w")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
