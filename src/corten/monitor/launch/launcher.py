@@ -41,8 +41,8 @@ class Launcher:
         self._root = root
         self._runtime = runtime
         self._loop = Loop()
-        self._jobs = Jobs()
         self._title = title
+        self._jobs = Jobs(self._loop, self._work, lambda: title.set("corten-worker", root))
         self._connections: list[Connection] = []
         self._wards = Wards(Ground(self._loop, root, runtime, title), on_note=self._noted, on_change=self._tell_change)
         self._operations: dict[str, Callable[[Request], None]] = {
@@ -83,8 +83,7 @@ class Launcher:
             if child is None:
                 return
             code = child.si_status if child.si_code == os.CLD_EXITED else 128 + child.si_status
-            if not self._jobs.ended(child.si_pid):
-                self._wards.orphan_exited(child.si_pid, code)
+            self._wards.orphan_exited(child.si_pid, code)
             os.waitid(os.P_PID, child.si_pid, os.WEXITED | os.WNOHANG)
 
     # Connections
@@ -107,13 +106,12 @@ class Launcher:
     def _noted(self, ward: Ward, note: JsonObject) -> None:
         if note["note"] != "compress":
             return
-        path, inode = note["path"], note["inode"]
 
         def done(error: EngineError | None) -> None:
             if error is None:
                 ward.tell(note | {"note": "compressed"})
 
-        self._jobs.add(lambda: compress(path, inode), done)
+        self._jobs.add(note | {"what": "compress"}, done)
 
     # Operations
 
@@ -141,14 +139,13 @@ class Launcher:
         request.answer()
 
     def _job(self, request: Request) -> None:
-        """Something that may wait long: done in a fork, answered when it is over."""
-        container_id, state_root = request.arguments["id"], request.arguments.get("state_root")
-        if state_root is None:
-            running = self._wards.find_running(container_id)
+        """Something that may wait long: done by a worker, answered when it is over."""
+        arguments = request.arguments
+        if "state_root" not in arguments:
+            running = self._wards.find_running(arguments["id"])
             if running is None:
-                raise NotFound(f"container {container_id} is not running", reason="not-live")
-            state_root = running["spec"]["state_root"]
-        work = {"delete": self._runtime.delete, "pause": self._runtime.pause, "resume": self._runtime.resume}[request.arguments["what"]]
+                raise NotFound(f"container {arguments['id']} is not running", reason="not-live")
+            arguments["state_root"] = running["spec"]["state_root"]
 
         def done(error: EngineError | None) -> None:
             if error is None:
@@ -156,7 +153,15 @@ class Launcher:
             else:
                 request.refuse(error)
 
-        self._jobs.add(lambda: work(container_id, state_root), done)
+        self._jobs.add(arguments, done)
+
+    def _work(self, job: JsonObject) -> None:
+        """In a worker."""
+        if job["what"] == "compress":
+            compress(job["path"], job["inode"])
+            return
+        operation = {"delete": self._runtime.delete, "pause": self._runtime.pause, "resume": self._runtime.resume}[job["what"]]
+        operation(job["id"], job["state_root"])
 
     def _stop(self, request: Request) -> None:
         if self._wards.holds_anything():
@@ -164,6 +169,7 @@ class Launcher:
         self._door.close()
         os.unlink(os.path.join(self._root, "launcher.sock"))
         self._wards.end_all()
+        self._jobs.close()
         request.answer()
         self._loop.stop()
 
