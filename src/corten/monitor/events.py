@@ -35,7 +35,7 @@ class LogFailed:
 
 @dataclass(frozen=True, slots=True)
 class OomKilled:
-    """A process in the container was killed for memory (the container itself may go on)."""
+    """The kernel killed a process of the container for memory. Told when the container is over, just before its Exited."""
 
     container_id: str
 

@@ -46,6 +46,8 @@ class Reports:
         return {"exit_code": task.died_with, "finished_at": task.finished_at, "oom_killed": oom_killed}
 
     def task_announced(self, task: Task) -> None:
+        if task.exit is not None and task.exit["oom_killed"]:
+            self._services.announce("oom", self._id, {})
         self._services.announce("exited", self._id, {"exec_id": task.exec_id or None, "exit": task.exit})
         keeper = self._services.keeper
         if task.exec_id:

@@ -14,3 +14,12 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     await made.connect()
     yield made
     await made.stop()
+
+
+@pytest.fixture
+async def real_world() -> AsyncIterator[World]:
+    """For tests that only make sense with real containers; mark them privileged."""
+    made = World(real=True)
+    await made.connect()
+    yield made
+    await made.stop()

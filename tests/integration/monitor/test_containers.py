@@ -8,9 +8,10 @@ import socket
 import pytest
 
 from corten.errors import Conflict, Invalid, NotFound
-from corten.monitor.events import Detached
+from corten.kernel.mount import mount, umount2
+from corten.monitor.events import Detached, LogFailed, OomKilled
 from corten.monitor.exits import load_exit
-from tests.integration.monitor.world import World, attach_options, demultiplexed, new_id, numbers, open_files
+from tests.integration.monitor.world import Stream, World, attach_options, demultiplexed, new_id, numbers, open_files
 
 KEYS = b"\x10\x11"
 
@@ -274,3 +275,53 @@ async def test_no_descriptor_is_left(world: World) -> None:
         await one()
     await asyncio.sleep(0.05)
     assert count() == before
+
+
+@pytest.mark.privileged
+async def test_killed_for_memory(real_world: World) -> None:
+    world = real_world
+    container_id = new_id()
+    limits = {"memory": {"limit": 20_000_000, "swap": 20_000_000}}
+    spec = world.spec(container_id, "tail", "-c", "200000000", "/dev/zero", resources=limits)
+    await world.monitors.start(container_id, spec, world.stdio(container_id))
+    over = await world.ended(container_id)
+    assert (over.exit_code, over.oom_killed) == (137, True)
+    assert OomKilled(container_id) in world.events
+
+
+async def test_a_client_on_tcp_reads_to_the_end(world: World) -> None:
+    """Input that nobody reads any more would reset the connection, and destroy output that is still under way."""
+    container_id = new_id()
+    stdio = world.stdio(container_id, stdin=True)
+    await world.monitors.prepare(container_id, stdio)
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as ours:
+        theirs, _ = server.accept()
+        with theirs:
+            await world.monitors.attach(container_id, attach_options(stdin=True), theirs.fileno())
+        await world.start_as(container_id, stdio, "sh", "-c", "sleep 0.1; seq 1 30000")
+        client = Stream(ours)
+        await client.write(b"x" * 200_000)
+        await world.ended(container_id)
+        await client.write(b"more")
+        await asyncio.sleep(0.05)
+        assert demultiplexed(await client.read_all()) == (numbers(1, 30000), b"")
+
+
+@pytest.mark.privileged
+async def test_a_full_disk_is_reported_once_and_the_container_goes_on(real_world: World) -> None:
+    world = real_world
+    container_id = new_id()
+    stdio = world.stdio(container_id)
+    folder = str(world.root / "data" / container_id)
+    mount("tmpfs", folder, "tmpfs", 0, "size=256k")
+    try:
+        await world.start("sh", "-c", "seq 1 20000; sleep 0.1; exit 4", stdio=stdio, container_id=container_id)
+        assert (await world.ended(container_id)).exit_code == 4
+        (failed,) = [event for event in world.events if isinstance(event, LogFailed)]
+        assert "No space left" in failed.message
+        kept = await world.log_text(container_id)
+        assert numbers(1, 20000).startswith(kept)
+        assert kept.endswith(b"\n")
+        await world.forget(container_id)
+    finally:
+        umount2(folder, 0)

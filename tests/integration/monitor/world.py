@@ -22,25 +22,7 @@ from corten.runtime.commands.template import template
 
 PATIENCE = 20.0
 PLAIN = (sys.executable, str(Path(__file__).with_name("plain_launcher.py")))
-APPLETS = [
-    "sh",
-    "cat",
-    "echo",
-    "seq",
-    "sleep",
-    "true",
-    "yes",
-    "head",
-    "tr",
-    "printf",
-    "stty",
-    "kill",
-    "test",
-    "dd",
-    "read",
-    "readlink",
-    "ls",
-]
+APPLETS = ("sh", "cat", "echo", "seq", "sleep", "tail", "true", "yes", "head", "tr", "printf", "stty", "dd", "readlink")
 
 
 class World:
@@ -105,13 +87,14 @@ class World:
         log.update(more)  # type: ignore[typeddict-item]
         return log
 
-    def spec(self, container_id: str, *args: str, tty: bool = False) -> StartSpec:
+    def spec(self, container_id: str, *args: str, tty: bool = False, resources: JsonObject | None = None) -> StartSpec:
         bundle = self.root / "run" / "containers" / container_id
         bundle.mkdir(parents=True, exist_ok=True)
         config = template(rootless=False)
         config["process"] |= {"args": list(args), "terminal": tty, "env": [f"PATH={os.environ['PATH'] if not self.real else '/bin'}"]}
         config["root"] = {"path": str(self.root / "rootfs"), "readonly": True}
         config["linux"]["cgroupsPath"] = f"/corten-monitor-test/{container_id}"
+        config["linux"]["resources"] |= resources or {}
         (bundle / "config.json").write_text(json.dumps(config))
         return {"bundle": str(bundle), "state_root": self.state_root, "root_mounts": []}
 
