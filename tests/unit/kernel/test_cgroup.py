@@ -134,6 +134,13 @@ def test_the_last_catch_all_counts() -> None:
             digest_rules([bad])
 
 
+def test_a_rule_said_again_decides_again() -> None:
+    deny = {"allow": False, "type": "a", "access": "r"}
+    program = device_program(digest_rules([deny, {"allow": True, "type": "a", "minor": 1}, deny]))
+    assert run_device(program, 1, 2, 1, 1) == 0
+    assert run_device(program, 1, 4, 1, 1) == 1
+
+
 def test_v1_keeps_exceptions_from_the_default() -> None:
     deny = {"allow": False, "access": "rwm"}
     wide = {"allow": True, "type": "c", "major": 1, "access": "rw"}

@@ -64,8 +64,9 @@ def digest_rules(entries: list[dict[str, Any]]) -> Policy:
     for rule in map(parse_rule, entries):
         if rule.is_catch_all():
             allow, rules = rule.allow, []
-        elif rule not in rules:
-            rules.append(rule)
+        else:
+            # Of equal rules the last one decides, so it is the first that goes: a deny said again after an allow must deny again.
+            rules = [*(earlier for earlier in rules if earlier != rule), rule]
     return Policy(allow, tuple(rules))
 
 
