@@ -1,8 +1,15 @@
 """Options and fixtures of every suite. What a fixture needs is imported when it is used: unit tests pay for none of it."""
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# CI tries the same examples each time, so that a run judges the change and not the dice; `make check` at a desk goes on searching.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 pytest_plugins = ["tests.support.daemon", "tests.support.leaks", "tests.support.clients"]
 
