@@ -5,6 +5,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cli_cases import CASES, VARIABLES, difference, lines, loaded, placeless, words, write_files
+from tests.support.cli_cases import CASES, REQUESTS, VARIABLES, difference, last_request, lines, loaded, placeless, words, write_files
 from tests.support.fake_engine import FakeEngine, listening
 
 RECORDING = Path(__file__).parents[1] / "unit" / "cli" / "create.json"
@@ -44,6 +45,11 @@ class StockCli:
             seen["query"], seen["body"] = made[0].query, loaded(made[0].body, self.folder)
         return seen
 
+    def last(self, arguments: list[str]) -> dict[str, Any]:
+        """The last request of a command."""
+        self.observe(arguments)
+        return last_request(self.engine.requests)
+
 
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StockCli]:
@@ -59,7 +65,8 @@ def test_recording_is_what_the_stock_cli_does(stock: StockCli) -> None:
     for case in lines(CASES):
         seen = stock.observe(words(case))
         cases[case] = {**seen, "body": difference(seen["body"], plain)} if "body" in seen else seen
-    recording = {"plain": plain, "cases": cases}
+    requests = {case: stock.last(shlex.split(case)) for case in lines(REQUESTS)}
+    recording = {"plain": plain, "cases": cases, "requests": requests}
     if os.environ.get("CORTEN_RECORD"):
         RECORDING.write_text(json.dumps(recording, indent=1, sort_keys=True) + "\n")
     assert json.loads(RECORDING.read_text()) == recording

@@ -278,3 +278,78 @@ def placeless(text: str, folder: Path) -> str:
 
 def loaded(raw: bytes, folder: Path) -> Any:
     return json.loads(placeless(raw.decode(), folder))
+
+
+REQUESTS = r"""
+pull foo
+pull foo:1 --platform linux/arm64
+pull -a foo
+pull -q foo@sha256:0935e01a7e3d8881724c9443de86077addd4b4c49ce59acb47faf46aa3a717a1
+pull ghcr.io/a/b
+push foo
+push foo:1
+push -a foo
+push --platform linux/amd64 foo
+search foo --limit 3 --filter is-official=true
+volume create
+volume create v -d local -o a=b --label x=y
+volume rm -f a
+volume ls -f dangling=true
+volume prune -f
+volume prune -f -a
+network create n
+network create n -d macvlan --subnet 10.0.0.0/24 --gateway 10.0.0.1 --ip-range 10.0.0.0/25 --aux-address a=10.0.0.5 -o a=b --label a=b
+network create n --subnet 10.0.0.0/24 --subnet fd00::/64 --ipv4=false --ipv6 --internal --attachable --config-only --scope x --ipam-opt x=y
+network connect n c
+network connect n c --ip 1.2.3.4 --alias a --alias b --link x:y --driver-opt a=b --gw-priority 3 --link-local-ip 1.1.1.1 --ip6 ::1
+network disconnect -f n c
+network rm a
+network prune -f --filter until=24h
+container prune -f --filter label=x
+image prune -f
+image prune -af
+events --since 0 --until 1 -f type=container
+import http://x/y foo:bar -m msg -c "CMD x" --platform linux/arm64
+tag a b:c
+rename a b
+rm -f -v a
+rm -l a/b
+rmi -f --no-prune a
+stop -t 3 -s INT a
+restart -t 0 a
+kill -s HUP a
+kill a
+pause a
+unpause a
+start a
+update --memory 64m --memory-swap -1 --cpus 1.5 --restart on-failure:2 --pids-limit 5 a
+commit a
+commit -a me -m msg -c "CMD x" -p=false a foo:bar
+ps
+ps -a -s
+ps -l
+ps -n 3
+ps -f name=a -f name=b -f status=running
+images -a
+images foo
+images -f dangling=true
+diff a
+top a aux -o pid
+system df
+inspect --type container -s a
+volume inspect a
+network inspect a
+image inspect a/b:c
+"""
+"""Commands whose last request is compared; what the engine answers does not matter."""
+
+
+def last_request(requests: list[Any]) -> dict[str, Any]:
+    """Method, path, query and JSON body of the last one."""
+    if not requests:
+        return {}
+    last = requests[-1]
+    body = json.loads(last.body) if last.headers.get("content-type", "").startswith("application/json") and last.body else None
+    if last.path.endswith("/update"):
+        body = {key: value for key, value in body.items() if value}  # what is zero stays as it is
+    return {"method": last.method, "path": last.path, "query": last.query, "body": body}

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from corten.cli.session import Session
 from corten.client.api import Api
 from corten.client.configfile import ConfigFile
 from corten.client.endpoint import Choice, resolve
-from tests.support.cli_cases import CASES, VARIABLES, difference, lines, loaded, placeless, words, write_files
+from tests.support.cli_cases import CASES, REQUESTS, VARIABLES, difference, last_request, lines, loaded, placeless, words, write_files
 from tests.support.fake_engine import API_VERSION, FakeEngine, listening
 
 RECORDING: dict[str, Any] = json.loads((Path(__file__).parent / "create.json").read_text())
@@ -45,6 +46,20 @@ def observe(workplace: Workplace, arguments: list[str]) -> dict[str, Any]:
         seen["query"] = made[0].query
         seen["body"] = difference(loaded(made[0].body, folder), RECORDING["plain"])
     return seen
+
+
+@pytest.mark.parametrize("case", lines(REQUESTS))
+def test_request_is_dockers(case: str, workplace: Workplace) -> None:
+    """The last request of commands that are little more than that."""
+    folder, engine, api = workplace
+    engine.requests.clear()
+    config = ConfigFile(str(folder / "nothing"))
+    session = Session(program="docker", environ={}, out=io.StringIO(), err=io.StringIO(), config=config, connect=lambda *_: api)
+    try:
+        run(session, shlex.split(case))
+    except (TypeError, KeyError, AttributeError, ValueError):
+        pass  # the engine's answer is empty, which no engine's is
+    assert last_request(engine.requests) == RECORDING["requests"][case]
 
 
 @pytest.mark.parametrize("case", lines(CASES))

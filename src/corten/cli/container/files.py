@@ -28,7 +28,7 @@ def commit(session: Session, values: Values, arguments: list[str]) -> int:
         query["changes"] = changes
     if values.on("no-pause") or not values.on("pause"):
         query["pause"] = "0"
-    session.say(session.api.post("/commit", query, body={})["Id"])
+    session.say(session.api.post("/commit", query)["Id"])
     return 0
 
 

@@ -15,7 +15,10 @@ def connect(session: Session, values: Values, arguments: list[str]) -> int:
     place.link_local, place.links = values.texts("link-local-ip"), values.texts("link")
     place.driver_options = dict(o.partition("=")[::2] for o in values.texts("driver-opt"))
     place.priority = values.number("gw-priority")
-    session.api.post(f"/networks/{quoted(network)}/connect", body={"Container": container, "EndpointConfig": place.endpoint()})
+    endpoint = place.endpoint()
+    said = {"Links": place.links or None, "Aliases": place.aliases, "DriverOpts": place.driver_options}
+    settings = {**endpoint, **said, "IPAMConfig": endpoint["IPAMConfig"] or {}}
+    session.api.post(f"/networks/{quoted(network)}/connect", body={"Container": container, "EndpointConfig": settings})
     return 0
 
 

@@ -11,6 +11,8 @@ SHAPES = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d")
 def parse_moment(text: str) -> str:
     """Unix seconds, with nanoseconds behind a dot when `text` has them. A duration counts back from now. Raises ValueError."""
     try:
+        if text == "0":  # the beginning of time, not "now"
+            return text
         return str((time_ns() - parse_duration(text)) // 10**9)
     except ValueError:
         pass
