@@ -350,6 +350,6 @@ def last_request(requests: list[Any]) -> dict[str, Any]:
         return {}
     last = requests[-1]
     body = json.loads(last.body) if last.headers.get("content-type", "").startswith("application/json") and last.body else None
-    if last.path.endswith("/update"):
+    if last.path.endswith("/update") and body is not None:
         body = {key: value for key, value in body.items() if value}  # what is zero stays as it is
     return {"method": last.method, "path": last.path, "query": last.query, "body": body}
