@@ -10,8 +10,7 @@ SCRIPT = """
 set -e
 ip link set lo up
 mount -t tmpfs tmpfs /run
-mkdir -p /var/lib/corten
-mount -t tmpfs tmpfs /var/lib/corten
+mount -t tmpfs tmpfs /var/lib
 corten() { "$PYTHON" -c 'import sys; from corten.cli.main import main; sys.exit(main())' "$@"; }
 corten ps -q & corten ps -q & wait
 corten version --format '{{.Server.APIVersion}}'
