@@ -61,11 +61,12 @@ def wheel_folder() -> Path:
 
 
 DOCKERFILE = f"""FROM {BASE}
-COPY wheels /wheels
-COPY requirements.txt server.py /app/
 WORKDIR /app
-RUN python3 /wheels/pip-*.whl/pip install -q --no-deps --no-index --find-links /wheels \\
+COPY requirements.txt .
+RUN --mount=type=bind,source=wheels,target=/wheels \\
+    PYTHONPATH=$(echo /wheels/pip-*.whl) python3 -m pip install -q --no-deps --no-index --find-links /wheels \\
     --break-system-packages --root-user-action=ignore -r requirements.txt
+COPY server.py .
 CMD ["python3", "/app/server.py"]
 """
 
