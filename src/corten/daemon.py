@@ -47,6 +47,7 @@ from corten.engine.containers.upkeep import Upkeep
 from corten.engine.events import Events
 from corten.engine.execs import Execs
 from corten.engine.host import HostFacts, read_host_facts
+from corten.engine.images.commit import Commits
 from corten.engine.images.service import make_images, users_of
 from corten.engine.init import install_init
 from corten.engine.networks import opened as network_parts
@@ -143,6 +144,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         builds=Builds(store, executor, pulls, events, caches),
         pulls=pulls,
         pushes=Pushes(store, settings, events),
+        commits=Commits(store, containers, lifecycle, events),
     )
     return Engine(services, ends, executor, Reconcile(containers, ends, removal, release, sessions, parts.monitors))
 

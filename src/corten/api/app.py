@@ -19,6 +19,7 @@ from corten.engine.containers.update import Update
 from corten.engine.containers.upkeep import Upkeep
 from corten.engine.events import Events
 from corten.engine.execs import Execs
+from corten.engine.images.commit import Commits
 from corten.engine.images.service import Images
 from corten.engine.networks.connections import Connections
 from corten.engine.networks.networks import Networks
@@ -62,6 +63,7 @@ class Services:
     builds: Builds
     pulls: Pulls
     pushes: Pushes
+    commits: Commits
 
 
 class App:

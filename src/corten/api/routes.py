@@ -8,6 +8,7 @@ from typing import Final
 
 from corten.api.handlers import (
     build,
+    commit,
     containers,
     containers_life,
     containers_streams,
@@ -89,7 +90,7 @@ ROUTES: Final = (
     Route("POST", "/images/{name}/push", registry.push),
     Route("POST", "/images/{name}/tag", images.image_tag),
     Route("DELETE", "/images/{name}", images.image_remove),
-    Route("POST", "/commit", _COMMIT),
+    Route("POST", "/commit", commit.commit),
     Route("GET", "/distribution/{name}/json", _DISTRIBUTION, (1, 30)),
     # Build
     Route("POST", "/build", build.build),

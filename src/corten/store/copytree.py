@@ -9,6 +9,8 @@ import os
 import stat
 from dataclasses import dataclass, field
 
+from corten.oci.whiteout import OPAQUE_XATTR
+
 FICLONE = 0x40049409
 _NO_XATTRS = frozenset({errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES})
 _PIECE = 1 << 30
@@ -16,10 +18,14 @@ _PIECE = 1 << 30
 
 @dataclass(slots=True)
 class TreeCopy:
-    """One copy under way; hard links are kept within it. `bytes` counts what was copied."""
+    """One copy under way; hard links are kept within it. `bytes` counts what was copied.
+
+    `opaque`: overlayfs's mark on directories that hide what is below them is copied too (for an upper directory).
+    """
 
     bytes: int = 0
     entries: int = 0
+    opaque: bool = False
     _links: dict[tuple[int, int], tuple[int, str]] = field(default_factory=dict)
     _kept: list[int] = field(default_factory=list)
 
@@ -96,7 +102,7 @@ class TreeCopy:
                 raise
             names = []
         for name in names:
-            if not name.startswith("trusted.overlay."):
+            if not name.startswith("trusted.overlay.") or (self.opaque and name == OPAQUE_XATTR):
                 _copy_xattr(source, target, name)
         os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 

@@ -144,3 +144,7 @@ class StreamMessage(Struct, frozen=True, kw_only=True, rename="camel"):
     error_detail: ErrorDetail | UnsetType = UNSET
     error: str | UnsetType = UNSET
     aux: Any = UNSET
+
+
+class CommitAnswer(AnswerStruct, frozen=True, kw_only=True):
+    id: str = field(name="Id")

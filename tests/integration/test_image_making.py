@@ -1,0 +1,97 @@
+"""Commit, build, pull and push through the stock docker CLI against a daemon of the test's own."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.clients import DockerCli
+from tests.support.daemon import Daemon
+
+pytestmark = pytest.mark.privileged
+
+
+@pytest.fixture
+def cli(daemon: Daemon, docker_program: str, tmp_path: Path) -> DockerCli:
+    home = tmp_path / "home"
+    home.mkdir()
+    return DockerCli(daemon.host, home)
+
+
+def build(cli: DockerCli, folder: Path, dockerfile: str, *flags: str) -> subprocess.CompletedProcess[str]:
+    (folder / "Dockerfile").write_text(dockerfile)
+    environment = {**cli.environment, "DOCKER_BUILDKIT": "0"}
+    command = ["docker", "build", *flags, str(folder)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    folder = tmp_path / "context"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "app.txt").write_text("app\n")
+    (folder / "sub" / "deep.txt").write_text("deep\n")
+    return folder
+
+
+def test_commit_keeps_what_was_written(cli: DockerCli) -> None:
+    cli("run", "--name", "made-from", "-e", "A=b", "busybox", "sh", "-c", "echo x > /new; rm /etc/group; mkdir /d", check=True)
+    made = cli("commit", "-m", "note", "-a", "me", "-c", "ENV Q=1", "made-from", "made:v1", check=True).stdout.strip()
+    assert made.startswith("sha256:")
+    seen = cli("run", "--rm", "made:v1", "sh", "-c", "cat /new; ls -d /d; echo $A$Q; ls /etc/group", check=False)
+    assert seen.stdout == "x\n/d\nb1\n"
+    assert "No such file" in seen.stderr
+    assert cli("inspect", "-f", "{{.Comment}} {{.Author}}", "made:v1", check=True).stdout == "note me\n"
+    cli("start", "made-from", check=True)
+    assert "No such container" in cli("commit", "nosuch").stderr
+
+
+def test_commit_of_a_running_container_pauses_and_resumes_it(cli: DockerCli) -> None:
+    cli("run", "-d", "--name", "made-from", "busybox", "sh", "-c", "echo x > /new; sleep 100", check=True)
+    cli("exec", "made-from", "sh", "-c", "until [ -f /new ]; do :; done", check=True)
+    cli("commit", "made-from", "made", check=True)
+    assert cli("inspect", "-f", "{{.State.Status}}", "made-from", check=True).stdout == "running\n"
+    assert cli("run", "--rm", "made", "cat", "/new", check=True).stdout == "x\n"
+    cli("rm", "-f", "made-from", check=True)
+
+
+def test_build_runs_copies_and_caches(cli: DockerCli, context: Path) -> None:
+    dockerfile = (
+        "ARG BASE=busybox\nFROM $BASE AS first\nRUN echo made > /made && test $(id -u) = 0\n"
+        "FROM busybox\nARG WHO=nobody\nENV GREETING=hello-$WHO\nWORKDIR /app/in\nCOPY app.txt sub ./\n"
+        'COPY --from=first --chown=12:34 /made /made\nRUN ls > /listing\nCMD ["sh", "-c", "cat /listing /made; echo $GREETING"]\n'
+    )
+    first = build(cli, context, dockerfile, "-t", "built:v1", "--build-arg", "WHO=world")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert cli("run", "--rm", "built:v1", check=True).stdout == "app.txt\ndeep.txt\nmade\nhello-world\n"
+    assert cli("run", "--rm", "built:v1", "stat", "-c", "%u:%g", "/made", check=True).stdout == "12:34\n"
+    again = build(cli, context, dockerfile, "-t", "built:v2", "--build-arg", "WHO=world")
+    ids = cli("images", "-q", "--no-trunc", "built", check=True).stdout.split()
+    assert "Using cache" in again.stdout
+    assert len(set(ids)) == 1
+
+
+def test_a_failing_build_tags_nothing(cli: DockerCli, context: Path) -> None:
+    failed = build(cli, context, "FROM busybox\nRUN echo doing; exit 3\n", "-t", "never")
+    assert failed.returncode != 0
+    assert "returned a non-zero code: 3" in failed.stderr
+    assert cli("images", "-q", "never", check=True).stdout == ""
+    assert "not found" in build(cli, context, "FROM busybox\nCOPY nope /\n").stderr
+    assert "unknown instruction: RUNN" in build(cli, context, "FROM busybox\nRUNN x\n").stderr
+
+
+def test_ignored_files_stay_out(cli: DockerCli, context: Path) -> None:
+    (context / ".dockerignore").write_text("sub\n")
+    assert build(cli, context, "FROM busybox\nCOPY . /c\nCMD find /c -type f\n", "-t", "built").returncode == 0
+    assert sorted(cli("run", "--rm", "built", check=True).stdout.split()) == ["/c/.dockerignore", "/c/Dockerfile", "/c/app.txt"]
+
+
+def test_mounts_of_a_step_leave_no_trace(cli: DockerCli, context: Path) -> None:
+    dockerfile = (
+        "FROM busybox\nRUN --mount=type=bind,source=sub,target=/b --mount=type=cache,target=/k --mount=type=tmpfs,target=/t "
+        "cat /b/deep.txt && echo kept > /k/f && echo gone > /t/f\n"
+        "RUN --mount=type=cache,target=/k cat /k/f > /seen\nCMD cat /seen; ls -d /b /k /t\n"
+    )
+    built = build(cli, context, dockerfile, "-t", "built")
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert cli("run", "--rm", "built").stdout == "kept\n"
