@@ -147,6 +147,7 @@ class Fabric:
 
     def _open(self, bridges: list[tuple[BridgeSpec, NetworkRules]], ports: list[PortRule]) -> None:
         self._host = host = Netlink()
+        self._tracking = Netlink(NETLINK_NETFILTER)
         self._pool.open()
         wanted = {spec.name for spec, _ in bridges}
         for link in links.list_links(host):
@@ -262,8 +263,7 @@ class Fabric:
     def _flush_datagrams(self, containers: set[IPAddress]) -> None:
         """On a socket that stays open: closing one waits for the kernel to destroy what the firewall just removed."""
         if containers:
-            if self._tracking is None:
-                self._tracking = Netlink(NETLINK_NETFILTER)
+            assert self._tracking is not None
             conntrack.flush_flows(self._tracking, containers, protocol=17)
 
     def _detach(self, sandbox: Sandbox) -> None:
