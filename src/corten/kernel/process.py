@@ -28,6 +28,9 @@ PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _SYS_CLONE = by_machine(56, 220)
+_SYS_RT_SIGACTION = by_machine(13, 134)
+_RESERVED_SIGNALS = (32, 33)
+_DEFAULT_ACTION = ctypes.create_string_buffer(32)  # struct kernel_sigaction: SIG_DFL is 0
 _SYS_CLONE3 = 435
 _SYS_PIDFD_OPEN = 434
 _SYS_PIDFD_SEND_SIGNAL = 424
@@ -140,6 +143,12 @@ def prctl_set_dumpable(on: bool) -> None:
 
 def prctl_set_no_new_privs() -> None:
     prctl(PR_SET_NO_NEW_PRIVS, 1)
+
+
+def default_reserved_signals() -> None:
+    """Signals 32 and 33 back to their default. glibc's posix_spawn leaves them ignored in its children, and refuses to set them."""
+    for number in _RESERVED_SIGNALS:
+        check(syscall(_SYS_RT_SIGACTION, number, ctypes.byref(_DEFAULT_ACTION), None, 8), "rt_sigaction")
 
 
 def set_child_subreaper(on: bool = True) -> None:

@@ -59,6 +59,7 @@ class Finish:
         self.labels.write()
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        process.default_reserved_signals()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         if self.preserved:
             descriptors.place_preserved(self.preserved)
