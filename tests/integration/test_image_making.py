@@ -1,12 +1,15 @@
 """Commit, build, pull and push through the stock docker CLI against a daemon of the test's own."""
 
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.clients import DockerCli
 from tests.support.daemon import Daemon
+from tests.support.leaks import holdings, wait_until_settled
 
 pytestmark = pytest.mark.privileged
 
@@ -95,3 +98,60 @@ def test_mounts_of_a_step_leave_no_trace(cli: DockerCli, context: Path) -> None:
     built = build(cli, context, dockerfile, "-t", "built")
     assert built.returncode == 0, built.stdout + built.stderr
     assert cli("run", "--rm", "built").stdout == "kept\n"
+
+
+def test_a_build_whose_daemon_dies_leaves_nothing_and_goes_on_from_the_cache(daemon: Daemon, cli: DockerCli, context: Path) -> None:
+    """The step's process is ended by the next daemon; what was finished before is in the cache."""
+    dockerfile = (
+        "FROM busybox\nRUN echo first > /first\n"
+        "RUN --mount=type=cache,target=/k if [ -f /k/seen ]; then exit 0; fi; touch /k/seen; sleep 300\n"
+    )
+    assert build(cli, context, "FROM busybox\nRUN echo warm\n").returncode == 0
+    time.sleep(1)  # the pool of spare network places fills up behind the answer
+    before = holdings(daemon)
+    (context / "Dockerfile").write_text(dockerfile)
+    environment = {**cli.environment, "DOCKER_BUILDKIT": "0"}
+    command = ["docker", "build", str(context)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as building:
+        until(lambda: any(path.is_file() for path in (daemon.data_root / "build").rglob("seen")))
+        daemon.kill()
+        assert building.wait(20) != 0
+    daemon.start()
+    again = build(cli, context, dockerfile, "-t", "again")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "Using cache" in again.stdout
+    gained = wait_until_settled(daemon, before)
+    # Each thread of the daemon's pool has a connection to the database, and a new daemon may have used more of them.
+    gained["descriptors"] = [text for text in gained.get("descriptors", []) if "corten.db" not in text]
+    assert {kind: texts for kind, texts in gained.items() if texts} == {}
+
+
+def test_the_build_cache_is_counted_and_pruned(cli: DockerCli, context: Path) -> None:
+    assert build(cli, context, "FROM busybox\nRUN head -c 1000000 /dev/zero > /z\n", "-t", "built").returncode == 0
+    rows = cli("system", "df", "--format", "{{.Type}} {{.TotalCount}} {{.Size}} {{.Reclaimable}}", check=True).stdout.splitlines()
+    assert rows[3].startswith("Build Cache 1 0B")  # what an image has too is the image's
+    assert "(100%)" in rows[0]
+    cli("rmi", "built", check=True)
+    rows = cli("system", "df", "--format", "{{.Type}} {{.TotalCount}} {{.Size}}", check=True).stdout.splitlines()
+    assert rows[3] == "Build Cache 1 1MB"
+    assert "1MB" in cli("builder", "prune", "-f", check=True).stdout
+    rows = cli("system", "df", "--format", "{{.Type}} {{.TotalCount}}", check=True).stdout.splitlines()
+    assert rows[3] == "Build Cache 0"
+
+
+def test_a_gpu_that_cannot_be_given_is_refused(cli: DockerCli) -> None:
+    refused = cli("run", "--rm", "--gpus", "all", "busybox", "true")
+    assert refused.returncode == 125
+    assert 'could not select device driver "" with capabilities: [[gpu]]' in refused.stderr
+    assert cli("ps", "-aq", check=True).stdout == ""
+
+
+def test_inspecting_nothing_says_so(cli: DockerCli) -> None:
+    assert "No such object: nosuch" in cli("inspect", "nosuch").stderr
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)

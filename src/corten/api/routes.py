@@ -119,7 +119,7 @@ ROUTES: Final = (
     Route("GET", "/plugins/privileges", _PLUGINS),
     Route("POST", "/plugins/pull", _PLUGINS),
     Route("POST", "/plugins/create", _PLUGINS),
-    Route("GET", "/plugins/{name}/json", _PLUGINS),
+    Route("GET", "/plugins/{name}/json", handshake.plugin_inspect),
     Route("DELETE", "/plugins/{name}", _PLUGINS),
     Route("POST", "/plugins/{name}/enable", _PLUGINS),
     Route("POST", "/plugins/{name}/disable", _PLUGINS),

@@ -62,8 +62,9 @@ class System:
         return self._id
 
     def layers_size(self) -> int:
-        """Bytes of all layers, each counted once."""
-        return sum(layer.size for layer in self._store.layers.all())
+        """Bytes of all layers of images, each counted once."""
+        used = {diff_id for image in self._store.images.all() for diff_id in image.layers}
+        return sum(layer.size for layer in self._store.layers.all() if layer.diff_id in used)
 
     def info(self) -> Info:
         statuses = Counter(entry.state.status for entry in self._catalog)

@@ -32,6 +32,20 @@ class VersionAnswer(AnswerStruct, frozen=True, kw_only=True):
     build_time: str = ""
 
 
+class BuildCacheItem(AnswerStruct, frozen=True, kw_only=True):
+    """One step's result, or a cache mount. Moments are RFC 3339, `size` bytes; `shared` means that an image has the layer too."""
+
+    id: str
+    type: str
+    description: str
+    in_use: bool
+    shared: bool
+    size: int
+    created_at: str
+    last_used_at: str
+    usage_count: int
+
+
 class DiskUsage(AnswerStruct, frozen=True, kw_only=True):
     """`/system/df`. Sizes are bytes; what was not asked for is null."""
 
@@ -39,4 +53,4 @@ class DiskUsage(AnswerStruct, frozen=True, kw_only=True):
     images: list[ImageSummary] | None
     containers: list[ContainerSummary] | None
     volumes: list[VolumeAnswer] | None
-    build_cache: list[dict[str, str]] | None
+    build_cache: list[BuildCacheItem] | None

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from corten.build import cache as build_cache
 from corten.build import caches as build_caches
@@ -47,6 +47,20 @@ class BuildRequest:
 class Pruned:
     keys: tuple[str, ...]
     reclaimed: int  # bytes
+
+
+class CacheUsage(NamedTuple):
+    """One thing in the build cache. Times are ns since the epoch, `size` bytes; `shared`: an image has the layer too."""
+
+    id: str
+    kind: str
+    description: str
+    in_use: bool
+    shared: bool
+    size: int
+    created: int
+    used: int
+    uses: int
 
 
 class Builds:
@@ -97,6 +111,22 @@ class Builds:
             self.caches.remove(mount.id)
             names.append(mount.id)
         return Pruned(tuple(names), reclaimed)
+
+    async def usage(self) -> list[CacheUsage]:
+        """Cached steps and cache mounts, least recently used first of each."""
+        images = {layer for image in self._store.images.all() for layer in image.layers}
+        found = [
+            CacheUsage(e.key[:25], "regular", e.name, False, e.layer in images, e.size, e.created, e.used, e.uses)
+            for e in self.cache.entries()
+        ]
+        for mount in self.caches.list():
+            size = await asyncio.to_thread(self.caches.size, mount.id)
+            found.append(
+                CacheUsage(
+                    mount.id, "exec.cachemount", f"cache mount {mount.id}", mount.in_use, False, size, mount.created, mount.used, mount.uses
+                )
+            )
+        return found
 
     def _bench(self) -> Workbench:
         return Workbench(cache=self.cache, caches=self.caches, executor=self._executor, workshop=self._workshop)

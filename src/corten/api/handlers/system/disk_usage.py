@@ -3,17 +3,21 @@
 import asyncio
 from typing import Final
 
+import msgspec
+
 from corten.api.handlers.containers_view import summary
 from corten.api.handlers.images import image_summary
 from corten.api.handlers.volumes import answer
 from corten.api.request import Request
 from corten.api.types.containers import ContainerSummary
 from corten.api.types.images import ImageSummary
-from corten.api.types.system import DiskUsage
+from corten.api.types.system import BuildCacheItem, DiskUsage
 from corten.api.types.volumes import UsageData, VolumeAnswer
 from corten.api.wire import json_response
+from corten.engine.build.builds import CacheUsage
 from corten.engine.containers.listing import ListQuery as ContainerQuery
 from corten.engine.images.catalog import ListQuery as ImageQuery
+from corten.engine.moments import format_moment
 from corten.errors import Invalid
 from corten.http.response import Reply
 from corten.store.volumes import Volume
@@ -32,14 +36,30 @@ async def disk_usage(request: Request) -> Reply:
         images=_images(request) if "image" in wanted else None,
         containers=await _containers(request) if "container" in wanted else None,
         volumes=await _volumes(request) if "volume" in wanted else None,
-        build_cache=[] if "build-cache" in wanted else None,
+        build_cache=[_cached(item) for item in await request.app.builds.usage()] if "build-cache" in wanted else None,
     )
     return json_response(usage)
 
 
 def _images(request: Request) -> list[ImageSummary]:
     catalog = request.app.images.catalog
-    return [image_summary(request, catalog, found, False) for found in catalog.summaries(ImageQuery(all=False, shared_size=True))]
+    found = catalog.summaries(ImageQuery(all=False, shared_size=True))
+    # How many containers use an image decides what is reclaimable: told to clients of every version here, unlike in /images/json.
+    return [msgspec.structs.replace(image_summary(request, catalog, one, False), containers=len(one.users)) for one in found]
+
+
+def _cached(item: CacheUsage) -> BuildCacheItem:
+    return BuildCacheItem(
+        id=item.id,
+        type=item.kind,
+        description=item.description,
+        in_use=item.in_use,
+        shared=item.shared,
+        size=item.size,
+        created_at=format_moment(item.created),
+        last_used_at=format_moment(item.used),
+        usage_count=item.uses,
+    )
 
 
 async def _containers(request: Request) -> list[ContainerSummary]:

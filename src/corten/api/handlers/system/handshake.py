@@ -9,6 +9,7 @@ from corten.api.request import Request
 from corten.api.types.system import Component, PlatformName, VersionAnswer
 from corten.api.versions import CURRENT, MINIMUM, format_version
 from corten.api.wire import json_response
+from corten.errors import NotFound
 from corten.http.response import Reply, Response
 
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -54,3 +55,8 @@ async def version(request: Request) -> Reply:
 async def plugins(request: Request) -> Reply:
     """Corten's drivers are built in: the list is empty."""
     return json_response([])
+
+
+async def plugin_inspect(request: Request) -> Reply:
+    """There is none; `docker inspect` asks for one last and goes by the 404."""
+    raise NotFound(f'plugin "{request.params["name"]}" not found', reason="no-such-plugin")
