@@ -37,7 +37,7 @@ def holdings(daemon: Daemon) -> Holdings:
     return Holdings(
         mounts=frozenset(line.split()[4] for line in read(daemon.namespace_pid, "mountinfo").decode().splitlines()),
         links=counted([link_kind(line) for line in read(daemon.namespace_pid, "net/dev").decode().splitlines()[2:]]),
-        namespaces=counted([link(pid, f"ns/{kind}").partition(":")[0] for pid, kind in unique_namespaces(pids)]),
+        namespaces=counted([text.partition(":")[0] for text in namespaces_of(pids)]),
         cgroups=frozenset(cgroups_of(daemon)),
         processes=counted([command_line(pid) for pid in pids]),
         descriptors=counted([f"{command_line(pid)[:60]} {kind}" for pid in pids for kind in descriptor_kinds(pid)]),
@@ -55,13 +55,10 @@ def counted(texts: list[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def unique_namespaces(pids: set[int]) -> list[tuple[int, str]]:
-    """One (pid, kind) for each namespace that a process of the engine is in or holds open."""
-    found: dict[str, tuple[int, str]] = {}
-    for pid in pids:
-        for kind in ("net", "mnt", "pid", "ipc", "uts", "cgroup", "user"):
-            found.setdefault(link(pid, f"ns/{kind}"), (pid, kind))
-    return list(found.values())
+def namespaces_of(pids: set[int]) -> set[str]:
+    """`net:[4026531840]` and the like: each namespace that a process of the engine is in. Read once: a process may end meanwhile."""
+    kinds = ("net", "mnt", "pid", "ipc", "uts", "cgroup", "user")
+    return {text for pid in pids for kind in kinds if (text := link(pid, f"ns/{kind}"))}
 
 
 def descriptor_kinds(pid: int) -> Iterator[str]:
