@@ -313,17 +313,26 @@ async def test_a_client_on_tcp_reads_to_the_end(world: World) -> None:
 async def test_a_full_disk_is_reported_once_and_the_container_goes_on(real_world: World) -> None:
     world = real_world
     container_id = new_id()
-    stdio = world.stdio(container_id)
-    folder = str(world.root / "data" / container_id)
-    mount("tmpfs", folder, "tmpfs", 0, "size=256k")
+    stdio = world.stdio(container_id, stdin=True)
+    folder = world.root / "data" / container_id
+    mount("tmpfs", str(folder), "tmpfs", 0, "size=256k")
     try:
-        await world.start("sh", "-c", "seq 1 20000; sleep 0.1; exit 4", stdio=stdio, container_id=container_id)
+        filler = folder / "filler"
+        filler.write_bytes(bytes(256 << 10))
+        await world.start("sh", "-c", "seq 1 20000; read line; echo after; exit 4", stdio=stdio, container_id=container_id)
+        client = await world.attach(container_id, stdin=True, framed=False, logs=True)
+        async with asyncio.timeout(10):
+            while not any(isinstance(event, LogFailed) for event in world.events):
+                await asyncio.sleep(0.01)
+        filler.unlink()
+        await client.write(b"go on\n")
         assert (await world.ended(container_id)).exit_code == 4
         (failed,) = [event for event in world.events if isinstance(event, LogFailed)]
         assert "No space left" in failed.message
         kept = await world.log_text(container_id)
-        assert numbers(1, 20000).startswith(kept)
-        assert kept.endswith(b"\n")
-        await world.forget(container_id)
+        written = iter([*numbers(1, 20000).splitlines(keepends=True), b"after\n"])
+        assert kept.endswith(b"after\n")
+        assert all(line in written for line in kept.splitlines(keepends=True)), "in their order, none torn"
     finally:
-        umount2(folder, 0)
+        await world.forget(container_id)
+        umount2(str(folder), 0)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from typing import Protocol
 
+from corten.monitor.logs.encode import PIECE
 from corten.monitor.logs.writer import LogWriter
 from corten.monitor.loop import EPOLLIN, Loop
 from corten.monitor.stdio.spool import CHUNK, Spool
@@ -176,7 +177,8 @@ class Outflow:
         try:
             self.log.write(self.number, data, final=final)
         except OSError as e:
-            self.log.drop(self.number, self.spool.head - self.log.logged(self.number))
+            lost = len(data) - (self.log.logged(self.number) - begin)
+            self.log.drop(self.number, lost if final else _whole_lines(data[-lost:]))
             if not self._log_broken:
                 self._log_broken = True
                 self._on_log_error(e)
@@ -206,3 +208,9 @@ class Outflow:
         if self.log is not None and not self.is_over:
             passed = min(passed, self.log.logged(self.number))
         self.spool.release(passed)
+
+
+def _whole_lines(lost: bytes) -> int:
+    """How much of output that could not be logged is given up now: its last line goes on, and is not to begin in its middle later."""
+    whole = lost.rfind(b"\n") + 1
+    return whole if whole and len(lost) - whole < PIECE else len(lost)
