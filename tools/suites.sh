@@ -1,6 +1,5 @@
 #!/bin/sh
 # The suites that need root, one after the other; unit tests ran in `make check`. What is left out, and why:
-#   tests/integration/test_network_traffic.py   its leak check counts a second, empty monitor that the engine keeps for the next load
 #   test_recording_is_what_the_stock_cli_does   checks a recording of one docker CLI release (28.2.2); seen failing once in three runs
 #   -m slow                                      virtual machines and thousand-fold runs: minutes, and qemu
 set -eu
@@ -9,5 +8,4 @@ python -m pytest --privileged -m "not slow" tests/kernel
 python -m pytest --privileged -m "not slow" tests/conformance
 python -m pytest --privileged -m "not slow" tests/api tests/clients \
     --deselect tests/clients/test_cli_bodies.py::test_recording_is_what_the_stock_cli_does
-python -m pytest --privileged -m "not slow" tests/integration \
-    --ignore=tests/integration/test_network_traffic.py
+python -m pytest --privileged -m "not slow" tests/integration
