@@ -10,7 +10,8 @@ from typing import Final
 
 from corten.ids import DiffId
 from corten.store.db import Database, Migration
-from corten.store.layers import Layers, Lease
+from corten.store.layers import Layers
+from corten.store.records.leases import Lease
 
 MIGRATIONS: Final = (
     Migration(
@@ -63,7 +64,7 @@ class BuildCache:
         with self._db.transaction() as tx:
             tx.execute("INSERT OR REPLACE INTO build_cache VALUES (?, ?, ?, ?, ?, 0)", (key, layer or "", name, now, now))
             if layer:
-                self._layers.keep(_keeper(key), layer)
+                self._layers.keeps.keep(_keeper(key), layer)
 
     def entries(self) -> list[CacheEntry]:
         """Least recently used first."""
@@ -77,7 +78,7 @@ class BuildCache:
         with self._db.transaction() as tx:
             for entry in gone:
                 tx.execute("DELETE FROM build_cache WHERE key = ?", (entry.key,))
-                self._layers.let_go(_keeper(entry.key))
+                self._layers.keeps.let_go(_keeper(entry.key))
         return gone
 
 

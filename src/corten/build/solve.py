@@ -28,7 +28,7 @@ from corten.build.steps.surroundings import Done, Origin, Surroundings
 from corten.build.workshop import Workshop
 from corten.errors import EngineError, Invalid, NotFound
 from corten.oci.platform import Platform, host_platform, parse_platform
-from corten.store.layers import Lease
+from corten.store.records.leases import Lease
 
 EMPTY_KEY = "scratch"
 

@@ -9,7 +9,8 @@ from typing import Protocol
 from corten.ids import DiffId, random_hex64
 from corten.kernel.mount import AT_FDCWD, MOVE_MOUNT_F_EMPTY_PATH, FsContext, move_mount
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
-from corten.store.layers import Layers, Lease
+from corten.store.layers import Layers
+from corten.store.records.leases import Lease
 from corten.store.snapshots import Snapshots
 from corten.store.view import opened_view, opened_writable
 

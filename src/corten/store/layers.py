@@ -18,13 +18,17 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, NewType
+from typing import Final
 
 from corten.errors import EngineError, NotFound
 from corten.ids import DiffId
 from corten.oci.digest import hex_of
 from corten.store.db import Database, Migration
 from corten.store.files import boot_id
+from corten.store.records import damage, keeps
+from corten.store.records.damage import Damage
+from corten.store.records.keeps import Keeps
+from corten.store.records.leases import Lease, Leases
 from corten.store.trash import Trash
 
 MIGRATIONS: Final = (
@@ -38,7 +42,8 @@ MIGRATIONS: Final = (
                ) WITHOUT ROWID""",
         ),
     ),
-    Migration("layers", 2, ("CREATE TABLE keeps (keeper TEXT PRIMARY KEY, diff_id TEXT NOT NULL) WITHOUT ROWID",)),
+    *keeps.MIGRATIONS,
+    *damage.MIGRATIONS,
 )
 SETTLED: Final = ""
 """In place of a boot: the layer is known to be on the disk."""
@@ -61,37 +66,6 @@ class Layer:
     added: int = 0
 
 
-Lease = NewType("Lease", str)
-"""Work under way that holds layers: a load, a pull, a build."""
-
-
-class Leases:
-    """What leases hold, in memory, as it ends with the process anyway.
-
-    `add` and `held` are called inside a database transaction, which makes holding and collecting one at a time.
-    """
-
-    def __init__(self) -> None:
-        self._held: dict[Lease, set[DiffId]] = {}
-
-    @contextmanager
-    def begun(self) -> Iterator[Lease]:
-        """A lease that ends with the block."""
-        lease = Lease(secrets.token_hex(8))
-        self._held[lease] = set()
-        try:
-            yield lease
-        finally:
-            del self._held[lease]
-
-    def add(self, lease: Lease, diff_id: DiffId) -> None:
-        self._held[lease].add(diff_id)
-
-    def held(self) -> set[DiffId]:
-        """Everything that any lease holds."""
-        return {diff_id for held in list(self._held.values()) for diff_id in list(held)}
-
-
 class Layers:
     """Records and places of layers. Filling one is `store.layertar.unpack`'s job, giving back its tar `store.layertar.rebuild`'s."""
 
@@ -102,6 +76,8 @@ class Layers:
         self._trash = trash
         self._boot = boot_id()
         self.leases = Leases()
+        self.keeps = Keeps(db)
+        self.damage = Damage(db)
         self._moving = threading.Lock()  # held while a layer's directory and row come or go together
 
     def directory(self, diff_id: DiffId) -> str:
@@ -148,13 +124,6 @@ class Layers:
             if found is not None:
                 self.leases.add(lease, diff_id)
         return found
-
-    def keep(self, keeper: str, diff_id: DiffId) -> None:
-        """`keeper` (a row somewhere else) needs the layer until `let_go`. Joins a surrounding transaction."""
-        self._db.execute("INSERT OR REPLACE INTO keeps VALUES (?, ?)", (keeper, diff_id))
-
-    def let_go(self, keeper: str) -> None:
-        self._db.execute("DELETE FROM keeps WHERE keeper = ?", (keeper,))
 
     @contextmanager
     def workplace(self) -> Iterator[str]:

@@ -10,7 +10,7 @@ from corten.build.events import Emit
 from corten.build.options import BuildOptions, Executor, Sources
 from corten.build.workshop import Workshop
 from corten.ids import DiffId
-from corten.store.layers import Lease
+from corten.store.records.leases import Lease
 
 
 @dataclass(frozen=True, slots=True)

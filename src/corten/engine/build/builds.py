@@ -26,9 +26,9 @@ from corten.oci.image import ImageConfig, RootFs, encode_image_config
 from corten.oci.platform import parse_platform
 from corten.oci.reference import Reference
 from corten.registry.auth import Credentials
-from corten.store.layers import Lease
 from corten.store.layertar.seal import seal_snapshot
 from corten.store.opened import Store
+from corten.store.records.leases import Lease
 
 MIGRATIONS: Final = (*build_cache.MIGRATIONS, *build_caches.MIGRATIONS)
 

@@ -19,9 +19,9 @@ from corten.oci.platform import host_platform
 from corten.oci.reference import Reference
 from corten.store.copytree import TreeCopy
 from corten.store.files import disk_error
-from corten.store.layers import Lease
 from corten.store.layertar.seal import seal_snapshot
 from corten.store.opened import Store
+from corten.store.records.leases import Lease
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 

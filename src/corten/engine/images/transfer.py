@@ -18,9 +18,10 @@ from corten.oci.platform import Platform, host_platform
 from corten.oci.reference import Reference, parse_reference
 from corten.store.archive.load import LoadedImage, load_archive
 from corten.store.archive.save import Saved, save_archive
-from corten.store.layers import Layer, Lease
+from corten.store.layers import Layer
 from corten.store.layertar.unpack import UNLIMITED, Limits, unpack_layer
 from corten.store.opened import Store
+from corten.store.records.leases import Lease
 from corten.store.streams.loops import Outlet, drawn, with_body
 from corten.store.streams.threads import Chunk
 

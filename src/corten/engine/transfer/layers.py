@@ -19,10 +19,10 @@ from corten.registry.client import Repository
 from corten.registry.download import Fetcher, Wanted
 from corten.registry.partial import Partial
 from corten.store.files import free_bytes
-from corten.store.layers import Lease
 from corten.store.layertar.unpack import unpack_layer
 from corten.store.opened import Store
 from corten.store.origins import LayerBlob
+from corten.store.records.leases import Lease
 
 WORKERS = 4
 RESERVE = 256 << 20

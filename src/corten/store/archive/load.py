@@ -24,10 +24,11 @@ from corten.oci.image import ImageConfig, parse_image_config
 from corten.oci.platform import Platform, can_run, normalise
 from corten.oci.reference import Reference
 from corten.store.archive.documents import ArchivedImage, read_images
-from corten.store.layers import Layer, Lease
+from corten.store.layers import Layer
 from corten.store.layertar.unpack import UNLIMITED, Limits, unpack_layer
 from corten.store.opened import Store
 from corten.store.origins import LayerBlob, StoredManifest
+from corten.store.records.leases import Lease
 from corten.store.streams.compression import decompressed, sniff, sniffed
 from corten.store.streams.threads import Channel, ChannelClosed, Chunk, Prefetched
 from corten.store.tar.header import BLOCK, FILE, HARD_LINK, SYMLINK, ZERO_BLOCK, Entry, checksum_holds

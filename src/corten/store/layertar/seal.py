@@ -17,7 +17,8 @@ from isal import isal_zlib
 from corten.ids import DiffId
 from corten.oci.whiteout import OPAQUE, OPAQUE_VALUE, OPAQUE_XATTR, is_private_xattr, whiteout_name
 from corten.store.files import disk_error
-from corten.store.layers import Layer, Layers, Lease
+from corten.store.layers import Layer, Layers
+from corten.store.records.leases import Lease
 from corten.store.snapshots import Snapshots
 from corten.store.tar.contents import Content
 from corten.store.tar.header import BLOCK_DEVICE, CHAR, DIRECTORY, FIFO, FILE, HARD_LINK, SYMLINK, Entry

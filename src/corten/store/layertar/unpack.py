@@ -12,7 +12,8 @@ from typing import Final
 
 from corten.errors import Invalid, Unavailable
 from corten.ids import DiffId
-from corten.store.layers import Layer, Layers, Lease
+from corten.store.layers import Layer, Layers
+from corten.store.records.leases import Lease
 from corten.store.streams.compression import decompressed, sniffed
 from corten.store.streams.threads import Chunk, Hashed, Prefetched
 from corten.store.tar.header import Entry
