@@ -3,12 +3,16 @@
     layers/HEX/diff       the files, whiteouts in overlayfs's form
     layers/HEX/split      what the tar held besides file contents: with `diff`, the exact tar again (see tar.split)
     layers/HEX/shadow/N   contents of tar entries that a later entry of the same tar replaced
+    layers/HEX/replaced   a damaged layer's directory, for containers that run on it
 
 A layer appears by one rename after its diff id was checked. Its row comes after the rename and goes before the directory does, so a
 directory without a row is rubbish. Who needs a layer holds it: an image's row, a snapshot's row, or a lease (work in progress).
 
 A rename survives `kill -9` but not a power failure, and flushing 1 GB takes seconds, so that is done behind the answer: until then
 the row names this boot, and a start in another boot checks such layers against their diff ids before anybody uses them.
+
+A layer that was found damaged (see `records.damage`) is not handed out by `hold`, so whoever needs it brings it again, and `commit`
+then exchanges the directories. Containers may be running on the old one: it stays beside the new one until no snapshot is left.
 """
 
 import os
@@ -22,11 +26,12 @@ from typing import Final
 
 from corten.errors import EngineError, NotFound
 from corten.ids import DiffId
+from corten.kernel.rename import exchange
 from corten.oci.digest import hex_of
 from corten.store.db import Database, Migration
 from corten.store.files import boot_id
 from corten.store.records import damage, keeps
-from corten.store.records.damage import Damage
+from corten.store.records.damage import REPLACED, Damage
 from corten.store.records.keeps import Keeps
 from corten.store.records.leases import Lease, Leases
 from corten.store.trash import Trash
@@ -118,12 +123,13 @@ class Layers:
             yield lease
 
     def hold(self, diff_id: DiffId, lease: Lease) -> Layer | None:
-        """The layer, from now on held by `lease`; None when it is not stored."""
+        """The layer, from now on held by `lease`; None when it is not stored or must be brought again."""
         with self._db.transaction():
             found = self.find(diff_id)
-            if found is not None:
-                self.leases.add(lease, diff_id)
-        return found
+            if found is None:
+                return None
+            self.leases.add(lease, diff_id)
+            return None if self.damage.is_noted(diff_id) else found
 
     @contextmanager
     def workplace(self) -> Iterator[str]:
@@ -142,6 +148,8 @@ class Layers:
             found = self.hold(layer.diff_id, lease)
             if found is not None:
                 return found
+            if self.find(layer.diff_id) is not None:
+                return self._renew(workplace, layer.diff_id)
             self._trash.throw(self.directory(layer.diff_id))  # without a row: a crash left it
             os.rename(workplace, self.directory(layer.diff_id))
             try:
@@ -158,9 +166,23 @@ class Layers:
                 held = self.leases.held()
                 unused = [self.get(row[0]) for row in tx.execute(_UNUSED).fetchall() if row[0] not in held]
                 tx.executemany("DELETE FROM layers WHERE diff_id = ?", [(layer.diff_id,) for layer in unused])
+                tx.executemany("DELETE FROM damaged_layers WHERE diff_id = ?", [(layer.diff_id,) for layer in unused])
             for layer in unused:
                 self._trash.throw(self.directory(layer.diff_id))
         return unused
+
+    def _renew(self, workplace: str, diff_id: DiffId) -> Layer:
+        """Put the finished `workplace` in the place of a damaged layer."""
+        directory = self.directory(diff_id)
+        self._trash.throw(os.path.join(directory, REPLACED))
+        os.makedirs(directory, exist_ok=True)  # for exchanging there must be something
+        exchange(workplace, directory)
+        if self.damage.is_stacked(diff_id):
+            os.rename(workplace, os.path.join(directory, REPLACED))
+        with self._db.transaction() as tx:
+            tx.execute("UPDATE layers SET boot = ? WHERE diff_id = ?", (self._boot, diff_id))
+            self.damage.forget(diff_id)
+        return self.get(diff_id)
 
     def _insert(self, layer: Layer, lease: Lease) -> None:
         with self._db.transaction() as tx:

@@ -18,6 +18,7 @@ from corten.store.files import boot_id, release_memory
 from corten.store.images import Image, Images
 from corten.store.layers import SETTLED, Layers
 from corten.store.layertar.rebuild import verify_layer
+from corten.store.records.damage import REPLACED
 from corten.store.root import StoreRoot
 from corten.store.trash import Background, Trash
 
@@ -79,6 +80,7 @@ class Recovery:
         self._forget_layers(self._damaged(durability.unsettled()))
         lost = self._forget_broken_images()
         self._layers.collect()
+        self._throw_replaced()
         durability.settle_later()
         return lost
 
@@ -101,6 +103,7 @@ class Recovery:
     def _forget_layers(self, diff_ids: Sequence[DiffId]) -> None:
         for diff_id in diff_ids:
             self._db.execute("DELETE FROM layers WHERE diff_id = ?", (diff_id,))
+            self._layers.damage.forget(diff_id)
             self._trash.throw(self._layers.directory(diff_id))
 
     def _throw_unknown_directories(self) -> None:
@@ -108,6 +111,13 @@ class Recovery:
         for name in os.listdir(self._root.layers):
             if name not in known:
                 self._trash.throw(os.path.join(self._root.layers, name))
+
+    def _throw_replaced(self) -> None:
+        """Directories that were replaced (see `records.damage`) and that no container stands on any more."""
+        for layer in self._layers.all():
+            replaced = os.path.join(self._layers.directory(layer.diff_id), REPLACED)
+            if os.path.isdir(replaced) and not self._layers.damage.is_stacked(layer.diff_id):
+                self._trash.throw(replaced)
 
     def _forget_broken_images(self) -> list[Image]:
         known = {layer.diff_id for layer in self._layers.all()}

@@ -10,7 +10,7 @@ from isal import isal_zlib
 from corten.errors import EngineError
 from corten.ids import DiffId
 from corten.store.tar.contents import Content
-from corten.store.tar.split import damaged, read_split, shadow_name
+from corten.store.tar.split import Record, damaged, read_split, shadow_name
 
 _PIECE: Final = 1 << 20
 _BATCH: Final = 256 << 10
@@ -21,11 +21,11 @@ def layer_tar(directory: str) -> Iterator[bytes]:
 
     Raises EngineError (reason `layer-damaged`) naming the file whose content is not what was unpacked.
     """
-    contents = _Contents(directory)
+    contents = Contents(directory)
     waiting: list[bytes] = []
     size = 0
     try:
-        for record in read_split(_file_pieces(os.path.join(directory, "split"))):
+        for record in split_records(directory):
             waiting.append(record.raw)
             size += len(record.raw)
             for piece in contents.read(record.content) if record.content else ():
@@ -40,6 +40,11 @@ def layer_tar(directory: str) -> Iterator[bytes]:
         contents.close()
 
 
+def split_records(directory: str) -> Iterator[Record]:
+    """What the split data of the layer kept in `directory` holds. Raises EngineError (reason `layer-damaged`)."""
+    return read_split(_file_pieces(os.path.join(directory, "split")))
+
+
 def verify_layer(directory: str, diff_id: DiffId) -> None:
     """Reads the whole layer. Raises EngineError (reason `layer-damaged`) unless its tar still has this diff id."""
     found = hashlib.sha256()
@@ -49,7 +54,7 @@ def verify_layer(directory: str, diff_id: DiffId) -> None:
         raise damaged(f"its diff id is {found.hexdigest()}, not {diff_id}")
 
 
-class _Contents:
+class Contents:
     """Reads payloads out of the layer's files, in the order of the tar."""
 
     def __init__(self, directory: str) -> None:

@@ -9,6 +9,8 @@ from corten.store.db import Database, Migration
 MIGRATIONS: Final = (
     Migration("layers", 3, ("CREATE TABLE damaged_layers (diff_id TEXT PRIMARY KEY, found INTEGER NOT NULL) WITHOUT ROWID",)),
 )
+REPLACED: Final = "replaced"
+"""Where, in a layer's directory, the one that it replaced waits until no container stands on it."""
 
 
 class Damage:
@@ -26,3 +28,7 @@ class Damage:
 
     def is_noted(self, diff_id: DiffId) -> bool:
         return self._db.query_one("SELECT 1 FROM damaged_layers WHERE diff_id = ?", (diff_id,)) is not None
+
+    def is_stacked(self, diff_id: DiffId) -> bool:
+        """Whether a container, which may be running, has the layer under it."""
+        return self._db.query_one("SELECT 1 FROM snapshots s, json_each(s.layers) j WHERE j.value = ? LIMIT 1", (diff_id,)) is not None

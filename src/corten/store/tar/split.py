@@ -91,7 +91,11 @@ def shadow_name(path: bytes, count: int) -> str:
 
 
 def damaged(what: str = "its split data is unreadable") -> EngineError:
-    return EngineError(f"a stored layer is damaged: {what}", reason="layer-damaged", hint="remove the image and fetch it again")
+    return EngineError(
+        f"a stored layer is damaged: {what}",
+        reason="layer-damaged",
+        hint="`corten image verify --repair` fetches it again; pulling or loading its image does so, too",
+    )
 
 
 class _Plain:
