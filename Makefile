@@ -28,8 +28,8 @@ run: setup ## a daemon on ./tmp/corten.sock; prints the DOCKER_HOST line
 	@mkdir -p tmp; echo "export DOCKER_HOST=unix://$(CURDIR)/tmp/corten.sock"; \
 	exec cortend -H unix://$(CURDIR)/tmp/corten.sock --data-root $(CURDIR)/tmp/data --exec-root $(CURDIR)/tmp/run
 
-bench: setup ## the table against Docker and podman
-	$(PY) -m tools.bench
+bench: setup ## the table against Docker and podman: make bench DOCKER=unix:///run/docker.sock
+	$(PY) -m tools.bench $(if $(DOCKER),--docker $(DOCKER)) $(BENCH)
 
 docs: setup ## regenerate reference pages; fails if they differed
 	$(PY) -m tools.docs

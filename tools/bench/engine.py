@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from corten.http.address import parse_address
-from corten.http.client import Client
+from tools.bench.api import Api
+
+PREFIX = "bench-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Engine:
     host: str
     programs: re.Pattern[str]
     pid: int
-    image: str = "bench/tiny"
+    image: str = "bench-tiny"
 
     def cli(self, *arguments: str) -> list[str]:
         return ["docker", "-H", self.host, *arguments]
@@ -34,26 +35,32 @@ class Engine:
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(self.cli(*arguments), stdin=subprocess.DEVNULL, capture_output=True, check=check)
 
-    def client(self) -> Client:
-        return Client(parse_address(self.host), timeout=600)
+    def api(self) -> Api:
+        return Api(self.host)
+
+    def words(self, *arguments: str) -> list[str]:
+        return self.run(*arguments, check=False).stdout.decode().split()
+
+    def clean(self) -> None:
+        """Remove everything whose name begins with PREFIX."""
+        if found := self.words("ps", "-aq", "--filter", f"name=^/?{PREFIX}"):
+            self.run("rm", "-f", *found, check=False)
+        for network in self.words("network", "ls", "--filter", f"name={PREFIX}", "--format", "{{.Name}}"):
+            self.run("network", "rm", network, check=False)
+        self.clean_images(PREFIX)
+
+    def clean_images(self, prefix: str) -> None:
+        found = self.words("images", "--format", "{{.Repository}}:{{.Tag}}")
+        if names := [name for name in found if name.removeprefix("localhost/").startswith(prefix)]:
+            self.run("rmi", *names, check=False)
 
     def processes(self) -> list[int]:
         """The engine's own, not its containers': those in the daemon's mount namespace with a matching command line."""
         here = os.readlink(f"/proc/{self.pid}/ns/mnt")
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdecimal():
-                continue
-            try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if os.readlink(entry / "ns/mnt") == here and self.programs.search(command):
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-        return found
+        return [pid for pid, command in commands() if self.programs.search(command) and _mount_namespace(pid) == here]
 
-    def memory(self) -> int:
-        """PSS of its processes in bytes."""
+    def memory(self) -> float:
+        """PSS of its processes in megabytes."""
         total = 0
         for pid in self.processes():
             try:
@@ -61,22 +68,49 @@ class Engine:
             except OSError:
                 continue
             total += 1024 * sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
-        return total
+        return total / 1e6
 
 
+def commands() -> Iterator[tuple[int, str]]:
+    """(pid, command line) of every process that has one."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if command:
+                yield int(entry.name), command
+
+
+def _mount_namespace(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt")
+    except OSError:
+        return ""
+
+
+DAEMONS = {"docker": re.compile(r"^\S*dockerd\b"), "podman": re.compile(r"^\S*podman system service\b")}
 PROGRAMS = {
     "docker": re.compile(r"^\S*(dockerd|containerd|containerd-shim\S*|docker-proxy)\b"),
     "podman": re.compile(r"^\S*(podman system service|conmon|aardvark-dns|netavark)\b"),
-    "corten": re.compile(r"cortend|corten[-.](launcher|monitor)"),
 }
 
 
 def reference(name: str, host: str) -> Engine:
-    """An engine that already runs; its pid is the socket's owner."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.connect(host.removeprefix("unix://"))
-        pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    image = "localhost/bench/tiny" if name == "podman" else "bench/tiny"
+    """An engine that already runs. Its process is the socket's owner, or, where an init system listens for it, the one of its name."""
+    if not host.startswith("unix://"):
+        raise SystemExit(f"{host}: the processes of a reference engine are looked at, so it must be on this machine: unix:///PATH")
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(host.removeprefix("unix://"))
+            pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    except OSError as error:
+        raise SystemExit(f"no {name} answers at {host}: {error.strerror}") from None
+    daemons = [number for number, command in commands() if DAEMONS[name].search(command)]
+    if pid not in daemons:
+        pid = next(iter(daemons), pid)
+    image = "localhost/bench-tiny" if name == "podman" else "bench-tiny"
     return Engine(name, host, PROGRAMS[name], pid, image)
 
 
@@ -86,27 +120,17 @@ def private_corten(beside: Engine | None, folder: str | None) -> Iterator[Engine
     root = Path(tempfile.mkdtemp(prefix="corten-bench-", dir=folder))
     host = f"unix://{root}/corten.sock"
     enter = ["nsenter", f"--net=/proc/{beside.pid}/ns/net"] if beside else []
-    command = [
-        *enter,
-        str(Path(sys.executable).parent / "cortend"),
-        "-H",
-        host,
-        "--data-root",
-        f"{root}/data",
-        "--exec-root",
-        f"{root}/run",
-    ]
+    daemon = str(Path(sys.executable).parent / "cortend")
+    command = [*enter, daemon, "-H", host, "--data-root", f"{root}/data", "--exec-root", f"{root}/run"]
+    programs = re.compile(rf"corten(d|[-.]launcher|[-.]monitor).*{re.escape(str(root))}")
     with (root / "log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    engine = Engine("corten", host, programs, process.pid)
     try:
         _await(root / "corten.sock", process, root / "log")
-        yield Engine("corten", host, PROGRAMS["corten"], process.pid)
+        yield engine
     finally:
-        engine = Engine("corten", host, PROGRAMS["corten"], process.pid)
-        names = engine.run("ps", "-aq", check=False).stdout.decode().split()
-        if names:
-            engine.run("rm", "-f", *names, check=False)
-        _end(process, root)
+        _end(engine, process, root)
 
 
 def _await(path: Path, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -118,16 +142,17 @@ def _await(path: Path, process: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.05)
 
 
-def _end(process: subprocess.Popen[bytes], root: Path) -> None:
-    process.terminate()
-    process.wait(20)
-    mark = str(root)
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and int(entry.name) != os.getpid():
-            try:
-                command = (entry / "cmdline").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            if re.search(r"corten[-.](launcher|monitor)", command) and mark in command:
-                os.kill(int(entry.name), 9)
+def _end(engine: Engine, process: subprocess.Popen[bytes], root: Path) -> None:
+    if process.poll() is None:
+        if names := engine.words("ps", "-aq"):
+            engine.run("rm", "-f", *names, check=False)
+        rest = engine.processes()
+        process.terminate()
+        process.wait(20)
+        for pid in rest:
+            if pid != process.pid:
+                try:
+                    os.kill(pid, 9)
+                except ProcessLookupError:
+                    continue
     shutil.rmtree(root, ignore_errors=True)

@@ -4,26 +4,50 @@ import random
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 Case = Callable[[], object]
 
 
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """At most (or, of a rate, at least) this share of Docker's figure, or this figure itself."""
+
+    value: float
+    unit: str = "×"
+    least: bool = False
+
+    def __str__(self) -> str:
+        return f"{'≥' if self.least else '≤'} {self.value:g}{self.unit if self.unit == '×' else f' {self.unit}'}"
+
+    def is_met(self, figure: float) -> bool:
+        return figure >= self.value if self.least else figure <= self.value
+
+
 @dataclass(slots=True)
 class Row:
-    """One line of the table: a figure per engine. `unit` is "ms", "MB" or "MB/s"; a lower figure is better but for MB/s."""
+    """One line of the table: a figure per engine."""
 
     title: str
     unit: str
-    goal: float | None = None  # Corten's figure as a share of Docker's
+    goal: Goal | None = None
     figures: dict[str, float] = field(default_factory=dict)
 
     def ratio(self, base: str) -> float | None:
-        if base not in self.figures or "corten" not in self.figures or not self.figures[base]:
+        if self.unit == "×" or base not in self.figures or "corten" not in self.figures or not self.figures[base]:
             return None
         return self.figures["corten"] / self.figures[base]
+
+    def verdict(self) -> str:
+        if self.goal is None:
+            return ""
+        figure = self.ratio("docker") if self.goal.unit == "×" else self.figures.get("corten")
+        return str(self.goal) if figure is None else f"{self.goal} {'✓' if self.goal.is_met(figure) else '✗'}"
+
+    def as_json(self) -> dict[str, object]:
+        return {"row": self.title, "unit": self.unit, "goal": str(self.goal or ""), **self.figures}
 
 
 def interleave(cases: dict[str, Case], rounds: int) -> dict[str, float]:
@@ -40,16 +64,16 @@ def interleave(cases: dict[str, Case], rounds: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
-def spread(work: Callable[[int], object], count: int, threads: int) -> float:
-    """Seconds for `work(0..count-1)` by `threads` threads; the first exception is raised."""
-    numbers = iter(range(count))
+def spread(work: Callable[[int], object], numbers: range, threads: int) -> float:
+    """Seconds for `work(number)` of each number by `threads` threads; the first exception is raised."""
+    left = iter(numbers)
     lock = threading.Lock()
     failures: list[BaseException] = []
 
     def loop() -> None:
         while not failures:
             with lock:
-                number = next(numbers, None)
+                number = next(left, None)
             if number is None:
                 return
             try:
@@ -68,37 +92,21 @@ def spread(work: Callable[[int], object], count: int, threads: int) -> float:
     return time.perf_counter() - began
 
 
-class CpuAccount:
-    """CPU time of some processes and their children, by a cgroup of their own (cgroup v1's cpuacct); None where there is none."""
-
-    def __init__(self, name: str, pids: Iterable[int]) -> None:
-        self._folder = Path(f"/sys/fs/cgroup/cpuacct/corten-bench-{name}")
-        self._usable = self._folder.parent.is_dir()
-        if self._usable:
-            self._folder.mkdir(exist_ok=True)
-            for pid in pids:
-                (self._folder / "cgroup.procs").write_text(str(pid))
-
-    @property
-    def usable(self) -> bool:
-        return self._usable
-
-    def milliseconds(self) -> float:
-        return int((self._folder / "cpuacct.usage").read_text()) / 1e6
+def load_average() -> float:
+    return float(Path("/proc/loadavg").read_text().split()[0])
 
 
 def table(rows: list[Row], engines: list[str]) -> str:
     """Markdown, one row a figure, with Corten's share of each other engine's."""
     others = [e for e in engines if e != "corten"]
-    head = ["", *engines, *(f"÷ {e}" for e in others), "goal"]
+    head = ["work", *engines, *(f"÷ {e}" for e in others), "goal"]
     lines = [" | ".join(head), "|".join(["---"] * len(head))]
     for row in rows:
         cells = [f"{row.title} ({row.unit})", *(_shown(row.figures.get(e)) for e in engines)]
         cells += [f"{r:.2f}×" if (r := row.ratio(e)) is not None else "–" for e in others]
-        cells.append("" if row.goal is None else f"{'≥' if row.unit == 'MB/s' else '≤'} {row.goal:g}×")
-        lines.append(" | ".join(cells))
-    return "\n".join(f"| {line} |" for line in lines)
+        lines.append(" | ".join([*cells, row.verdict()]))
+    return "\n".join(f"|{line}|" if line.startswith("---") else f"| {line} |" for line in lines)
 
 
 def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+    return "–" if value is None else f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"

@@ -1,144 +1,240 @@
 """What is measured: each function fills one or a few rows for all engines."""
 
-import json
 import os
+import resource
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tools.bench.account import Account
 from tools.bench.engine import Engine
-from tools.bench.measure import CpuAccount, Row, interleave, spread
+from tools.bench.image import LINES_BYTES, LINES_FILE, small_tar
+from tools.bench.measure import Goal, Row, interleave, spread
 
-BURST = 300
-
-
-def call(engine: Engine, method: str, path: str, body: object = None) -> bytes:
-    client = engine.client()
-    try:
-        payload = json.dumps(body).encode() if body is not None else None
-        answer = client.request(method, f"/v1.41{path}", body=payload, headers=[("Content-Type", "application/json")] if payload else [])
-        data = answer.read()
-        if answer.status >= 400:
-            raise RuntimeError(f"{engine.name} {method} {path}: {answer.status} {data[:300]!r}")
-        return data
-    finally:
-        client.close()
+AT_A_TIME = 8
+WINDOW = 10
+BATCHES = 3
+IMAGES = 100
+LOG_MEGABYTES = 400
+SLEEP = ["sleep", "1d"]
 
 
-def cycle(engine: Engine) -> None:
-    created = json.loads(call(engine, "POST", "/containers/create", {"Image": engine.image, "Cmd": ["true"]}))["Id"]
-    call(engine, "POST", f"/containers/{created}/start")
-    call(engine, "POST", f"/containers/{created}/wait")
-    call(engine, "DELETE", f"/containers/{created}")
+@dataclass(frozen=True, slots=True)
+class Bench:
+    engines: list[Engine]
+    accounts: Mapping[str, Account | None]
+    rounds: int
+    containers: int
+
+    def times(self, title: str, goal: Goal | None, case: Callable[[Engine], object]) -> Row:
+        return Row(title, "ms", goal, interleave({e.name: partial(case, e) for e in self.engines}, self.rounds))
+
+    def cpu(self, title: str, goal: Goal, case: Callable[[Engine], object]) -> list[Row]:
+        """The least of a few batches: other work on the machine can only add. No row where CPU time cannot be accounted."""
+        row = Row(title, "CPU ms", goal)
+        for engine in self.engines:
+            account = self.accounts[engine.name]
+            if account is None:
+                return []
+            row.figures[engine.name] = min(_cpu_of(partial(case, engine), account, self.rounds // 2 + 1) for _ in range(BATCHES))
+        return [row]
+
+    def parent(self, engine: Engine) -> str:
+        account = self.accounts[engine.name]
+        return account.parent if account is not None else ""
 
 
-def run(engines: list[Engine], rounds: int) -> list[Row]:
-    rows = [
-        Row(
-            "run --rm true, stock CLI",
-            "ms",
-            0.20,
-            interleave({e.name: partial(e.run, "run", "--rm", e.image, "true") for e in engines}, rounds),
-        ),
-        Row("API create+start+wait+delete", "ms", 0.10, interleave({e.name: partial(cycle, e) for e in engines}, rounds)),
+def _cpu_of(case: Callable[[], object], account: Account, count: int) -> float:
+    case()
+
+    def used() -> float:
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return account.milliseconds() + (children.ru_utime + children.ru_stime) * 1e3
+
+    before = used()
+    for _ in range(count):
+        case()
+    time.sleep(0.5)  # what is done behind the answer counts too
+    return (used() - before) / count
+
+
+def idle(bench: Bench) -> list[Row]:
+    """Before anything ran: what lies there."""
+    time.sleep(2)
+    row = Row("idle daemon with its helpers, PSS", "MB", Goal(40, "MB"))
+    row.figures = {engine.name: engine.memory() for engine in bench.engines}
+    return [row]
+
+
+def run(bench: Bench) -> list[Row]:
+    def stock(engine: Engine) -> None:
+        parent = [f"--cgroup-parent={bench.parent(engine)}"] if bench.parent(engine) else []
+        engine.run("run", "--rm", *parent, engine.image, "true")
+
+    def own(engine: Engine) -> None:
+        command = engine.cli() if engine.name != "corten" else [str(Path(sys.executable).parent / "corten"), "-H", engine.host]
+        subprocess.run([*command, "run", "--rm", engine.image, "true"], stdin=subprocess.DEVNULL, capture_output=True, check=True)
+
+    def cycle(engine: Engine) -> None:
+        with engine.api() as api:
+            host = {"CgroupParent": bench.parent(engine)}
+            made = api.create({"Image": engine.image, "Cmd": ["true"], "HostConfig": host})
+            api.call("POST", f"/containers/{made}/start")
+            api.call("POST", f"/containers/{made}/wait")
+            api.call("DELETE", f"/containers/{made}")
+
+    return [
+        bench.times("`run --rm IMAGE true`, stock CLI, bridge", Goal(0.20), stock),
+        *bench.cpu("… CPU of CLI, engine and container", Goal(0.10), stock),
+        bench.times("… by each engine's own CLI", Goal(0.20), own),
+        bench.times("API create, start, wait, delete", Goal(0.10), cycle),
+        *bench.cpu("… CPU of engine and container", Goal(0.10), cycle),
     ]
-    accounts = {e.name: CpuAccount(e.name, [e.pid, *e.processes()]) for e in engines}
-    if all(a.usable for a in accounts.values()):
-        figures = {}
-        for engine in engines:
-            began = accounts[engine.name].milliseconds()
-            for _ in range(rounds):
-                cycle(engine)
-            time.sleep(0.5)
-            figures[engine.name] = (accounts[engine.name].milliseconds() - began) / rounds
-        rows.append(Row("CPU of the same, engine only", "ms", 0.10, figures))
+
+
+def exec_(bench: Bench) -> list[Row]:
+    made = {e.name: e.run("run", "-d", "--name", "bench-exec", e.image, *SLEEP).stdout.decode().strip() for e in bench.engines}
+
+    def once(engine: Engine) -> None:
+        with engine.api() as api:
+            body = {"Cmd": ["true"], "AttachStdout": True, "AttachStderr": True}
+            session = api.create_exec(made[engine.name], body)
+            api.call("POST", f"/exec/{session}/start", {"Detach": False, "Tty": False})
+
+    rows = [bench.times("API exec of `true`", Goal(0.20), once)]
+    for engine in bench.engines:
+        engine.run("rm", "-f", "bench-exec")
     return rows
 
 
-def exec_(engines: list[Engine], rounds: int) -> list[Row]:
-    names = {}
-    for engine in engines:
-        engine.run("rm", "-f", "bench-exec", check=False)
-        names[engine.name] = engine.run("run", "-d", "--name", "bench-exec", engine.image, "sleep", "1d").stdout.decode().strip()
-
-    def once(engine: Engine) -> None:
-        body = {"Cmd": ["true"], "AttachStdout": True, "AttachStderr": True}
-        made = json.loads(call(engine, "POST", f"/containers/{names[engine.name]}/exec", body))["Id"]
-        call(engine, "POST", f"/exec/{made}/start", {"Detach": False, "Tty": False})
-
-    try:
-        return [Row("API exec", "ms", 0.20, interleave({e.name: partial(once, e) for e in engines}, rounds))]
-    finally:
-        for engine in engines:
-            engine.run("rm", "-f", "bench-exec", check=False)
+def networks(bench: Bench) -> list[Row]:
+    """The start alone: what a network costs is in it."""
+    for engine in bench.engines:
+        engine.run("network", "create", "bench-net")
+    return [
+        Row("start on the default network", "ms", Goal(0.20), _start_times(bench, "default")),
+        Row("start on a user network", "ms", Goal(0.20), _start_times(bench, "bench-net")),
+    ]
 
 
-def burst(engines: list[Engine], rounds: int) -> list[Row]:
-    del rounds
-    up, down = Row(f"{BURST} containers, 8 at a time: up, each", "ms", 0.20), Row("  … and removed, each", "ms", 0.20)
-    idle, each = Row("memory of the idle engine", "MB"), Row("memory per running container", "MB")
-    for engine in engines:
-        time.sleep(1)
-        before = engine.memory()
-        ids: list[str] = []
+def _start_times(bench: Bench, network: str) -> dict[str, float]:
+    taken: dict[str, list[float]] = {e.name: [] for e in bench.engines}
+    for _ in range(bench.rounds):
+        for engine in bench.engines:
+            with engine.api() as api:
+                made = api.create({"Image": engine.image, "Cmd": SLEEP, "HostConfig": {"NetworkMode": network}}, "bench-start")
+                began = time.perf_counter()
+                api.call("POST", f"/containers/{made}/start")
+                taken[engine.name].append((time.perf_counter() - began) * 1e3)
+                api.call("DELETE", f"/containers/{made}?force=1")
+    return {name: sorted(values)[len(values) // 2] for name, values in taken.items()}
 
-        def start(number: int, engine: Engine = engine, ids: list[str] = ids) -> None:
-            made = json.loads(
-                call(engine, "POST", f"/containers/create?name=burst-{number}", {"Image": engine.image, "Cmd": ["sleep", "1d"]})
-            )["Id"]
-            ids.append(made)
-            call(engine, "POST", f"/containers/{made}/start")
 
-        def remove(number: int, engine: Engine = engine, ids: list[str] = ids) -> None:
-            call(engine, "DELETE", f"/containers/{ids[number]}?force=1")
-
-        up.figures[engine.name] = spread(start, BURST, 8) / BURST * 1e3
+def burst(bench: Bench) -> list[Row]:
+    count = bench.containers
+    up, down = Row(f"{count} containers, {AT_A_TIME} at a time: up, each", "ms", Goal(0.20)), Row("… removed, each", "ms", Goal(0.20))
+    flat = Row(f"… up, the last {_window(count)} ÷ the first", "×", Goal(1.3, "(itself)"))
+    each = Row("memory per running container, PSS", "MB", Goal(0.5, "MB"))
+    first = Row(f"… of the first {WINDOW}", "MB", Goal(0.5, "MB"))
+    listed = {path: Row(title, "ms", Goal(0.5)) for path, title in LISTS.items()}
+    for engine in bench.engines:
         time.sleep(2)
-        idle.figures[engine.name] = before / 1e6
-        each.figures[engine.name] = (engine.memory() - before) / BURST / 1e6
-        down.figures[engine.name] = spread(remove, BURST, 8) / BURST * 1e3
-    return [up, down, each, idle]
+        before = engine.memory()
+        took = [_up(engine, range(WINDOW))]
+        time.sleep(2)
+        first.figures[engine.name] = (engine.memory() - before) / WINDOW
+        size = _window(count)
+        took += [_up(engine, range(begin, min(begin + size, count))) for begin in range(WINDOW, count, size)]
+        up.figures[engine.name] = sum(took) / count * 1e3
+        flat.figures[engine.name] = took[-1] / took[1] if len(took) > 2 else 1.0
+        time.sleep(2)
+        each.figures[engine.name] = (engine.memory() - before) / count
+        for path, milliseconds in _lists(engine, bench.rounds).items():
+            listed[path].figures[engine.name] = milliseconds
+        down.figures[engine.name] = spread(partial(_remove, engine), range(count), AT_A_TIME) / count * 1e3
+        engine.clean_images("bench-list")
+    return [up, flat, down, each, first, *listed.values()]
 
 
-def logs(engines: list[Engine], rounds: int) -> list[Row]:
-    del rounds
-    megabytes = 200
-    line = "x" * 99
-    script = f"yes {line} | head -n {megabytes * 10_000}"
-    write, read = Row("log write, 100-byte lines", "MB/s", 6), Row("log read-back", "MB/s", 6)
-    for engine in engines:
-        engine.run("rm", "-f", "bench-logs", check=False)
-        began = time.perf_counter()
-        engine.run("run", "-d", "--name", "bench-logs", "--network", "none", engine.image, "sh", "-c", script)
-        engine.run("wait", "bench-logs")
-        write.figures[engine.name] = megabytes / (time.perf_counter() - began)
-        began = time.perf_counter()
-        status = os.system(f"{' '.join(engine.cli('logs', 'bench-logs'))} >/dev/null")
-        assert status == 0
-        read.figures[engine.name] = megabytes / (time.perf_counter() - began)
-        engine.run("rm", "-f", "bench-logs")
+LISTS = {
+    "/containers/json?all=1": "API `ps -a`, all of them running",
+    "/images/json": f"API `images`, {IMAGES} more",
+    "/system/df": "API `system df`",
+}
+
+
+def _window(count: int) -> int:
+    return max(count // 6, WINDOW)
+
+
+def _up(engine: Engine, numbers: range) -> float:
+    return spread(partial(_start, engine), numbers, AT_A_TIME)
+
+
+def _start(engine: Engine, number: int) -> None:
+    with engine.api() as api:
+        made = api.create({"Image": engine.image, "Cmd": SLEEP}, f"bench-burst-{number}")
+        api.call("POST", f"/containers/{made}/start")
+
+
+def _remove(engine: Engine, number: int) -> None:
+    with engine.api() as api:
+        api.call("DELETE", f"/containers/bench-burst-{number}?force=1")
+
+
+def _lists(engine: Engine, rounds: int) -> dict[str, float]:
+    with engine.api() as api:
+        for number in range(IMAGES):
+            api.call("POST", f"/images/create?fromSrc=-&repo=bench-list&tag={number}", small_tar(number))
+        return interleave({path: partial(api.call, "GET", path) for path in LISTS}, rounds)
+
+
+def logs(bench: Bench) -> list[Row]:
+    """The best of two: the figure is a rate of the engine, and other work on the machine can only lower it."""
+    write = Row(f"log write, {LOG_MEGABYTES} MB of 100-byte lines", "MB/s", Goal(6, least=True))
+    read = Row("log read-back", "MB/s", Goal(6, least=True))
+    script = f"for i in $(seq {LOG_MEGABYTES * 10**6 // LINES_BYTES // 10}); do cat {' '.join([LINES_FILE] * 10)}; done"
+    for _ in range(2):
+        for engine in bench.engines:
+            began = time.perf_counter()
+            options = ("--network", "none", "--log-opt", "max-size=1g")
+            engine.run("run", "-d", "--name", "bench-logs", *options, engine.image, "sh", "-c", script)
+            engine.run("wait", "bench-logs")
+            written = time.perf_counter()
+            subprocess.run(engine.cli("logs", "bench-logs"), stdout=subprocess.DEVNULL, check=True)
+            ended = time.perf_counter()
+            write.figures[engine.name] = max(write.figures.get(engine.name, 0), LOG_MEGABYTES / (written - began))
+            read.figures[engine.name] = max(read.figures.get(engine.name, 0), LOG_MEGABYTES / (ended - written))
+            engine.run("rm", "-f", "bench-logs")
     return [write, read]
 
 
-def load(engines: list[Engine], rounds: int) -> list[Row]:
+def load(bench: Bench) -> list[Row]:
     """Needs BENCH_IMAGE: a docker-archive of some size."""
-    del rounds
     path = os.environ.get("BENCH_IMAGE", "")
     if not Path(path).is_file():
         print("  load: set BENCH_IMAGE to an image archive")
         return []
-    loaded, saved = Row("load of an image archive", "ms", 0.20), Row("save of it", "ms", 0.30)
-    for engine in engines:
+    loaded, saved = Row("load of an image archive", "ms", Goal(0.20)), Row("save of it", "ms", Goal(0.30))
+    for engine in bench.engines:
         began = time.perf_counter()
         name = engine.run("load", "-i", path).stdout.decode().split(": ", 1)[1].strip()
-        loaded.figures[engine.name] = (time.perf_counter() - began) * 1e3
-        began = time.perf_counter()
-        status = os.system(f"{' '.join(engine.cli('save', name))} >/dev/null")
-        assert status == 0
-        saved.figures[engine.name] = (time.perf_counter() - began) * 1e3
+        ready = time.perf_counter()
+        subprocess.run(engine.cli("save", name), stdout=subprocess.DEVNULL, check=True)
+        loaded.figures[engine.name], saved.figures[engine.name] = (ready - began) * 1e3, (time.perf_counter() - ready) * 1e3
         engine.run("rmi", name)
     return [loaded, saved]
 
 
-ROWS: dict[str, Callable[[list[Engine], int], list[Row]]] = {"run": run, "exec": exec_, "burst": burst, "logs": logs, "load": load}
+ROWS: dict[str, Callable[[Bench], list[Row]]] = {
+    "run": run,
+    "exec": exec_,
+    "networks": networks,
+    "burst": burst,
+    "logs": logs,
+    "load": load,
+}
