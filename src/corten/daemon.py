@@ -126,7 +126,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     pulls = Pulls(store, settings, events)
     executor = BuildExecutor(rented, bundles, release)
     caches = CacheMounts(os.path.join(config.data_root, "build"), store.db, trash)
-    images = make_images(store, users_of(containers), events)
+    images = make_images(store, users_of(containers), events, pulls.refetch())
     services = Services(
         creation=Creation(containers, shelves, images.catalog, Defaults(config, parts.facts, parts.machine), parts.networks, events),
         containers=found,

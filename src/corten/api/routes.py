@@ -15,6 +15,7 @@ from corten.api.handlers import (
     exec,
     images,
     images_transfer,
+    images_verify,
     networks,
     registry,
     volumes,
@@ -92,6 +93,7 @@ ROUTES: Final = (
     Route("DELETE", "/images/{name}", images.image_remove),
     Route("POST", "/commit", commit.commit),
     Route("GET", "/distribution/{name}/json", _DISTRIBUTION, (1, 30)),
+    Route("POST", "/corten/images/verify", images_verify.images_verify),
     # Build
     Route("POST", "/build", build.build),
     Route("POST", "/build/prune", build.build_prune, (1, 31)),

@@ -206,6 +206,14 @@ COMMANDS: tuple[Command, ...] = (
         "Write images to a tar archive, on stdout unless -o is given",
     ),
     Command(("image tag", "tag"), "image.tagging:TAG", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", TWO, "Give an image one more name"),
+    Command(
+        ("image verify",),
+        "image.verifying:VERIFY",
+        "[OPTIONS] [IMAGE...]",
+        ANY,
+        "Check every file of stored images, and fetch damaged layers again",
+        "\nWithout IMAGE every stored layer is checked. Ends with status 1 when damage is left.",
+    ),
     # networks
     Command(("network connect",), "network.joining:CONNECT", "[OPTIONS] NETWORK CONTAINER", TWO, "Connect a container to a network"),
     Command(("network create",), "network.creating:CREATE", "[OPTIONS] NETWORK", ONE, "Make a network"),

@@ -8,6 +8,7 @@ from corten.engine.events import Events
 from corten.engine.images.catalog import Catalog, ImageUser, Users
 from corten.engine.images.removal import Removal
 from corten.engine.images.transfer import Transfer
+from corten.engine.images.verification import Refetch, Verification
 from corten.store.layertar.unpack import UNLIMITED, Limits
 from corten.store.opened import Store
 
@@ -17,12 +18,14 @@ class Images:
     catalog: Catalog
     removal: Removal
     transfer: Transfer
+    verification: Verification
 
 
-def make_images(store: Store, users: Users, events: Events, limits: Limits = UNLIMITED) -> Images:
-    """`users` tells which containers use which image; `limits` bound what one layer may unpack to."""
+def make_images(store: Store, users: Users, events: Events, refetch: Refetch, limits: Limits = UNLIMITED) -> Images:
+    """`users` tells which containers use which image; `limits` bound what one layer may unpack to; `refetch` repairs layers."""
     catalog = Catalog(store.images, store.layers, store.origins, users, events)
-    return Images(catalog, Removal(store.images, store.layers, catalog, users, events), Transfer(store, catalog, limits))
+    removal = Removal(store.images, store.layers, catalog, users, events)
+    return Images(catalog, removal, Transfer(store, catalog, limits), Verification(store, refetch, events))
 
 
 def users_of(containers: Containers) -> Users:

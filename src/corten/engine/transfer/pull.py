@@ -9,6 +9,7 @@ from pathlib import Path
 from corten.engine.events import Events
 from corten.engine.transfer.layers import LayerPull, RemoteLayer
 from corten.engine.transfer.progress import Progress, Report
+from corten.engine.transfer.refetch import Refetch
 from corten.engine.transfer.sharing import InFlight
 from corten.errors import Invalid, NotFound
 from corten.ids import Digest, ImageId
@@ -69,6 +70,10 @@ class Pulls:
             self._store.durability.settle_later()
         outcome = "Downloaded newer image" if new else "Image is up to date"
         report(Progress(f"Status: {outcome} for {reference.with_default_tag().familiar if not all_tags else reference.familiar}"))
+
+    def refetch(self) -> Refetch:
+        """What brings single layers again, and shares downloads with these pulls."""
+        return Refetch(self._store, self._settings, self._folder, self._in_flight)
 
     def _announce(self, reference: Reference) -> None:
         image = self._store.images.find(str(reference))

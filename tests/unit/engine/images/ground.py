@@ -1,17 +1,34 @@
 """An image side of the engine on a real store, with containers that a test makes up."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from corten.engine.events import Event, Events
 from corten.engine.images.catalog import ImageUser
 from corten.engine.images.service import Images, make_images
+from corten.errors import NotFound
 from corten.ids import ContainerId, DiffId, ImageId
 from corten.oci.reference import parse_reference
+from corten.registry.auth import Credentials
 from corten.store.layertar.unpack import unpack_layer
 from corten.store.opened import Store, open_store
+from corten.store.records.leases import Lease
 from tests.unit.store.tarballs import Member, tarball
+
+
+class Refetched:
+    """Stands for the registries: a layer is brought by what a test says, or no origin is known."""
+
+    def __init__(self) -> None:
+        self.work: Callable[[DiffId, Lease], None] | None = None
+
+    async def bring(self, diff_id: DiffId, lease: Lease, credentials: Mapping[str, Credentials]) -> str:
+        if self.work is None:
+            raise NotFound("no registry is known to have this layer", reason="no-origin", hint="load it")
+        self.work(diff_id, lease)
+        return "registry.test/x"
 
 
 @dataclass(slots=True)
@@ -20,11 +37,12 @@ class Ground:
     images: Images
     events: Events
     users: list[ImageUser] = field(default_factory=list)
+    refetched: Refetched = field(default_factory=Refetched)
 
     @classmethod
     def open(cls, path: Path) -> "Ground":
-        store, events, users = open_store(str(path)), Events(), list[ImageUser]()
-        return cls(store, make_images(store, lambda: users, events), events, users)
+        store, events, users, refetched = open_store(str(path)), Events(), list[ImageUser](), Refetched()
+        return cls(store, make_images(store, lambda: users, events, refetched), events, users, refetched)
 
     def layer(self, name: str, size: int = 100) -> DiffId:
         with self.store.layers.lease() as lease:
