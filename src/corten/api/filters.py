@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from corten.engine.moments import parse_moment
 from corten.errors import Invalid
 
 
@@ -29,6 +30,14 @@ def filter_bool(filters: dict[str, list[str]], name: str, default: bool = False)
     if values <= {"0", "false"}:
         return False
     raise Invalid(f"invalid filter '{name}={filters[name]}'", reason="bad-filter")
+
+
+def filter_until(filters: dict[str, list[str]]) -> int:
+    """The moment that `until` gives, in ns since the epoch; 0 without it. Raises Invalid, also for more than one."""
+    values = filters.get("until", ())
+    if len(values) > 1:
+        raise Invalid("more than one until filter specified", reason="bad-filter")
+    return parse_moment(values[0]) if values else 0
 
 
 def _read_object(text: str) -> dict[str, Any]:

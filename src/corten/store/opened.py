@@ -12,6 +12,8 @@ from corten.store.recovery import Durability, Recovery
 from corten.store.root import StoreRoot, make_root
 from corten.store.snapshots import Snapshots
 from corten.store.trash import Background, Trash
+from corten.store.trashbin import bin as trashbin
+from corten.store.trashbin.bin import Bin
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +26,28 @@ class Store:
     snapshots: Snapshots
     images: Images
     origins: Origins
+    bin: Bin
 
     def close(self) -> None:
         self.background.close()
         self.db.close()
 
 
-def open_store(path: str, migrations: Sequence[Migration] = ()) -> Store:
+def open_store(path: str, migrations: Sequence[Migration] = (), *, trash_keep: int = 0) -> Store:
     """Opens or makes the store under `path` (absolute), puts right what a crash left, and adds other nouns' tables by `migrations`.
 
+    `trash_keep`: for how long (ns) removed images and volumes can be had back; 0: not at all.
     One process at a time: the caller holds the data root's lock. Blocks for as long as broken layers take to check (none, usually).
     """
     root = make_root(path)
     background = Background()
     trash = Trash(root.trash, background)
-    db = Database(root.database, [*layers.MIGRATIONS, *snapshots.MIGRATIONS, *images.MIGRATIONS, *origins.MIGRATIONS, *migrations])
+    own = (*layers.MIGRATIONS, *snapshots.MIGRATIONS, *images.MIGRATIONS, *origins.MIGRATIONS, *trashbin.MIGRATIONS)
+    db = Database(root.database, [*own, *migrations])
     layer_store = Layers(root.layers, root.work, db, trash)
     snapshot_store = Snapshots(root.snapshots, db, layer_store, trash)
-    store = Store(root, db, background, layer_store, Durability(root.layers, db, background), snapshot_store, Images(db), Origins(db))
+    durability, bin = Durability(root.layers, db, background), Bin(root.bin, db, trash, keep=trash_keep)
+    store = Store(root, db, background, layer_store, durability, snapshot_store, Images(db), Origins(db), bin)
     snapshot_store.recover()
     Recovery(root, db, trash, layer_store, store.images).run(store.durability)
     return store

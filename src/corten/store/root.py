@@ -1,7 +1,8 @@
 """The data root's directories that belong to the store.
 
 content/   blobs by digest, and partial ones        layers/     unpacked layers by diff id
-snapshots/ writable halves of containers            tmp/        work in progress and trash: nothing here outlives a start
+snapshots/ writable halves of containers            tmp/        work in progress, and what is being deleted: nothing here outlives a start
+trash/     removed volumes that can be had back
 """
 
 import os
@@ -33,6 +34,10 @@ class StoreRoot:
     @property
     def trash(self) -> str:
         return os.path.join(self.path, "tmp", "trash")
+
+    @property
+    def bin(self) -> str:
+        return os.path.join(self.path, "trash")
 
     @property
     def database(self) -> str:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET
 
 from corten.api import versions
-from corten.api.filters import filter_bool
+from corten.api.filters import filter_bool, filter_until
 from corten.api.request import Request
 from corten.api.types.images import (
     DeletedItem,
@@ -28,7 +28,7 @@ from corten.api.types.images import (
 )
 from corten.api.wire import json_response
 from corten.engine.images.catalog import LIST_FILTERS, Catalog, ListQuery, Summary, created_ns
-from corten.engine.images.removal import PRUNE_FILTERS, Removed
+from corten.engine.images.removal import PRUNE_FILTERS, How, PruneWhat, Removed
 from corten.engine.moments import format_moment, parse_moment
 from corten.errors import Invalid
 from corten.http.response import Reply, Response
@@ -99,14 +99,28 @@ async def image_remove(request: Request) -> Reply:
     name = request.params["name"].strip()
     if not name:
         raise Invalid("image name cannot be blank", reason="bad-reference")
-    removed = await request.app.images.removal.remove(name, force=request.flag("force"), prune_parents=not request.flag("noprune"))
+    removed = await request.app.images.removal.remove(name, removal_how(request))
     return json_response(_deleted(removed))
 
 
 async def image_prune(request: Request) -> Reply:
-    filters = request.filters(*PRUNE_FILTERS)
-    pruned = await request.app.images.removal.prune(filters, dangling_only=filter_bool(filters, "dangling", True))
+    pruned = await request.app.images.removal.prune(prune_what(request.filters(*PRUNE_FILTERS)), removal_how(request))
     return json_response(ImagePrune(images_deleted=_deleted(pruned.removed) or None, space_reclaimed=pruned.reclaimed))
+
+
+def removal_how(request: Request) -> How:
+    """How to remove images. `force-protected` is Corten's own."""
+    return How(force=request.flag("force"), prune_parents=not request.flag("noprune"), force_protected=request.flag("force-protected"))
+
+
+def prune_what(filters: dict[str, list[str]]) -> PruneWhat:
+    """Which images the filters of a prune mean. Raises Invalid."""
+    return PruneWhat(
+        dangling_only=filter_bool(filters, "dangling", True),
+        until=filter_until(filters),
+        labels=filters.get("label", ()),
+        not_labels=filters.get("label!", ()),
+    )
 
 
 def read_platform(request: Request) -> Platform | None:

@@ -138,8 +138,11 @@ class Catalog:
     def tell(self, action: str, image_id: ImageId, name: str) -> None:
         """An image's event: its labels, if it is still there, and a name."""
         image = self._images.by_id(image_id)
-        labels = (image.config.run.labels or {}) if image else {}
-        self._events.publish("image", action, image_id, dict(sorted((labels | {"name": name}).items())))
+        self._events.publish("image", action, image_id, self.attributes(image, name) if image else {"name": name})
+
+    def attributes(self, image: Image, name: str) -> Mapping[str, str]:
+        """What an image's event says besides its id."""
+        return dict(sorted(((image.config.run.labels or {}) | {"name": name}).items()))
 
     def family(self, name: str) -> Collection[ImageId]:
         """The image that `name` means and all that were made from it, for `ps --filter ancestor=`."""

@@ -5,20 +5,22 @@ Conflicts are hard (a child image, a running container) or soft (names left, a s
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
 
+from corten.engine.cleanup.protection import check_labels, is_protecting
 from corten.engine.containers.listing import has_labels
 from corten.engine.events import Events
 from corten.engine.images.catalog import Catalog, ImageUser, Users, created_ns
-from corten.engine.moments import parse_moment
 from corten.errors import Conflict, EngineError
-from corten.ids import ChainId, ImageId, short_id
+from corten.ids import ContainerId, ImageId, short_id
 from corten.oci.image import chain_ids
 from corten.oci.reference import Reference, parse_reference
-from corten.store.images import Image, Images
-from corten.store.layers import Layer, Layers
+from corten.store.images import Image
+from corten.store.opened import Store
+from corten.store.trashbin.images import ImageBin
 
 PRUNE_FILTERS: Final = ("dangling", "label", "label!", "until")
 
@@ -33,61 +35,159 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
+    """`kept`: names of images that would have gone, were they not protected."""
+
     removed: tuple[Removed, ...]
     reclaimed: int  # bytes
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """`dry`: only say what would happen. `without`: containers that are to be thought away. `for_good`: past the trash."""
+
+    force: bool = False
+    prune_parents: bool = True
+    force_protected: bool = False
+    dry: bool = False
+    without: frozenset[ContainerId] = frozenset()
+    for_good: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PruneWhat:
+    """`until`: ns since the epoch, 0 = any age. `labels` and `not_labels` as in the filters `label` and `label!`."""
+
+    dangling_only: bool
+    until: int = 0
+    labels: Collection[str] = ()
+    not_labels: Collection[str] = ()
+
+    def wants(self, image: Image) -> bool:
+        if (self.dangling_only and image.tags) or (self.until and created_ns(image) > self.until):
+            return False
+        labels = image.config.run.labels or {}
+        return has_labels(labels, self.labels) and not (self.not_labels and has_labels(labels, self.not_labels))
+
+
+@dataclass(slots=True)
+class _Work:
+    """One removal under way: the answer's lines, what is to be told, what is to go into the trash."""
+
+    how: How
+    lines: list[Removed] = field(default_factory=list)
+    told: list[tuple[str, ImageId, Mapping[str, str]]] = field(default_factory=list)
+    names: dict[str, int] = field(default_factory=dict)
+    records: list[dict[str, Any]] = field(default_factory=list)
+    gone: list[Image] = field(default_factory=list)
+    freed: int = 0
+
+
+class _Undone(Exception):
+    """Takes a dry run's transaction back."""
 
 
 class Removal:
-    """Belongs to the event loop; the files themselves are deleted behind the answer."""
+    """Belongs to the event loop. A removal is one transaction, and a dry run is the same one, taken back."""
 
-    def __init__(self, images: Images, layers: Layers, catalog: Catalog, users: Users, events: Events) -> None:
-        self._images = images
-        self._layers = layers
+    def __init__(self, store: Store, catalog: Catalog, users: Users, events: Events) -> None:
+        self._store = store
+        self._images = store.images
+        self._bin = ImageBin(store.bin, store.images, store.layers, store.origins)
         self._catalog = catalog
         self._users = users
         self._events = events
 
-    async def remove(self, name: str, *, force: bool = False, prune_parents: bool = True) -> list[Removed]:
+    async def remove(self, name: str, how: How = How()) -> list[Removed]:
         """Raises NotFound, and Conflict in Docker's words."""
-        image = self._images.get(name)
-        lines: list[Removed] = []
-        if is_id_of(image, name):
-            self._remove_by_id(image, lines, force=force)
-        elif not self._remove_name(image, name, lines, force=force):
-            return lines
-        by_name = bool(lines) and not is_id_of(image, name)
-        chains = self._chains()
-        self._delete(image.id, lines, force=force, prune_parents=prune_parents, quiet=by_name)
-        if any(line.deleted for line in lines):
-            lines += [Removed(deleted=chain) for layer in await asyncio.to_thread(self._layers.collect) for chain in chains(layer)]
-        return lines
+        work = self._transact(how, partial(self._remove, name))
+        await self._conclude([work])
+        return work.lines
 
-    async def prune(self, filters: Mapping[str, Collection[str]], *, dangling_only: bool) -> Pruned:
-        """Images that no container uses: untagged ones, or all of them. Filters: `until`, `label`, `label!`."""
-        until = [parse_moment(text) for text in filters.get("until", ())]
-        before = {layer.diff_id: layer.size for layer in self._layers.all()}
-        removed: list[Removed] = []
+    async def prune(self, what: PruneWhat, how: How = How()) -> Pruned:
+        """Images that no container uses: untagged ones, or all of them."""
         images = self._images.all()
         parents = {image.parent for image in images}
-        for image in images:
-            is_parent = not image.names and image.id in parents
-            too_new = any(created_ns(image) > moment for moment in until)
-            if is_parent or too_new or (dangling_only and image.tags) or not _has_wanted_labels(image, filters):
-                continue
-            for name in image.names or (image.id,):
-                try:
-                    removed += await self.remove(name)
-                except EngineError:
-                    continue  # in use, or gone with a name before
-        after = {layer.diff_id for layer in self._layers.all()}
-        reclaimed = sum(size for diff_id, size in before.items() if diff_id not in after)
-        self._events.publish("image", "prune", "", {"reclaimed": str(reclaimed)})
-        return Pruned(tuple(removed), reclaimed)
+        wanted = [i for i in images if what.wants(i) and (i.names or i.id not in parents)]
+        kept = [] if how.force_protected else [i for i in wanted if is_protecting(i.config.run.labels or {})]
+        done: list[_Work] = []
 
-    def _remove_name(self, image: Image, name: str, lines: list[Removed], *, force: bool) -> bool:
+        def go(_: _Work) -> None:
+            done.extend(found for image in wanted if image not in kept and (found := self._prune_one(image, how)) is not None)
+
+        if how.dry:
+            self._transact(how, go)
+        else:
+            go(_Work(how))
+            await self._conclude(done)
+            self._events.publish("image", "prune", "", {"reclaimed": str(sum(work.freed for work in done))})
+        lines = tuple(line for work in done for line in work.lines)
+        return Pruned(lines, sum(work.freed for work in done), tuple(self._shown(i) for i in kept if not self._is_used(i, how)))
+
+    def _prune_one(self, image: Image, how: How) -> _Work | None:
+        """All names of one image, one after another; those that may not go stay."""
+        together = _Work(how)
+        for name in image.names or (image.id,):
+            try:
+                work = self._transact(how, partial(self._remove, name), names=together.names)
+            except EngineError:
+                continue  # in use, or gone with a name before
+            together.lines += work.lines
+            together.told += work.told
+            together.freed += work.freed
+        return together if together.lines else None
+
+    def _transact(self, how: How, do: Callable[[_Work], None], names: dict[str, int] | None = None) -> _Work:
+        """`do` as one transaction; the layers that nobody needs then are named, and the images put into the trash.
+
+        `names`: those that the image has lost in this call already; the trash gives them back, too.
+        """
+        work = _Work(how, names={} if names is None else names)
+        try:
+            with self._store.db.transaction():
+                do(work)
+                self._note_layers(work)
+                if work.records and self._store.bin.keep and not how.for_good:
+                    self._bin.put(work.records, work.freed)
+                if how.dry:
+                    raise _Undone
+        except _Undone:
+            pass
+        return work
+
+    def _note_layers(self, work: _Work) -> None:
+        """The layers that nobody needs any more, named as Docker does: by the stacks that they were the tops of."""
+        unneeded = {layer.diff_id: layer.size for layer in self._bin.unneeded()} if work.gone else {}
+        for image in work.gone:
+            named = [(d, chain) for d, chain in zip(image.layers, chain_ids(image.layers), strict=True) if d in unneeded]
+            work.lines += [Removed(deleted=chain) for _, chain in reversed(named)]
+        released = {diff_id for image in work.gone for diff_id in image.layers} & unneeded.keys()
+        work.freed += sum(unneeded[diff_id] for diff_id in released)
+
+    async def _conclude(self, done: Sequence[_Work]) -> None:
+        if not done or done[0].how.dry:
+            return
+        for work in done:
+            for action, image_id, attributes in work.told:
+                self._events.publish("image", action, image_id, attributes)
+        if any(line.deleted for work in done for line in work.lines):
+            await asyncio.to_thread(self._store.layers.collect)
+
+    def _remove(self, name: str, work: _Work) -> None:
+        image = self._images.get(name)
+        if not work.how.force_protected:
+            check_labels(f"image {self._shown(image)}", image.config.run.labels or {})
+        if is_id_of(image, name):
+            self._remove_by_id(image, work)
+        elif not self._remove_name(image, name, work):
+            return
+        by_name = bool(work.lines) and not is_id_of(image, name)
+        self._delete(image.id, work, quiet=by_name)
+
+    def _remove_name(self, image: Image, name: str, work: _Work) -> bool:
         """Whether the image has no names left."""
-        user = next((u for u in self._users() if u.image == image.id), None)
-        if user is not None and not force and _has_one_name(image):
+        user = next((u for u in self._users_now(work.how) if u.image == image.id), None)
+        if user is not None and not work.how.force and _has_one_name(image):
             raise Conflict(
                 f'conflict: unable to remove repository reference "{name}" (must force) - container {short_id(user.container)} '
                 f"is using its referenced image {short_id(image.id)}",
@@ -95,47 +195,53 @@ class Removal:
             )
         reference = parse_reference(name).with_default_tag()
         reference = reference.with_digest(reference.digest) if reference.digest else reference
-        self._untag(image, [reference], lines)
+        self._untag(image, [reference], work)
         left = [r for r in (*image.tags, *image.digests) if r != reference]
         if reference.digest is None and not any(r.name == reference.name and r.tag for r in left):
             orphans = [r for r in left if r.name == reference.name]
-            self._untag(image, orphans, lines)
+            self._untag(image, orphans, work)
             left = [r for r in left if r.name != reference.name]
         return not left
 
-    def _remove_by_id(self, image: Image, lines: list[Removed], *, force: bool) -> None:
+    def _remove_by_id(self, image: Image, work: _Work) -> None:
         if _has_one_name(image):
-            self._check(image, soft=not force, names_count=False)
-            self._untag(image, [*image.tags, *image.digests], lines)
+            self._check(image, work.how, soft=not work.how.force, names_count=False)
+            self._untag(image, [*image.tags, *image.digests], work)
 
-    def _untag(self, image: Image, references: Sequence[Reference], lines: list[Removed]) -> None:
+    def _untag(self, image: Image, references: Sequence[Reference], work: _Work) -> None:
+        names = self._bin.names_of(image.id)
+        work.names.update({str(r): names[str(r)] for r in references if str(r) in names})
         self._images.untag([str(r) for r in references])
         for reference in references:
-            self._catalog.tell("untag", image.id, image.id)
-            lines.append(Removed(untagged=reference.familiar))
+            work.told.append(("untag", image.id, self._catalog.attributes(image, image.id)))
+            work.lines.append(Removed(untagged=reference.familiar))
 
-    def _delete(self, image_id: ImageId, lines: list[Removed], *, force: bool, prune_parents: bool, quiet: bool) -> None:
+    def _delete(self, image_id: ImageId, work: _Work, *, quiet: bool) -> None:
         image = self._images.by_id(image_id)
+        force = work.how.force
         while image is not None:
             try:
-                self._check(image, soft=not force, names_count=True)
+                self._check(image, work.how, soft=not force, names_count=True)
             except _InUse as conflict:
                 is_dangling = not image.names and not self._images.children(image.id)
                 if quiet and (conflict.used or not is_dangling):
                     return
                 raise
-            self._untag(image, [*image.tags, *image.digests], lines)
+            self._untag(image, [*image.tags, *image.digests], work)
+            work.records.append(self._bin.record(image, {} if work.records else work.names))
             self._images.remove(image.id)
-            self._catalog.tell("delete", image.id, image.id)
-            lines.append(Removed(deleted=image.id))
-            image = self._images.by_id(ImageId(image.parent)) if prune_parents and image.parent else None
+            work.gone.append(image)
+            work.told.append(("delete", image.id, {"name": image.id}))
+            work.lines.append(Removed(deleted=image.id))
+            parent = self._images.by_id(ImageId(image.parent)) if work.how.prune_parents and image.parent else None
+            image = parent if parent and not is_protecting(parent.config.run.labels or {}) else None
             force, quiet = False, True
 
-    def _check(self, image: Image, *, soft: bool, names_count: bool) -> None:
+    def _check(self, image: Image, how: How, *, soft: bool, names_count: bool) -> None:
         """Raises _InUse when something stands against deleting the image."""
         if self._images.children(image.id):
             raise _InUse(image, "image has dependent child images", hard=True)
-        users = [u for u in self._users() if u.image == image.id]
+        users = [u for u in self._users_now(how) if u.image == image.id]
         if (running := _first(users, running=True)) is not None:
             raise _InUse(image, f"image is being used by running container {short_id(running.container)}", hard=True, used=True)
         if not soft:
@@ -145,8 +251,14 @@ class Removal:
         if (stopped := _first(users, running=False)) is not None:
             raise _InUse(image, f"image is being used by stopped container {short_id(stopped.container)}", hard=False, used=True)
 
-    def _chains(self) -> "_Chains":
-        return _Chains(self._images.all())
+    def _users_now(self, how: How) -> Sequence[ImageUser]:
+        return [user for user in self._users() if user.container not in how.without]
+
+    def _is_used(self, image: Image, how: How) -> bool:
+        return any(user.image == image.id for user in self._users_now(how))
+
+    def _shown(self, image: Image) -> str:
+        return image.repo_tags[0] if image.tags else short_id(image.id)
 
 
 class _InUse(Conflict):
@@ -154,21 +266,6 @@ class _InUse(Conflict):
         how = "cannot be forced" if hard else "must be forced"
         super().__init__(f"conflict: unable to delete {short_id(image.id)} ({how}) - {why}", reason="image-in-use")
         self.used = used
-
-
-class _Chains:
-    """Names a removed layer as Docker does: by the chain ids under which images stacked it before."""
-
-    def __init__(self, images: Sequence[Image]) -> None:
-        self._images = images
-
-    def __call__(self, layer: Layer) -> list[ChainId]:
-        found = []
-        for image in self._images:
-            for diff_id, chain in zip(image.layers, chain_ids(image.layers), strict=True):
-                if diff_id == layer.diff_id and chain not in found:
-                    found.append(chain)
-        return found
 
 
 def is_id_of(image: Image, name: str) -> bool:
@@ -182,11 +279,6 @@ def _has_one_name(image: Image) -> bool:
     if len(tags) + len(image.digests) <= 1:
         return True
     return len(tags) <= 1 and len(digests) == 1 and (not tags or tags[0].name in digests)
-
-
-def _has_wanted_labels(image: Image, filters: Mapping[str, Collection[str]]) -> bool:
-    labels, unwanted = image.config.run.labels or {}, filters.get("label!", ())
-    return has_labels(labels, filters.get("label", ())) and not (unwanted and has_labels(labels, unwanted))
 
 
 def _first(users: Sequence[ImageUser], *, running: bool) -> ImageUser | None:

@@ -1,0 +1,128 @@
+"""Images in the trash: their rows as JSON. Nothing moves on the disk: the entry keeps the layers, as an image's row would.
+
+An entry may hold several images: one that users saw, and parents that went with it.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from corten.errors import Conflict, NotFound
+from corten.ids import DiffId, Digest, ImageId, short_id
+from corten.oci.reference import Reference, parse_reference
+from corten.store.db import Database
+from corten.store.images import Image, Images
+from corten.store.layers import Layer, Layers
+from corten.store.origins import Origins, StoredManifest
+from corten.store.trashbin.bin import Bin, Entry
+
+KIND: Final = "image"
+_KEEPER: Final = "trash:"
+_UNNEEDED: Final = f"""
+SELECT diff_id FROM layers
+EXCEPT SELECT j.value FROM images i, json_each(i.layers) j EXCEPT SELECT j.value FROM snapshots s, json_each(s.layers) j
+EXCEPT SELECT diff_id FROM keeps WHERE keeper NOT LIKE '{_KEEPER}%'
+"""
+
+
+class ImageBin:
+    """All methods are rows only. They are called inside a transaction of the caller, or make their own."""
+
+    def __init__(self, bin: Bin, images: Images, layers: Layers, origins: Origins) -> None:
+        self._bin = bin
+        self._images = images
+        self._layers = layers
+        self._origins = origins
+
+    @property
+    def _db(self) -> Database:
+        return self._bin.db
+
+    def unneeded(self) -> list[Layer]:
+        """Layers that nothing but the trash holds."""
+        held = self._layers.leases.held()
+        return [self._layers.get(DiffId(row[0])) for row in self._db.query(_UNNEEDED) if row[0] not in held]
+
+    def record(self, image: Image, names: Mapping[str, int]) -> dict[str, Any]:
+        """What is to be kept of an image that is still there. `names` are full references and when they were given."""
+        manifests = [[m.digest, m.media_type, _text(m.raw)] for m in self._origins.manifests_of(image.id)]
+        return {
+            "id": image.id,
+            "config": _text(image.raw),
+            "parent": image.parent,
+            "added": image.added,
+            "layers": list(image.layers),
+            "names": dict(names),
+            "manifests": manifests,
+        }
+
+    def names_of(self, image_id: ImageId) -> dict[str, int]:
+        """Full references of an image, and when they were given."""
+        return dict(self._db.query("SELECT name, tagged FROM image_names WHERE image = ?", (image_id,)))
+
+    def put(self, records: Sequence[dict[str, Any]], size: int) -> Entry:
+        """An entry for images whose rows are gone; their layers are kept. `size`: what would be free without it."""
+        first = records[0]
+        tags = [name for name in first["names"] if "@" not in name]
+        shown = _familiar(sorted(tags)[0]) if tags else short_id(first["id"])
+        with self._db.transaction() as tx:
+            entry = self._bin.add(KIND, shown, size=size, body={"images": list(records)})
+            layers = dict.fromkeys(diff_id for record in records for diff_id in record["layers"])
+            tx.executemany("INSERT OR REPLACE INTO keeps VALUES (?, ?)", [(f"{_KEEPER}{entry.id}:{n}", d) for n, d in enumerate(layers)])
+        return entry
+
+    def restore(self, entry: Entry, tag: Reference | None = None) -> list[ImageId]:
+        """Images, tags and all, as they were; with `tag` the first image gets that name in place of its old ones.
+
+        Raises Conflict when a name means another image now, NotFound when a layer did not survive; nothing is changed then.
+        """
+        records = list(entry.body["images"])
+        if tag is not None:
+            records[0] = {**records[0], "names": {str(tag): records[0]["added"]}}
+        with self._db.transaction():
+            self._check(entry, records)
+            # Parents first: a child's row may name them.
+            restored = [self._put_back(record) for record in reversed(records)]
+            self._forget(entry)
+        return restored[::-1]
+
+    def purge(self, entry: Entry) -> None:
+        """Gone for good. Its layers go with the next collection, unless something else needs them."""
+        with self._db.transaction():
+            self._forget(entry)
+
+    def _check(self, entry: Entry, records: Sequence[Mapping[str, Any]]) -> None:
+        for record in records:
+            for diff_id in record["layers"]:
+                if self._layers.find(diff_id) is None:
+                    raise NotFound(f"layer {diff_id} of image {short_id(record['id'])} is no longer there", reason="no-layer")
+            for name in record["names"]:
+                row = self._db.query_one("SELECT image FROM image_names WHERE name = ?", (name,))
+                if row and row[0] != record["id"]:
+                    raise Conflict(
+                        f"the name {_familiar(name)} means another image now ({short_id(row[0])})",
+                        reason="name-in-use",
+                        hint=f"restore it under another name: corten trash restore {entry.id} NAME[:TAG]",
+                    )
+
+    def _put_back(self, record: Mapping[str, Any]) -> ImageId:
+        image_id = self._images.add(base64.b64decode(record["config"]), parent=record["parent"])
+        with self._db.transaction() as tx:
+            tx.execute("UPDATE images SET added = ? WHERE id = ?", (record["added"], image_id))
+            rows = [(name, image_id, tagged) for name, tagged in record["names"].items()]
+            tx.executemany("INSERT OR REPLACE INTO image_names VALUES (?, ?, ?)", rows)
+            for digest, media_type, raw in record["manifests"]:
+                self._origins.add_manifest(StoredManifest(Digest(digest), image_id, media_type, base64.b64decode(raw)))
+        return image_id
+
+    def _forget(self, entry: Entry) -> None:
+        self._db.execute("DELETE FROM keeps WHERE keeper LIKE ?", (f"{_KEEPER}{entry.id}:%",))
+        self._bin.drop_row(entry.id)
+
+
+def _text(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+def _familiar(name: str) -> str:
+    return parse_reference(name).familiar
