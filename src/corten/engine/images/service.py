@@ -24,7 +24,7 @@ class Images:
 def make_images(store: Store, users: Users, events: Events, refetch: Refetch, limits: Limits = UNLIMITED) -> Images:
     """`users` tells which containers use which image; `limits` bound what one layer may unpack to; `refetch` repairs layers."""
     catalog = Catalog(store.images, store.layers, store.origins, users, events)
-    removal = Removal(store.images, store.layers, catalog, users, events)
+    removal = Removal(store, catalog, users, events)
     return Images(catalog, removal, Transfer(store, catalog, limits), Verification(store, refetch, events))
 
 
