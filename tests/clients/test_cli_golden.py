@@ -40,6 +40,14 @@ docker stop {n}
 docker start {n}
 docker start -a {n}
 docker attach {n}
+docker create --name {n} IMAGE
+docker attach {n}
+docker rename {n} 'bad name'
+docker rename {n} {n}
+docker inspect {n} -f '{{.Id'
+docker inspect {n} -f '{{nosuch .Id}}'
+docker inspect {n} -f '{{.Foo}}'
+docker rm {n}
 docker logs {n}
 docker inspect --type container {n}
 docker inspect --type container {n} -f '{{.Id}}'
@@ -71,6 +79,15 @@ docker create --name {n} IMAGE sh -c 'echo one; echo two >&2; exit 5'
 docker start -a {n}
 docker logs {n}
 docker rm {n}
+docker run --rm -v :/x IMAGE true
+docker run --rm -v a:b: IMAGE true
+docker run --rm -v '' IMAGE true
+docker run --rm -v a:b:c:d IMAGE true
+docker run --rm --platform foo IMAGE true
+docker run --name {n} --log-opt max-size=foo IMAGE true; docker rm {n} > /dev/null 2>&1
+docker run --rm --name {n} IMAGE nosuch
+docker run --rm --name {n} IMAGE /etc
+docker run --rm --name {n} IMAGE /etc/passwd
 docker run
 docker run IMAGE:BAD:x
 """,
@@ -83,6 +100,8 @@ docker exec -d {n} true
 docker exec -it {n} true
 docker exec {n}
 docker exec -u 1000 {n} id -u
+docker exec {n} /etc
+docker exec {n} nosuch
 docker rm -f {n}
 docker exec {n} true
 """,
@@ -138,6 +157,7 @@ docker history {n}
 docker load -i {n}-nothing
 docker tag {n} x
 docker tag IMAGE BAD
+docker tag IMAGE {n}@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 docker pull BAD
 docker pull -a x:y
 docker push -a x:y

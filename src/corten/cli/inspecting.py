@@ -12,6 +12,7 @@ from corten.client.api import Api
 from corten.client.errors import ApiError, CannotConnect
 from corten.client.urls import quoted
 
+BAD_TEMPLATE = 64
 UNKNOWN = frozenset({400, 404, 501})
 """Statuses after which the next kind is tried: no such object, no such name, no such kind."""
 
@@ -62,7 +63,7 @@ def _template(format: str) -> Any:
     try:
         return parse_template(format)
     except TemplateError as error:
-        raise Failure(str(error)) from None
+        raise Failure(str(error), BAD_TEMPLATE) from None
 
 
 def _find(api: Api, name: str, kinds: Sequence[Kind]) -> Found:

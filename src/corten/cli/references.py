@@ -42,8 +42,7 @@ def normalized_platform(text: str) -> str:
     try:
         return str(parse_platform(text))
     except Invalid as error:
-        reason = "cannot parse platform specifier: invalid argument" if error.reason == "bad-platform" else error.message
-        raise Failure(f'error parsing specified platform: "{text}": {reason}') from None
+        raise Failure(f"error parsing specified platform: {error.message}") from None
 
 
 def platform_json(text: str) -> str:

@@ -17,6 +17,7 @@ from corten.engine.values.exec import Exec, ExecConfig
 from corten.errors import Conflict, EngineError, Invalid, NotFound
 from corten.ids import ExecId, new_exec_id
 from corten.monitor.events import Exited, LiveContainer
+from corten.monitor.stdio.keys import parse_detach_keys
 from corten.monitor.values import AttachOptions, JsonObject
 from corten.store.db import Database, Migration
 
@@ -58,11 +59,12 @@ class Execs:
         self._sessions: dict[str, _Session] = {row[0]: _Session(_decode(row[1])) for row in database.query("SELECT id, body FROM execs")}
 
     def create(self, ref: str, config: ExecConfig) -> ExecId:
-        """Raises Conflict when the container does not run, Invalid without a command."""
+        """Raises Conflict when the container does not run, Invalid without a command, for keys that are none, for an unknown user."""
         entry = self._catalog.get(ref)
         require("exec", entry.value, ref)
         if not config.cmd:
             raise Invalid("No exec command specified", reason="no-command")
+        self._check(entry.value, config)
         self._drop_old(entry.id)
         session = _Session(Exec(id=new_exec_id(), container_id=entry.id, config=config))
         self._database.execute("INSERT INTO execs VALUES (?, ?, ?)", (session.value.id, entry.id, _encode(session.value)))
@@ -155,6 +157,15 @@ class Execs:
                     self.ended(Exited(container_id, value.id, found.exit_code, time.time_ns(), False))
             elif value.started:
                 self.ended(Exited(container_id, value.id, 137, time.time_ns(), False))
+
+    def _check(self, container: Container, config: ExecConfig) -> None:
+        parse_detach_keys(config.detach_keys)
+        if not config.user:
+            return
+        try:
+            self._build_process(container, config)
+        except EngineError as error:
+            raise Invalid(error.message, reason=error.reason, hint=error.hint) from error
 
     def _session(self, exec_id: str) -> _Session:
         session = self._sessions.get(exec_id)

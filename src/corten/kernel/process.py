@@ -29,7 +29,8 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _SYS_CLONE = by_machine(56, 220)
 _SYS_RT_SIGACTION = by_machine(13, 134)
-_RESERVED_SIGNALS = (32, 33)
+_LAST_SIGNAL = 64
+_UNCHANGEABLE = frozenset((signal.SIGKILL, signal.SIGSTOP))
 _DEFAULT_ACTION = ctypes.create_string_buffer(32)  # struct kernel_sigaction: SIG_DFL is 0
 _SYS_CLONE3 = 435
 _SYS_PIDFD_OPEN = 434
@@ -145,10 +146,14 @@ def prctl_set_no_new_privs() -> None:
     prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
-def default_reserved_signals() -> None:
-    """Signals 32 and 33 back to their default. glibc's posix_spawn leaves them ignored in its children, and refuses to set them."""
-    for number in _RESERVED_SIGNALS:
-        check(syscall(_SYS_RT_SIGACTION, number, ctypes.byref(_DEFAULT_ACTION), None, 8), "rt_sigaction")
+def default_signals() -> None:
+    """Every signal at its default action, the two that libc keeps for itself (32 and 33) too, which signal(2) would refuse.
+
+    What this process's starter ignored (a shell's `&`: SIGINT and SIGQUIT; nohup: SIGHUP) would go through an exec.
+    """
+    for number in range(1, _LAST_SIGNAL + 1):
+        if number not in _UNCHANGEABLE:
+            check(syscall(_SYS_RT_SIGACTION, number, ctypes.byref(_DEFAULT_ACTION), None, 8), "rt_sigaction")
 
 
 def set_child_subreaper(on: bool = True) -> None:

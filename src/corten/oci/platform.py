@@ -45,7 +45,7 @@ def parse_platform(text: str) -> Platform:
     """`linux/arm64/v8`, `linux`, `arm64`: what is missing is the host's. Raises Invalid naming the part that is wrong."""
     parts = text.split("/")
     if not 1 <= len(parts) <= 3 or not all(part and part.replace("_", "").replace("-", "").replace(".", "").isalnum() for part in parts):
-        raise Invalid(f'"{text}": invalid platform', reason="bad-platform", hint="write os/architecture[/variant], e.g. linux/arm64")
+        raise Invalid(f'"{text}": cannot parse platform specifier: invalid argument', reason="bad-platform", hint="write os/architecture[/variant], e.g. linux/arm64")
     host = host_platform()
     if len(parts) == 1:
         candidate = normalise(host.os, parts[0])
@@ -53,7 +53,7 @@ def parse_platform(text: str) -> Platform:
             return candidate
         if parts[0].lower() in ("linux", "windows", "darwin", "freebsd", "macos"):
             return normalise(parts[0], host.architecture, host.variant)
-        raise Invalid(f'"{text}": unknown operating system or architecture', reason="bad-platform")
+        raise Invalid(f'"{text}": unknown operating system or architecture: invalid argument', reason="bad-platform")
     return normalise(*parts)
 
 

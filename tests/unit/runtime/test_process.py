@@ -40,7 +40,7 @@ def test_a_program_is_found_as_a_shell_would(tmp_path: Path) -> None:
         ("{0}/nothing", "exec-not-found", 'exec: "{0}/nothing": stat {0}/nothing: no such file or directory'),
         ("{0}/plain/below", "exec-not-found", 'exec: "{0}/plain/below": stat {0}/plain/below: not a directory'),
         ("{0}/plain", "exec-permission", 'exec: "{0}/plain": permission denied'),
-        ("{0}", "exec-permission", 'exec: "{0}": is a directory'),
+        ("{0}", "exec-permission", 'exec: "{0}": is a directory: permission denied'),
         ("plain", "exec-permission", 'exec: "plain": permission denied'),
     ],
 )

@@ -22,7 +22,7 @@ async def container_attach(request: Request) -> Reply:
         "framed": not streams.is_tty(ref),
         "detach_keys": request.text("detachKeys"),
     }
-    async with streams.attaching(ref):
+    async with streams.attaching(ref, options["detach_keys"]):
         with await request.hijack_stream(multiplexed=options["framed"]) as taken:
             await streams.attach(ref, options, taken.fileno(), taken.initial)
     return TAKEN

@@ -8,6 +8,7 @@ from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, INT, STRING
 from corten.cli.session import Action, Session
 from corten.client.api import Api
+from corten.client.errors import ApiError
 from corten.client.urls import quoted
 
 Runner = Callable[[Session, Values, list[str]], int]
@@ -56,7 +57,11 @@ def rename(session: Session, values: Values, arguments: list[str]) -> int:
     old, new = (a.strip() for a in arguments)
     if not old or not new:
         raise Failure("Error: Neither old nor new names may be empty")
-    session.api.post(f"/containers/{quoted(old)}/rename", {"name": new})
+    try:
+        session.api.post(f"/containers/{quoted(old)}/rename", {"name": new})
+    except ApiError as error:
+        session.warn(str(error))
+        raise Failure(f"Error: failed to rename container named {old}") from None
     return 0
 
 

@@ -157,6 +157,8 @@ def volumes(specs: Iterable[str]) -> tuple[list[str], dict[str, dict[str, str]]]
         if not spec:
             raise ValueError("invalid empty volume spec")
         parts = _split_volume(spec)
+        if len(spec) > 2 and not all(parts):
+            raise ValueError(f"invalid spec: {spec}: empty section between colons")
         if len(parts) == 1:
             anonymous[spec] = {}
             continue

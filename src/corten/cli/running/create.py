@@ -14,7 +14,6 @@ from corten.cli.session import Action, Session
 from corten.client.errors import ApiError, CannotConnect
 
 PULL_CHOICES = ("always", "missing", "never")
-GONE = "No such image"
 
 
 def create(session: Session, values: Values, arguments: list[str]) -> int:
@@ -63,7 +62,7 @@ def _create(session: Session, values: Values, image: str, body: Mapping[str, Any
         try:
             return _posted(session, query, body)
         except ApiError as error:
-            if error.status != 404 or GONE not in error.message or values.text("pull") != "missing":
+            if error.status != 404 or values.text("pull") != "missing":
                 raise
         from corten.cli.references import normalized
 

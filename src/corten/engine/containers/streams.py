@@ -13,6 +13,7 @@ from corten.engine.containers.top import Table, process_table
 from corten.engine.events import Events
 from corten.engine.paths import Paths
 from corten.errors import Conflict, Unsupported
+from corten.monitor.stdio.keys import parse_detach_keys
 from corten.monitor.values import AttachOptions, LogOptions, LogSpec
 
 
@@ -42,11 +43,14 @@ class Streams:
         return self._catalog.get(ref).value.config.tty
 
     @asynccontextmanager
-    async def attaching(self, ref: str) -> AsyncIterator[None]:
+    async def attaching(self, ref: str, detach_keys: str = "") -> AsyncIterator[None]:
         """Around taking the client's socket over: refuses what cannot be attached to, opens the streams of what does not run.
+
+        Raises Invalid for keys that are none.
 
         A container that does not run cannot be started inside the block: its first byte comes after the client's attach."""
         entry = self._catalog.get(ref)
+        parse_detach_keys(detach_keys)
         require("attach", entry.value, ref)
         if has_process(entry.state):
             yield

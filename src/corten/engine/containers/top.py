@@ -47,6 +47,8 @@ class Facts:
 def process_table(pids: Iterable[int], ps_args: str) -> Table:
     """Raises Invalid for options that are not understood. Processes that ended meanwhile are left out."""
     columns = parse_columns(ps_args)
+    if all(title != "PID" for _, title in columns):
+        raise EngineError("Couldn't find PID field in ps output", reason="ps-without-pid", hint="ask for the column pid as well")
     boot = _boot_time()
     facts = [found for pid in sorted(pids) if (found := _read(pid, boot)) is not None]
     rows = tuple(tuple(_COLUMNS[name].cell(process) for name, _ in columns) for process in facts)

@@ -57,9 +57,7 @@ class Finish:
     def drop(self) -> None:
         """The filter goes in while CAP_SYS_ADMIN is there, or else after no_new_privs and as late as can be."""
         self.labels.write()
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-        process.default_reserved_signals()
+        process.default_signals()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         if self.preserved:
             descriptors.place_preserved(self.preserved)

@@ -48,7 +48,7 @@ def _check(path: str, name: str) -> None:
     except OSError as e:
         raise _refused(name, f"stat {path}: ", e) from e
     if stat.S_ISDIR(status.st_mode):
-        raise ProgramError(f'exec: "{name}": is a directory', reason="exec-permission")
+        raise ProgramError(f'exec: "{name}": is a directory: permission denied', reason="exec-permission")
     if not stat.S_ISREG(status.st_mode) or not os.access(path, os.X_OK, effective_ids=True):
         raise ProgramError(f'exec: "{name}": permission denied', reason="exec-permission")
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from corten.engine.values.container import Container
-from corten.errors import EngineError
+from corten.errors import Invalid
 from corten.ids import short_id
 from corten.monitor.values import LogSpec, StdioSpec
 
@@ -28,7 +28,7 @@ def stdio_spec(container: Container, log_path: str) -> StdioSpec:
 
 
 def log_spec(container: Container, log_path: str) -> LogSpec | None:
-    """None when nothing is kept. Raises EngineError for option values that only now show to be wrong."""
+    """None when nothing is kept. Raises Invalid for wrong values of options: `create` asks, so that no start must."""
     log = container.host.log_config
     if log.type == "none":
         return None
@@ -49,13 +49,13 @@ def parse_size(text: str) -> int:
     """`10m`, `1.5g`, `-1` (no limit) as bytes."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise EngineError(f"invalid size: '{text}'", reason="bad-log-option")
+        raise Invalid(f"invalid size: '{text}'", reason="bad-log-option")
     return -1 if match[1].startswith("-") else int(float(match[1]) * 1024 ** _POWERS[match[2].lower()])
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise EngineError("max-file cannot be less than 1", reason="bad-log-option")
+        raise Invalid("max-file cannot be less than 1", reason="bad-log-option")
     return int(text)
 
 
