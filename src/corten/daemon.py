@@ -59,6 +59,7 @@ from corten.engine.system import System
 from corten.engine.tasks import Tasks
 from corten.engine.transfer.pull import Pulls
 from corten.engine.transfer.push import Pushes
+from corten.engine.transfer.registries import Registries
 from corten.engine.values.container import Ulimit
 from corten.engine.volumes import Volumes
 from corten.errors import EngineError, Invalid, Unavailable
@@ -144,6 +145,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         builds=Builds(store, executor, pulls, events, caches),
         pulls=pulls,
         pushes=Pushes(store, settings, events),
+        registries=Registries(settings),
         commits=Commits(store, containers, lifecycle, events),
     )
     return Engine(services, ends, executor, Reconcile(containers, ends, removal, release, sessions, parts.monitors))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from corten.engine.events import Events
-from corten.engine.transfer.progress import Progress
+from corten.engine.images.progress import Message, Note
 from corten.engine.transfer.pull import Pulls
 from corten.errors import EngineError, Invalid, NotFound, Unavailable
 from corten.ids import DiffId
@@ -18,6 +18,10 @@ from tests.support.faulty_registry import Faults, Registry, running_registry
 from tests.support.remote_images import add_image, add_index, random_layers, sha256
 
 pytestmark = pytest.mark.privileged
+
+
+def statuses(lines: list[Message]) -> list[str]:
+    return [line.status for line in lines if not isinstance(line, Note)]
 
 
 @pytest.fixture
@@ -35,8 +39,8 @@ def name(registry: Registry, suffix: str = "") -> Reference:
     return parse_reference(f"{registry.host}/x{suffix}")
 
 
-def pull(store: Store, registry: Registry, suffix: str = "", **more: str) -> list[Progress]:
-    lines: list[Progress] = []
+def pull(store: Store, registry: Registry, suffix: str = "", **more: str) -> list[Message]:
+    lines: list[Message] = []
     asyncio.run(pulls(store).pull(name(registry, suffix), lines.append, **more))  # type: ignore[arg-type]
     return lines
 
@@ -55,12 +59,12 @@ def test_an_image_is_there_after_a_pull(store: Store) -> None:
         assert image.layers == tuple(sha256(layer) for layer in layers)
         assert image.repo_tags == (f"{registry.host}/x:latest",)
         assert image.repo_digests == (f"{registry.host}/x@{digest}",)
-        assert [line.status for line in lines][:2] == ["Pulling from x", "Pulling fs layer"]
-        assert [line.status for line in lines][-2:] == [f"Digest: {digest}", f"Status: Downloaded newer image for {registry.host}/x:latest"]
-        assert len([line for line in lines if line.status == "Pull complete"]) == 4
+        assert statuses(lines)[:2] == ["Pulling from x", "Pulling fs layer"]
+        assert statuses(lines)[-2:] == [f"Digest: {digest}", f"Status: Downloaded newer image for {registry.host}/x:latest"]
+        assert len([status for status in statuses(lines) if status == "Pull complete"]) == 4
         assert partials(store) == []
         again = pull(store, registry)
-        assert again[-1].status == f"Status: Image is up to date for {registry.host}/x:latest"
+        assert statuses(again)[-1] == f"Status: Image is up to date for {registry.host}/x:latest"
         assert len([p for p in registry.paths("GET") if "/blobs/" in p]) == 5
 
 
@@ -132,6 +136,6 @@ def test_all_tags(store: Store) -> None:
     with running_registry() as registry:
         for tag in ("one", "two"):
             add_image(registry, random_layers(1, 100), tag)
-        lines: list[Progress] = []
+        lines: list[Message] = []
         asyncio.run(pulls(store).pull(name(registry), lines.append, all_tags=True))
         assert sorted(t for image in store.images.all() for t in image.repo_tags) == [f"{registry.host}/x:one", f"{registry.host}/x:two"]

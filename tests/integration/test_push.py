@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from corten.engine.events import Events
-from corten.engine.transfer.progress import Progress
+from corten.engine.images.progress import Message, Note
 from corten.engine.transfer.pull import Pulls
 from corten.engine.transfer.push import Pushed, Pushes
 from corten.errors import NotFound
@@ -22,6 +22,10 @@ pytestmark = pytest.mark.privileged
 SETTINGS = RegistrySettings(certs_d=())
 
 
+def statuses(lines: list[Message]) -> list[str]:
+    return [line.status for line in lines if not isinstance(line, Note)]
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     opened = open_store(str(tmp_path / "root"))
@@ -33,8 +37,8 @@ def pull(store: Store, name: str) -> None:
     asyncio.run(Pulls(store, SETTINGS, Events()).pull(parse_reference(name), lambda line: None))
 
 
-def push(store: Store, name: str, *, all_tags: bool = False) -> tuple[list[Progress], list[Pushed]]:
-    lines: list[Progress] = []
+def push(store: Store, name: str, *, all_tags: bool = False) -> tuple[list[Message], list[Pushed]]:
+    lines: list[Message] = []
     done = asyncio.run(Pushes(store, SETTINGS, Events()).push(parse_reference(name), lines.append, all_tags=all_tags))
     return lines, done
 
@@ -50,7 +54,7 @@ def test_what_was_pulled_goes_back_byte_for_byte(store: Store) -> None:
         before = len(registry.blobs)
         lines, (done,) = push(store, f"{registry.host}/x")
         assert (done.digest, len(registry.blobs)) == (digest, before)
-        assert [line.status for line in lines].count("Layer already exists") == 2
+        assert statuses(lines).count("Layer already exists") == 2
 
 
 def test_another_registry_gets_the_same_layers(store: Store) -> None:
@@ -59,8 +63,8 @@ def test_another_registry_gets_the_same_layers(store: Store) -> None:
         pull(store, f"{one.host}/x")
         tag(store, f"{one.host}/x", f"{two.host}/y:v2")
         lines, (done,) = push(store, f"{two.host}/y:v2")
-        assert [line.status for line in lines].count("Pushed") == 2
-        assert lines[-1].status == f"v2: digest: {done.digest} size: {done.size}"
+        assert statuses(lines).count("Pushed") == 2
+        assert statuses(lines)[-1] == f"v2: digest: {done.digest} size: {done.size}"
         image = store.images.get(f"{one.host}/x")
         store.images.remove(image.id)
         store.layers.collect()
@@ -75,7 +79,7 @@ def test_a_neighbours_blob_is_mounted(store: Store) -> None:
         tag(store, f"{registry.host}/x", f"{registry.host}/neighbour")
         hide_blobs(registry)
         lines, _ = push(store, f"{registry.host}/neighbour")
-    assert "Mounted from x" in [line.status for line in lines]
+    assert "Mounted from x" in statuses(lines)
 
 
 def hide_blobs(registry: Registry) -> None:

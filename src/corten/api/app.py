@@ -26,6 +26,7 @@ from corten.engine.networks.networks import Networks
 from corten.engine.system import System
 from corten.engine.transfer.pull import Pulls
 from corten.engine.transfer.push import Pushes
+from corten.engine.transfer.registries import Registries
 from corten.engine.volumes import Volumes
 from corten.errors import EngineError
 from corten.http.request import ClientGone
@@ -63,6 +64,7 @@ class Services:
     builds: Builds
     pulls: Pulls
     pushes: Pushes
+    registries: Registries
     commits: Commits
 
 

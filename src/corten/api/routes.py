@@ -24,15 +24,12 @@ from corten.api.handlers.system import disk_usage, events, handshake, info
 from corten.api.handlers.unsupported import NO_CLUSTER_VOLUMES, NO_SWARM_MODE, NOT_A_MANAGER, NOT_IN_SWARM, unbuilt
 from corten.api.router import Route
 
-_AUTH = unbuilt("checking registry credentials", "auth-unbuilt", "put them into ~/.docker/config.json, where pull and push find them")
 _COPY = unbuilt("copying files in and out of containers", "container-copy-unbuilt", "mount a directory (-v), or pipe a tar through exec")
 _STATS = unbuilt("container statistics", "container-stats-unbuilt", "read the container's cgroup")
 _CHECKPOINT = unbuilt("checkpointing containers", "checkpoint-unbuilt", "pause the container")
 _WEBSOCKET = unbuilt("attaching through a web socket", "attach-ws-unbuilt", "attach with POST and Upgrade: tcp")
 _COMMIT = unbuilt("committing containers", "commit-unbuilt", "write what you did into a Dockerfile")
-_DISTRIBUTION = unbuilt("asking a registry about an image", "distribution-unbuilt", "pull the image and inspect it")
 _BUILD = unbuilt("BuildKit sessions", "buildkit-unbuilt", "set DOCKER_BUILDKIT=0, or use `corten build`")
-_SEARCH = unbuilt("searching a registry", "image-search-unbuilt", "name the image")
 _PLUGINS = unbuilt("plugins", "plugins-unbuilt", "Corten's drivers are built in")
 
 ROUTES: Final = (
@@ -42,7 +39,7 @@ ROUTES: Final = (
     Route("GET", "/version", handshake.version),
     Route("GET", "/info", info.info),
     Route("GET", "/events", events.events),
-    Route("POST", "/auth", _AUTH),
+    Route("POST", "/auth", registry.auth),
     Route("GET", "/system/df", disk_usage.disk_usage, (1, 25)),
     # Containers
     Route("GET", "/containers/json", containers.container_list),
@@ -81,7 +78,7 @@ ROUTES: Final = (
     # Images
     Route("GET", "/images/json", images.image_list),
     Route("POST", "/images/create", images_transfer.image_create),
-    Route("GET", "/images/search", _SEARCH),
+    Route("GET", "/images/search", registry.search),
     Route("POST", "/images/prune", images.image_prune, (1, 25)),
     Route("GET", "/images/get", images_transfer.image_get),
     Route("POST", "/images/load", images_transfer.image_load),
@@ -92,7 +89,7 @@ ROUTES: Final = (
     Route("POST", "/images/{name}/tag", images.image_tag),
     Route("DELETE", "/images/{name}", images.image_remove),
     Route("POST", "/commit", commit.commit),
-    Route("GET", "/distribution/{name}/json", _DISTRIBUTION, (1, 30)),
+    Route("GET", "/distribution/{name}/json", registry.distribution, (1, 30)),
     Route("POST", "/corten/images/verify", images_verify.images_verify),
     # Build
     Route("POST", "/build", build.build),

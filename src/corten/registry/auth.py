@@ -19,6 +19,7 @@ from corten.errors import Unauthenticated
 from corten.registry.challenge import Challenge, parse_challenges
 from corten.registry.transport import Answer, Transport, close_quietly
 
+CLIENT = "corten"
 EARLY = 10.0  # a token is renewed this many seconds before it ends
 
 
@@ -47,9 +48,19 @@ class _Token:
 class Authenticator:
     """Adds an Authorization header for one endpoint and answers its challenges. Thread-safe."""
 
-    def __init__(self, transport: Transport, credentials: Credentials | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        credentials: Credentials | None,
+        *,
+        wants_identity: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`wants_identity`: ask token servers for a refresh token, too, which can stand for the password from then on."""
         self._transport = transport
         self._credentials = (credentials if transport.endpoint.credentials else None) or Credentials()
+        self._wants_identity = wants_identity
+        self.identity_token = ""
         self._clock = clock
         self._tokens: dict[str, _Token] = {}
         self._scheme = "bearer" if self._credentials.registry_token else ""
@@ -101,6 +112,7 @@ class Authenticator:
 
     def _token(self, realm: str, service: str, scope: str) -> Answer:
         query = [("account", self._credentials.username)] if self._credentials.username else []
+        query += [("client_id", CLIENT), ("offline_token", "true")] if self._wants_identity else []
         query += [("service", service)] if service else []
         query += [("scope", part) for part in scope.split(" ") if part]
         headers = {"Authorization": self._credentials.basic} if self._credentials.basic else {}
@@ -112,7 +124,7 @@ class Authenticator:
             "refresh_token": self._credentials.identity_token,
             "service": service,
             "scope": scope,
-            "client_id": "corten",
+            "client_id": CLIENT,
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return self._transport.request("POST", realm, headers=headers, body=urlencode(form).encode())
@@ -122,6 +134,8 @@ class Authenticator:
             data: Any = json.loads(answer.read(1 << 20))
             value = data.get("token") or data["access_token"]
             lifetime = float(data.get("expires_in") or 60)
+            if self._wants_identity:
+                self.identity_token = str(data.get("refresh_token") or "")
         except (ValueError, LookupError, AttributeError, TypeError) as error:
             raise Unauthenticated(f"{realm}: no token in the answer", reason="registry-bad-token") from error
         finally:

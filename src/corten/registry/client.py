@@ -5,11 +5,12 @@ Blocking; called from worker threads. Paths and bodies: OCI distribution specifi
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from urllib3.exceptions import HTTPError
 
@@ -49,11 +50,14 @@ class Session:
         credentials: Credentials | None = None,
         *,
         push: bool = False,
+        login: bool = False,
         retry: RetryPolicy | None = None,
     ) -> None:
+        """`push` and `login` leave mirrors out; `login` asks for an identity token besides."""
         self.domain = domain
-        self._push = push
-        self._links = [_Link(e, credentials, retry) for e in endpoints(domain, settings, push=push)]
+        self.retry = retry or RetryPolicy()
+        found = endpoints(domain, settings, push=push or login)
+        self._links = [_Link(endpoint, credentials, retry, wants_identity=login) for endpoint in found]
         self._chosen: _Link | None = None
 
     def close(self) -> None:
@@ -70,12 +74,16 @@ class Session:
     def endpoint(self) -> Endpoint:
         return (self._chosen or self._links[0]).transport.endpoint
 
-    def ping(self) -> None:
-        """`GET /v2/` with credentials: what `login` checks. Raises Unauthenticated or Unavailable."""
+    def login(self) -> str:
+        """Tries the credentials on `/v2/`; the identity token that the registry gives for them, "" for none. Raises Unauthenticated."""
         answer = self.request("GET", "/v2/", scope="")
-        if answer.status >= 400:
-            raise registry_error(answer, f'Get "{self.endpoint.url}/v2/"')
         close_quietly(answer)
+        link = self._chosen or self._links[-1]
+        if answer.status >= 400:
+            outcome = f"{answer.status} {HTTPStatus(answer.status).phrase}" if answer.status in set(HTTPStatus) else str(answer.status)
+            text = f"login attempt to {link.transport.endpoint.url}/v2/ failed with status: {outcome}"
+            raise (Unauthenticated if answer.status in (401, 403) else Unavailable)(text, reason="login-refused")
+        return link.authenticator.identity_token
 
     def request(
         self,
@@ -87,9 +95,9 @@ class Session:
         body: bytes | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Answer:
-        """Asks the endpoint that worked before, else each in turn; the last one's failure is the answer."""
+        """Asks the endpoint that worked before and, where it fails, those behind it; the last one's failure is the answer."""
         ask = _Ask(method, path, scope, headers or {}, body, cancelled)
-        links = [self._chosen] if self._chosen else self._links
+        links = self._links[self._links.index(self._chosen) :] if self._chosen else self._links
         for number, link in enumerate(links):
             final = number == len(links) - 1
             try:
@@ -100,16 +108,22 @@ class Session:
                 continue
             if final or answer.status < 400:
                 if answer.status < 400:
-                    self._chosen = link
+                    self._chosen = self._chosen or link
                 return answer
             close_quietly(answer)
         raise AssertionError("an endpoint list is never empty")
 
+    def fetch(self, url: str, *, headers: Mapping[str, str], cancelled: Callable[[], bool] = lambda: False) -> Answer:
+        """Something that lies elsewhere, asked for without credentials."""
+        return self._links[-1].transport.request("GET", url, headers=headers, cancelled=cancelled)
+
 
 class _Link:
-    def __init__(self, endpoint: Endpoint, credentials: Credentials | None, retry: RetryPolicy | None) -> None:
+    def __init__(
+        self, endpoint: Endpoint, credentials: Credentials | None, retry: RetryPolicy | None, *, wants_identity: bool = False
+    ) -> None:
         self.transport = Transport(endpoint, retry=retry)
-        self.authenticator = Authenticator(self.transport, credentials)
+        self.authenticator = Authenticator(self.transport, credentials, wants_identity=wants_identity)
 
     def request(self, ask: "_Ask") -> Answer:
         own = "://" not in ask.path or urlsplit(ask.path)[:2] == urlsplit(self.transport.endpoint.url)[:2]
@@ -117,7 +131,13 @@ class _Link:
         if answer.status != 401 or not own:
             return answer
         close_quietly(answer)
-        return self._send(ask, self.authenticator.answer(answer, ask.scope))
+        try:
+            authorization = self.authenticator.answer(answer, ask.scope)
+        except Unauthenticated as error:
+            url = urljoin(f"{self.transport.endpoint.url}/", ask.path)
+            text = f'{ask.method.capitalize()} "{url}": {error.message}'
+            raise Unauthenticated(text, reason=error.reason, hint=error.hint) from error
+        return self._send(ask, authorization)
 
     def _send(self, ask: "_Ask", authorization: dict[str, str]) -> Answer:
         headers = {**ask.headers, **authorization}
@@ -156,19 +176,21 @@ class Repository:
         media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
         return Manifest(digest, media_type or _declared_type(raw), raw)
 
-    def head(self, reference: str) -> tuple[Digest, str, int] | None:
-        """(digest, media type, size) of a tag or digest without fetching it, None when it is not there."""
-        answer = self.session.request(
-            "HEAD", self._path(f"manifests/{reference}"), scope=self.scope, headers={"Accept": ", ".join(MANIFEST_TYPES)}
-        )
+    def resolve(self, reference: str, known: Callable[[Digest], Manifest | None]) -> Manifest:
+        """`manifest`, but one whose digest `known` knows is not sent again: registries that limit pulls count GETs only."""
+        if ":" in reference:
+            return known(Digest(reference)) or self.manifest(reference)
+        headers = {"Accept": ", ".join(MANIFEST_TYPES)}
+        answer = self.session.request("HEAD", self._path(f"manifests/{reference}"), scope=self.scope, headers=headers)
         close_quietly(answer)
-        if answer.status == 404:
-            return None
-        if answer.status != 200 or "Docker-Content-Digest" not in answer.headers:
-            found = self.manifest(reference)
-            return found.digest, found.media_type, len(found.raw)
-        media_type = answer.headers.get("Content-Type", "").partition(";")[0]
-        return Digest(answer.headers["Docker-Content-Digest"]), media_type, int(answer.headers.get("Content-Length", 0))
+        claimed = answer.headers.get("Docker-Content-Digest", "") if answer.status == 200 else ""
+        return (known(Digest(claimed)) if claimed else None) or self.manifest(reference)
+
+    def has_manifest(self, digest: Digest) -> bool:
+        headers = {"Accept": ", ".join(MANIFEST_TYPES)}
+        answer = self.session.request("HEAD", self._path(f"manifests/{digest}"), scope=self.scope, headers=headers)
+        close_quietly(answer)
+        return answer.status == 200
 
     def blob(self, digest: Digest, size: int) -> bytes:
         """A small blob (a config) whole and verified."""
@@ -177,9 +199,25 @@ class Repository:
             raise Invalid(f"blob {digest}: got {len(raw)} bytes that do not match", reason="wrong-digest")
         return raw
 
-    def open_blob(self, digest: Digest, start: int, end: int, *, cancelled: Callable[[], bool]) -> Answer:
-        """An unread answer for bytes [start, end) of a blob: 206, or 200 from a registry that ignores ranges."""
-        return self._get(f"blobs/{digest}", {"Range": f"bytes={start}-{end - 1}"}, what=f"blob {digest}", cancelled=cancelled)
+    def open_blob(
+        self, digest: Digest, start: int, end: int, *, urls: Sequence[str] = (), cancelled: Callable[[], bool] = lambda: False
+    ) -> Answer:
+        """An unread answer for bytes [start, end) of a blob: 206, or 200 from a registry that ignores ranges.
+
+        `urls` are asked, without credentials, when the registry does not have it.
+        """
+        headers = {"Range": f"bytes={start}-{end - 1}"}
+        try:
+            return self._get(f"blobs/{digest}", headers, what=f"blob {digest}", cancelled=cancelled)
+        except NotFound:
+            for url in urls:
+                if not url.startswith("https://") and self.session.endpoint.url.startswith("https:"):
+                    continue
+                answer = self.session.fetch(url, headers=headers, cancelled=cancelled)
+                if answer.status in (200, 206):
+                    return answer
+                close_quietly(answer)
+            raise
 
     def tags(self) -> list[str]:
         """All tags, following `Link` pages (at most 1,000 of them)."""
@@ -188,7 +226,11 @@ class Repository:
         for _ in range(1000):
             answer = self.session.request("GET", path, scope=self.scope)
             if answer.status != 200:
-                raise self._refusal(answer, f"tags of {self.familiar}")
+                error = registry_error(answer, f"repository {self.familiar} not found")
+                if isinstance(error, NotFound):
+                    text = f"repository {self.familiar} not found: name unknown: repository name not known to registry"
+                    raise NotFound(text, reason="name-unknown")
+                raise access_denied(self.familiar) if isinstance(error, Unauthenticated) else error
             with _closing(answer):
                 found += _tags(answer.read(LARGEST_MANIFEST), self.familiar)
             link = answer.headers.get("Link", "")

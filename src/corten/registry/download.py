@@ -23,10 +23,14 @@ STALLS = 6  # tries of one segment that bring nothing, before we give up
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A blob to fetch: `partial` knows what is missing. `progress(count)` is called with bytes that arrived."""
+    """A blob to fetch: `partial` knows what is missing. `progress(count)` is called with bytes that arrived.
+
+    `urls`: where a foreign layer lies when the registry does not have it.
+    """
 
     partial: Partial
     progress: Callable[[int], None] = lambda count: None
+    urls: Sequence[str] = ()
 
 
 class Fetcher:
@@ -99,7 +103,7 @@ class Fetcher:
 
     def _read_once(self, wanted: Wanted, span: Span) -> int:
         """One GET; the offset up to which bytes are there now."""
-        answer = self._repository.open_blob(wanted.partial.digest, *span, cancelled=self._cancelled)
+        answer = self._repository.open_blob(wanted.partial.digest, *span, urls=wanted.urls, cancelled=self._cancelled)
         try:
             if answer.status == 206:
                 return self._copy(answer, wanted, span[0], span[1])

@@ -50,7 +50,7 @@ def endpoints(domain: str, settings: RegistrySettings, *, push: bool = False) ->
 
     Raises Invalid for an unreadable hosts.toml.
     """
-    own = _own_endpoints(domain, settings)
+    own = own_endpoints(domain, settings)
     configured = _hosts_toml(domain, settings)
     if configured is None:
         mirrors = [] if push or domain != DOCKER_HUB else [_mirror(url, settings) for url in settings.mirrors]
@@ -73,8 +73,9 @@ def is_insecure(domain: str, settings: RegistrySettings) -> bool:
     return False
 
 
-def _own_endpoints(domain: str, settings: RegistrySettings) -> tuple[Endpoint, ...]:
-    host = HUB_HOST if domain == DOCKER_HUB else domain
+def own_endpoints(domain: str, settings: RegistrySettings, *, host: str = "") -> tuple[Endpoint, ...]:
+    """The registry's own, without mirrors: https, then http for an insecure one. `host` is where it lives, if not under its name."""
+    host = host or (HUB_HOST if domain == DOCKER_HUB else domain)
     secure = _with_certificates(Endpoint(f"https://{host}"), domain, settings.certs_d)
     if not is_insecure(domain, settings):
         return (secure,)
@@ -106,7 +107,7 @@ def _hosts_toml(domain: str, settings: RegistrySettings) -> list[Endpoint] | Non
         except OSError:
             continue
         try:
-            return _parse_hosts(tomllib.loads(text), path.parent, _own_endpoints(domain, settings))
+            return _parse_hosts(tomllib.loads(text), path.parent, own_endpoints(domain, settings))
         except (tomllib.TOMLDecodeError, TypeError, ValueError, AttributeError) as error:
             raise Invalid(f"{path}: {error}", reason="bad-hosts-toml", hint="see containerd's hosts.md for the form") from error
     return None

@@ -10,7 +10,8 @@ has hashed it (after a power loss a marked part can be wrong): the reader verifi
 import contextlib
 import os
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from corten.errors import Unavailable
@@ -36,10 +37,14 @@ class Partial:
         self._filled: dict[int, int] = {}  # part -> bytes written since its start, in order
         self._changed = threading.Condition()
         self._failure: BaseException | None = None
+        self._users = 0  # threads that are using the descriptors now
 
     def close(self) -> None:
-        """Idempotent."""
-        fds, self._fd, self._map_fd = (self._fd, self._map_fd), -1, -1
+        """Idempotent. Whoever still writes gets Unavailable."""
+        with self._changed:
+            fds, self._fd, self._map_fd = (self._fd, self._map_fd), -1, -1
+            while self._users:
+                self._changed.wait()
         for fd in fds:
             if fd >= 0:
                 os.close(fd)
@@ -63,13 +68,14 @@ class Partial:
 
     def write(self, offset: int, data: bytes) -> None:
         """Stores bytes; a part counts once its bytes were written from its start to its end in order."""
-        view = memoryview(data)
-        position = offset
-        while view:
-            position_end = os.pwrite(self._fd, view, position) + position
-            view = view[position_end - position :]
-            position = position_end
-        self._mark(offset, position)
+        with self._using() as (fd, map_fd):
+            view = memoryview(data)
+            position = offset
+            while view:
+                written = os.pwrite(fd, view, position)
+                view = view[written:]
+                position += written
+            self._mark(map_fd, offset, position)
 
     def fail(self, error: BaseException) -> None:
         """No more bytes will come: readers raise `error`."""
@@ -90,19 +96,28 @@ class Partial:
                     raise Unavailable("the download was given up", reason="cancelled")
                 self._changed.wait(0.5)
         end = min(offset + limit, self._run_end(part), self.size)
-        return os.pread(self._fd, end - offset, offset)
-
-    def sync(self) -> None:
-        """Bytes first, then the map: what the map claims is on disk."""
-        os.fdatasync(self._fd)
-        os.fdatasync(self._map_fd)
+        with self._using() as (fd, _):
+            return os.pread(fd, end - offset, offset)
 
     def discard(self) -> None:
         """Forgets everything; the files are gone."""
         self.close()
-        for path in (self.path, self._map_path):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+        _remove(self.path)
+
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[tuple[int, int]]:
+        with self._changed:
+            if self._fd < 0:
+                raise Unavailable("the download was given up", reason="cancelled")
+            self._users += 1
+            fds = self._fd, self._map_fd
+        try:
+            yield fds
+        finally:
+            with self._changed:
+                self._users -= 1
+                if not self._users:
+                    self._changed.notify_all()
 
     def _run_end(self, part: int) -> int:
         last = part
@@ -119,7 +134,7 @@ class Partial:
             return bytearray(self._parts)
         return bytearray(raw)
 
-    def _mark(self, start: int, end: int) -> None:
+    def _mark(self, map_fd: int, start: int, end: int) -> None:
         finished = []
         with self._changed:
             for part in range(start // PART, (end - 1) // PART + 1):
@@ -130,9 +145,47 @@ class Partial:
                 reached = max(reached, min(end, high) - low)
                 self._filled[part] = reached
                 if reached == high - low and not self._written[part]:
-                    os.pwrite(self._map_fd, b"\x01", part)
+                    os.pwrite(map_fd, b"\x01", part)
                     self._written[part] = 1
                     self._filled.pop(part)
                     finished.append(part)
             if finished:
                 self._changed.notify_all()
+
+
+class Partials:
+    """The folder of partial blobs: what lies there when nobody is fetching."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def bytes_of(self, digest: Digest) -> int:
+        """What is there of a blob, in bytes of whole parts; 0 when nothing is."""
+        try:
+            return PART * self._path(digest).with_suffix(".map").read_bytes().count(1)
+        except FileNotFoundError:
+            return 0
+
+    def forget(self, digest: Digest) -> None:
+        _remove(self._path(digest))
+
+    def forget_older(self, seconds: float, *, spare: Collection[Digest] = ()) -> int:
+        """Removes what nobody went on with for so long; how many bytes that gave back."""
+        spared = {self._path(digest).name for digest in spare}
+        freed = 0
+        for path in self._folder.glob("*.map"):
+            with contextlib.suppress(FileNotFoundError):
+                found = path.with_suffix("").stat()
+                if path.stem not in spared and time.time() - found.st_mtime >= seconds:
+                    freed += found.st_blocks * 512
+                    _remove(path.with_suffix(""))
+        return freed
+
+    def _path(self, digest: Digest) -> Path:
+        return self._folder / digest.rpartition(":")[2]
+
+
+def _remove(path: Path) -> None:
+    """The bytes first: a map without bytes starts anew, bytes without a map would stay for good."""
+    for one in (path, path.with_suffix(".map")):
+        one.unlink(missing_ok=True)

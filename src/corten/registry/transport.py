@@ -5,18 +5,27 @@ reads or closes it. A retry happens on connection errors, 429 and 5xx, honours R
 be sent twice.
 """
 
-import os
 import random
 import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import NoReturn
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, SSLError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from corten import __version__
 from corten.errors import EngineError, Unavailable
@@ -43,10 +52,19 @@ class RetryPolicy:
     sleep: Callable[[float], None] = time.sleep
 
     def wait(self, attempt: int, retry_after: str | None) -> None:
-        seconds = min(self.longest, self.first * 2**attempt) * random.uniform(0.8, 1.2)
-        if retry_after and retry_after.isdecimal():
-            seconds = min(self.longest, float(retry_after))
-        self.sleep(seconds)
+        asked = _seconds(retry_after) if retry_after else None
+        seconds = self.first * 2**attempt * random.uniform(0.8, 1.2) if asked is None else asked
+        self.sleep(min(self.longest, seconds))
+
+
+def _seconds(retry_after: str) -> float | None:
+    """`Retry-After`: seconds, or a date (RFC 9110 §10.2.3). None for neither."""
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return None
 
 
 class Transport:
@@ -73,13 +91,14 @@ class Transport:
     ) -> Answer:
         """The answer to `method` on `path` (or a full URL), after redirects; its body is unread.
 
-        Raises Unavailable when the endpoint cannot be reached or keeps failing; Cancelled when asked to stop.
+        Raises Unavailable when the endpoint cannot be reached or keeps failing; Cancelled when asked to stop. A PATCH is tried once:
+        the registry may have taken part of it.
         """
         url = urljoin(f"{self.endpoint.url}/", path) if "://" not in path else path
         for attempt in range(self._retry.attempts):
             if cancelled():
                 raise Cancelled
-            last = attempt == self._retry.attempts - 1
+            last = attempt == self._retry.attempts - 1 or method == "PATCH"
             try:
                 answer = self._follow(method, url, dict(headers or {}), body)
             except HTTPError as error:
@@ -147,25 +166,35 @@ def _same_host(a: str, b: str) -> bool:
 
 
 def _may_pass(error: HTTPError) -> bool:
-    """A refused connection or a bad certificate will not mend itself within a second."""
+    """A refused connection, a host that swallows packets or a bad certificate will not mend itself within a second."""
     reason = error.reason if isinstance(error, MaxRetryError) else error
-    return not isinstance(reason, NewConnectionError | SSLError)
+    return not isinstance(reason, NewConnectionError | ConnectTimeoutError | SSLError)
 
 
 def _unreachable(url: str, error: HTTPError) -> NoReturn:
-    host = urlsplit(url).netloc
+    """In Docker's words, whose first request to a registry always is `/v2/`."""
+    parts = urlsplit(url)
+    shown = f"{parts.scheme}://{parts.netloc}/v2/" if parts.path.startswith("/v2/") else url
     cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
     hint = "is the name right, and is a proxy or --insecure-registry needed?"
-    raise Unavailable(f'Get "{url}": {host}: {_plain(cause)}', reason="registry-unreachable", hint=hint) from error
+    raise Unavailable(f'Get "{shown}": {_plain(cause, parts)}', reason="registry-unreachable", hint=hint) from error
 
 
-def _plain(error: BaseException) -> str:
+def _plain(error: BaseException, url: SplitResult) -> str:
     text = str(error)
-    if "refused" in text:
-        return "connect: connection refused"
+    address = f"{url.hostname}:{url.port or (443 if url.scheme == 'https' else 80)}"
+    if isinstance(error, NameResolutionError):
+        return f"dial tcp: lookup {url.hostname}: no such host"
+    if isinstance(error, ConnectTimeoutError) and not isinstance(error, NewConnectionError):
+        return f"dial tcp {address}: i/o timeout"
+    if isinstance(error, ReadTimeoutError):
+        return f"{url.netloc}: timeout awaiting response headers"
     if isinstance(error, SSLError):
         return f"tls: failed to verify certificate: {text}"
-    return text.rpartition(": ")[2] if os.linesep not in text and ": " in text else text
+    if isinstance(error, ProxyError):
+        return f"proxyconnect tcp: {text}"
+    detail = text.rpartition("] ")[2].lower() if "] " in text else text
+    return f"dial tcp {address}: connect: {detail}" if isinstance(error, NewConnectionError) else f"{url.netloc}: {detail}"
 
 
 def close_quietly(answer: Answer) -> None:

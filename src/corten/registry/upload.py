@@ -4,19 +4,21 @@ A monolithic PUT is tried first; 413 (a proxy's body limit) makes us send PATCH 
 breaks asks the registry how far it came and goes on from there.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlencode, urljoin
 
-from corten.errors import EngineError, Unavailable
+from corten.errors import Unavailable
 from corten.ids import Digest
 from corten.registry.client import Repository
-from corten.registry.transport import Answer, Cancelled, close_quietly, registry_error
+from corten.registry.transport import RETRIED, Answer, Cancelled, close_quietly, registry_error
 
-CHUNK = 16 << 20
+CHUNK = 8 << 20
 SMALLEST_CHUNK = 256 << 10
 STALLS = 5
+_RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
 
 
 class BlobBytes(Protocol):
@@ -51,36 +53,29 @@ class Uploader:
         return answer.status == 201
 
     def upload(self, digest: Digest, blob: BlobBytes) -> None:
-        """The blob is at the registry when this returns. Raises the registry's refusal."""
+        """The blob is at the registry when this returns. Raises the registry's refusal, Cancelled."""
         sent, stalls, location = 0, 0, self._begin(digest)
         while sent < blob.size:
             if self.cancelled():
                 raise Cancelled
             data = blob.read_at(sent, min(self.chunk, blob.size - sent))
-            headers = {"Content-Type": "application/octet-stream", "Content-Range": f"{sent}-{sent + len(data) - 1}"}
-            try:
-                answer = self._ask("PATCH", location, headers, data)
-            except Unavailable:
-                stalls += 1
-                if stalls > STALLS:
-                    raise
-                sent, location = self._resume(location)
-                continue
-            if answer.status == 413 and self.chunk > SMALLEST_CHUNK:
+            answer = self._patch(location, sent, data)
+            if answer is not None and answer.status in (201, 202, 204):
                 close_quietly(answer)
-                self.chunk //= 4
-                location = self._begin(digest)
-                sent = 0
+                location = self._absolute(answer.headers.get("Location", location))
+                sent += len(data)
+                self.progress(len(data))
                 continue
-            if answer.status == 416 and stalls <= STALLS:
-                close_quietly(answer)
+            too_large = answer is not None and answer.status == 413
+            if answer is not None and not self._may_go_on(answer):
+                raise registry_error(answer, f"upload of {digest}")
+            if not too_large:
+                self.repository.session.retry.wait(stalls, answer.headers.get("Retry-After") if answer else None)
                 stalls += 1
-                sent, location = self._resume(location)
-                continue
-            self._expect(answer, (202, 201, 204), f"upload of {digest}")
-            location = self._absolute(answer.headers.get("Location", location))
-            sent += len(data)
-            self.progress(len(data))
+            if stalls > STALLS:
+                raise Unavailable(f"upload of {digest}: the registry breaks it off again and again", reason="registry-unreachable")
+            self.chunk = max(SMALLEST_CHUNK, self.chunk // (4 if too_large else 2))
+            sent, location = self._resume(digest, location)
         self._finish(digest, location)
 
     def put_manifest(self, reference: str, media_type: str, raw: bytes) -> None:
@@ -98,11 +93,30 @@ class Uploader:
         answer = self._ask("PUT", f"{location}{separator}{urlencode({'digest': digest})}", {"Content-Length": "0"}, b"")
         self._expect(answer, (201, 204), f"upload of {digest}")
 
-    def _resume(self, location: str) -> tuple[int, str]:
+    def _patch(self, location: str, start: int, data: bytes) -> Answer | None:
+        """One chunk; None when the connection broke. It is never sent twice unasked: the registry may have got part of it."""
+        headers = {"Content-Type": "application/octet-stream", "Content-Range": f"{start}-{start + len(data) - 1}"}
+        try:
+            return self._ask("PATCH", location, headers, data)
+        except Unavailable:
+            return None
+
+    def _may_go_on(self, answer: Answer) -> bool:
+        """After a refused chunk: a smaller one, or one from where the registry says that it is."""
+        passes = self.chunk > SMALLEST_CHUNK if answer.status == 413 else answer.status in RETRIED | {416}
+        if passes:
+            close_quietly(answer)
+        return passes
+
+    def _resume(self, digest: Digest, location: str) -> tuple[int, str]:
+        """How far the registry came and where to go on; from the start when it has forgotten the upload."""
         answer = self._ask("GET", location)
-        self._expect(answer, (204, 202, 200), "upload status")
-        reached = answer.headers.get("Range", "0--1").rpartition("-")[2]
-        return int(reached) + 1 if reached.isdecimal() else 0, self._absolute(answer.headers.get("Location", location))
+        close_quietly(answer)
+        if answer.status not in (200, 202, 204):
+            return 0, self._begin(digest)
+        last = _RANGE.fullmatch(answer.headers.get("Range", ""))
+        reached = int(last[1]) + 1 if last and last[1] != "0" else 0  # registries say 0-0 when they have nothing
+        return reached, self._absolute(answer.headers.get("Location", location))
 
     def _ask(self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> Answer:
         return self.repository.session.request(
@@ -114,9 +128,5 @@ class Uploader:
 
     def _expect(self, answer: Answer, statuses: tuple[int, ...], what: str) -> None:
         if answer.status not in statuses:
-            raise _refused(answer, what)
+            raise registry_error(answer, what)
         close_quietly(answer)
-
-
-def _refused(answer: Answer, what: str) -> EngineError:
-    return registry_error(answer, what)

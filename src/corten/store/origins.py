@@ -28,6 +28,16 @@ MIGRATIONS: Final = (
             "CREATE INDEX manifests_by_image ON manifests (image)",
         ),
     ),
+    Migration(
+        "origins",
+        2,
+        (
+            """CREATE TABLE attachments (
+                 digest TEXT NOT NULL, image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE, media_type TEXT NOT NULL,
+                 raw BLOB NOT NULL, PRIMARY KEY (image, digest)
+               ) WITHOUT ROWID""",
+        ),
+    ),
 )
 
 
@@ -76,6 +86,22 @@ class Origins:
         row = (manifest.digest, manifest.image, manifest.media_type, manifest.raw)
         self._db.execute("INSERT OR REPLACE INTO manifests VALUES (?, ?, ?, ?)", row)
 
+    def find_manifest(self, digest: Digest) -> StoredManifest | None:
+        row = self._db.query_one("SELECT digest, image, media_type, raw FROM manifests WHERE digest = ?", (digest,))
+        return StoredManifest(*row) if row else None
+
     def manifests_of(self, image: ImageId) -> list[StoredManifest]:
         rows = self._db.query("SELECT digest, image, media_type, raw FROM manifests WHERE image = ?", (image,))
         return [StoredManifest(*row) for row in rows]
+
+    def add_attachment(self, attached: StoredManifest) -> None:
+        """Something small that belongs to an image and is no image: an attestation's manifest, its config, its statements.
+
+        An image that was removed meanwhile keeps nothing.
+        """
+        row = (attached.digest, attached.media_type, attached.raw, attached.image)
+        self._db.execute("INSERT OR REPLACE INTO attachments SELECT ?, id, ?, ? FROM images WHERE id = ?", row)
+
+    def attachments_of(self, image: ImageId) -> dict[Digest, StoredManifest]:
+        rows = self._db.query("SELECT digest, image, media_type, raw FROM attachments WHERE image = ?", (image,))
+        return {row[0]: StoredManifest(*row) for row in rows}

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from corten.api.handlers.images_transfer import stream_line
+from corten.api.narration import stream_line
 from corten.api.request import Request
 from corten.api.types.build import BuildAux, BuildPrune
 from corten.api.types.images import ErrorDetail, StreamMessage

@@ -4,15 +4,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 
-from msgspec import UNSET
-
 from corten.api.handlers.images import read_platform
 from corten.api.handlers.registry import pull
+from corten.api.narration import error_line, progress_line
 from corten.api.request import Request
-from corten.api.types.images import ErrorDetail, ProgressDetail, StreamMessage
-from corten.api.wire import encode, json_response
+from corten.api.types.images import StreamMessage
+from corten.api.wire import json_response
 from corten.engine.images.catalog import parse_target
-from corten.engine.images.progress import Message, Note, Progress, bar
+from corten.engine.images.progress import Message
 from corten.engine.images.transfer import Import
 from corten.errors import EngineError, Invalid
 from corten.http.response import Reply, Stream
@@ -66,20 +65,6 @@ async def _lines(messages: AsyncGenerator[Message, None]) -> AsyncGenerator[byte
     try:
         async with aclosing(messages):
             async for message in messages:
-                yield stream_line(_wire(message))
+                yield progress_line(message)
     except EngineError as error:
-        yield stream_line(StreamMessage(error_detail=ErrorDetail(error.message), error=error.message))
-
-
-def _wire(message: Message) -> StreamMessage:
-    if isinstance(message, Note):
-        return StreamMessage(stream=message.text)
-    if isinstance(message, Progress):
-        detail = ProgressDetail(message.current, message.total)
-        drawn = bar(message.current, message.total)
-        return StreamMessage(status=message.status, progress_detail=detail, progress=drawn or UNSET, id=message.id or UNSET)
-    return StreamMessage(status=message.status, id=message.id or UNSET)
-
-
-def stream_line(message: StreamMessage) -> bytes:
-    return encode(message).rstrip(b"\n") + b"\r\n"
+        yield error_line(error)

@@ -2,21 +2,23 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
-from msgspec import UNSET
 
+from corten.api.handlers.images import read_platform
+from corten.api.narration import error_line, progress_line, stream_line
 from corten.api.request import Request
-from corten.api.types.images import ErrorDetail, ProgressDetail, StreamMessage
-from corten.api.wire import encode
-from corten.engine.images.progress import bar
+from corten.api.types.images import DescriptorAnswer, ProgressDetail, StreamMessage
+from corten.api.types.registry import AuthAnswer, AuthConfig, DistributionAnswer, SearchHit
+from corten.api.wire import json_response
+from corten.engine.images.progress import Message, Report
 from corten.engine.transfer.credentials import registry_credentials
-from corten.engine.transfer.progress import Progress, Report
 from corten.engine.transfer.push import Pushed
-from corten.errors import EngineError, Invalid
+from corten.engine.transfer.registries import SEARCH_FILTERS, Search
+from corten.errors import Denied, EngineError, Invalid, Unauthenticated
 from corten.http.response import Reply, Stream
+from corten.ids import is_hex64
 from corten.oci.digest import parse_digest
 from corten.oci.reference import Reference, parse_reference
 from corten.registry.auth import Credentials
@@ -46,11 +48,49 @@ async def push(request: Request) -> Reply:
     credentials = sent_credentials(request)
     pushes = request.app.pushes
     every = not tag and reference.is_name_only
+    platform = read_platform(request)
 
     async def work(report: Report) -> list[Pushed]:
-        return await pushes.push(reference, report, credentials=credentials, all_tags=every)
+        return await pushes.push(reference, report, credentials=credentials, all_tags=every, platform=platform)
 
     return await _streamed(work)
+
+
+async def auth(request: Request) -> Reply:
+    """`POST /auth`, what `login` sends."""
+    fields = await request.json(AuthConfig)
+    given = registry_credentials(
+        {"username": fields.username, "password": fields.password, "auth": fields.auth, "identitytoken": fields.identity_token}
+    )
+    token = await request.app.registries.login(fields.server_address, given)
+    return json_response(AuthAnswer(identity_token=token, status="Login Succeeded"))
+
+
+async def search(request: Request) -> Reply:
+    wanted = Search(term=request.text("term"), limit=_limit(request.text("limit")), filters=request.filters(*SEARCH_FILTERS))
+    hits = await request.app.registries.search(wanted, sent_credentials(request))
+    return json_response(
+        [SearchHit(star_count=h.star_count, is_official=h.is_official, name=h.name, description=h.description) for h in hits]
+    )
+
+
+async def distribution(request: Request) -> Reply:
+    """`GET /distribution/{name}/json`."""
+    name = request.params["name"]
+    if is_hex64(name.removeprefix("sha256:")):
+        raise Invalid("no manifest found for full image ID", reason="bad-reference")
+    reference = parse_reference(name).with_default_tag()
+    found = await request.app.registries.distribution(reference, sent_credentials(request))
+    descriptor = DescriptorAnswer(media_type=found.media_type, digest=found.digest, size=found.size)
+    return json_response(DistributionAnswer(descriptor=descriptor, platforms=found.platforms))
+
+
+def _limit(text: str) -> int:
+    try:
+        return int(text or 0)
+    except ValueError:
+        message = f'invalid limit specified: strconv.Atoi: parsing "{text}": invalid syntax'
+        raise Invalid(message, reason="bad-limit") from None
 
 
 def sent_credentials(request: Request) -> Credentials | None:
@@ -75,54 +115,42 @@ def _wanted(name: str, tag: str) -> Reference:
 
 
 async def _streamed(work: Work) -> Reply:
-    """`work`'s reports as JSON lines. What fails before the first one is raised: then the answer's status says so."""
-    messages: asyncio.Queue[Progress | None] = asyncio.Queue()
+    """`work`'s reports as JSON lines. What fails before the first one is raised: then the answer's status says so.
+
+    It never says 401, at which Docker's CLI asks for a password and tries Docker Hub with it.
+    """
+    messages: asyncio.Queue[Message | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    running = asyncio.ensure_future(work(lambda line: _from_any_thread(loop, messages, line)))
+
+    def report(message: Message) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(messages.put_nowait, message)
+
+    running = asyncio.ensure_future(work(report))
     running.add_done_callback(lambda _: messages.put_nowait(None))
     first = await messages.get()
     if first is None:
-        await running
+        try:
+            await running
+        except Unauthenticated as error:
+            raise Denied(error.message, reason=error.reason, hint=error.hint) from error
     return Stream(_lines(first, messages, running))
 
 
-def _from_any_thread(loop: asyncio.AbstractEventLoop, messages: "asyncio.Queue[Progress | None]", line: Progress) -> None:
-    loop.call_soon_threadsafe(messages.put_nowait, line)
-
-
 async def _lines(
-    first: Progress | None, messages: "asyncio.Queue[Progress | None]", running: "asyncio.Future[list[Pushed] | None]"
+    first: Message | None, messages: "asyncio.Queue[Message | None]", running: "asyncio.Future[list[Pushed] | None]"
 ) -> AsyncIterator[bytes]:
-    async with aclosing(_texts(first, messages, running)) as texts:
-        async for message in texts:
-            yield encode(message).rstrip(b"\n") + b"\r\n"
-
-
-async def _texts(
-    first: Progress | None, messages: "asyncio.Queue[Progress | None]", running: "asyncio.Future[list[Pushed] | None]"
-) -> AsyncGenerator[StreamMessage, None]:
     try:
-        line = first
-        while line is not None:
-            yield _wire(line)
-            line = await messages.get()
+        message = first
+        while message is not None:
+            yield progress_line(message)
+            message = await messages.get()
         for pushed in await running or ():
             aux = {"Tag": pushed.tag, "Digest": pushed.digest, "Size": pushed.size}
-            yield StreamMessage(progress_detail=ProgressDetail(), aux=aux)
+            yield stream_line(StreamMessage(progress_detail=ProgressDetail(), aux=aux))
     except EngineError as error:
-        yield StreamMessage(error_detail=ErrorDetail(error.message), error=error.message)
+        yield error_line(error)
     finally:
         if not running.done():
             running.cancel()
             await asyncio.wait([running])
-
-
-def _wire(line: Progress) -> StreamMessage:
-    if not line.id:
-        return StreamMessage(status=line.status)
-    if line.status.startswith("Pulling from"):
-        return StreamMessage(status=line.status, id=line.id)
-    if not line.total:
-        return StreamMessage(status=line.status, progress_detail=ProgressDetail(), id=line.id)
-    detail = ProgressDetail(line.current, line.total)
-    return StreamMessage(status=line.status, progress_detail=detail, progress=bar(line.current, line.total) or UNSET, id=line.id)

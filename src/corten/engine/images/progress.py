@@ -13,12 +13,12 @@ _INTERVAL: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one thing is: `status` says what is done with `id`, `current` of `total` bytes (0 = not known)."""
+    """How far one thing is: `status` says what is done with `id`, `current` of `total` bytes (0 = not known, or nothing to count)."""
 
     id: str
     status: str
-    current: int
-    total: int
+    current: int = 0
+    total: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,15 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A status without progress, e.g. the id of an imported image."""
+    """A status without progress, e.g. the id of an imported image or what a pull came to."""
 
     status: str
     id: str = ""
 
 
 Message = Progress | Note | Status
+Report = Callable[[Message], None]
+"""Whom to tell; may be called from any thread."""
 
 
 def bar(current: int, total: int) -> str:
@@ -73,3 +75,20 @@ class Throttle:
                 return
             self._next[progress.id] = now + _INTERVAL
         self._send(progress)
+
+
+class Meter:
+    """Counts the bytes of one thing in one phase ("Downloading", "Extracting", "Pushing") and reports now and then. Thread-safe."""
+
+    def __init__(self, report: Report, status: str, layer: str, total: int, *, start: int = 0) -> None:
+        self._send = Throttle(report)
+        self._status = status
+        self._layer = layer
+        self._total = total
+        self._current = start
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self._current = current = min(self._total, self._current + count)
+        self._send(Progress(self._layer, self._status, current, self._total))

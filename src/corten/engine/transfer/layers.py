@@ -6,38 +6,52 @@ The partial file is what a killed pull goes on from; it goes when its layer is t
 """
 
 import hashlib
+import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from corten.engine.transfer.progress import Meter, Progress, Report
+from corten.engine.images.progress import Meter, Progress, Report, human_size
 from corten.engine.transfer.sharing import InFlight
 from corten.errors import Invalid, Unavailable
 from corten.ids import DiffId, Digest, short_id
+from corten.oci.manifest import Descriptor
 from corten.registry.client import Repository
 from corten.registry.download import Fetcher, Wanted
-from corten.registry.partial import Partial
-from corten.store.files import free_bytes
+from corten.registry.partial import Partial, Partials
 from corten.store.layertar.unpack import unpack_layer
 from corten.store.opened import Store
 from corten.store.origins import LayerBlob
 from corten.store.records.leases import Lease
 
-WORKERS = 4
-RESERVE = 256 << 20
-_PIECE = 1 << 20
+WORKERS: Final = min(16, max(4, os.cpu_count() or 1))
+RESERVE: Final = 256 << 20
+KEPT_SECONDS: Final = 14 * 86400
+"""What arrived of a layer is kept so long for a pull that goes on."""
+_PIECE: Final = 1 << 20
+_KEEPER: Final = "pull:"
+_FOREIGN: Final = ("foreign", "nondistributable")
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteLayer:
-    """A layer as a manifest names it; `repository` is its full name, for later pushes."""
+    """A layer as a manifest names it; `repository` is its full name, for later pushes. `urls`: where else a foreign one lies."""
 
     digest: Digest
     diff_id: DiffId
     size: int
     media_type: str
     repository: str
+    urls: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, descriptor: Descriptor, diff_id: DiffId, repository: str) -> "RemoteLayer":
+        foreign = any(word in descriptor.media_type for word in _FOREIGN)
+        urls = tuple(descriptor.urls or ()) if foreign else ()
+        return cls(Digest(descriptor.digest), diff_id, descriptor.size, descriptor.media_type, repository, urls)
 
     @property
     def short(self) -> str:
@@ -47,48 +61,79 @@ class RemoteLayer:
 class LayerPull:
     """Brings layers into the store. Blocking; one per pull."""
 
-    def __init__(self, store: Store, folder: Path, in_flight: InFlight, report: Report, cancelled: Callable[[], bool]) -> None:
-        """`folder` holds partial blobs and must be on the store's file system."""
+    def __init__(
+        self, store: Store, folder: Path, in_flight: InFlight, report: Report, cancelled: Callable[[], bool], reclaimable: int = 0
+    ) -> None:
+        """`folder` holds partial blobs and must be on the store's file system. `reclaimable`: bytes that pruning would free."""
         self._store = store
         self._folder = folder
+        self._partials = Partials(folder)
         self._in_flight = in_flight
         self._report = report
         self._cancelled = cancelled
+        self._reclaimable = reclaimable
 
-    def bring(self, repository: Repository, layers: Sequence[RemoteLayer], lease: Lease) -> None:
-        """All `layers` are stored and held by `lease` when this returns.
+    def bring(self, repository: Repository, layers: Sequence[RemoteLayer], lease: Lease, *, image_is_known: bool = False) -> None:
+        """All `layers` are stored and held by `lease` when this returns. For a known image nothing is told unless something is missing.
 
         Raises Unavailable (network, disk full), Invalid (digest mismatch, bad archive), NotFound.
         """
         missing = [layer for layer in layers if self._store.layers.hold(layer.diff_id, lease) is None]
+        if image_is_known and not missing:
+            return
         there = {layer.digest for layer in layers} - {layer.digest for layer in missing}
         for layer in layers:
-            self._report(Progress("Already exists" if layer.digest in there else "Pulling fs layer", layer.short))
+            self._report(Progress(layer.short, "Already exists" if layer.digest in there else "Pulling fs layer"))
         missing = list({layer.digest: layer for layer in missing}.values())
-        self._check_room(missing)
+        forget_unfinished(self._store, self._partials, self._in_flight, older_than=KEPT_SECONDS)
+        self._check_room([(layer.size, self._partials.bytes_of(layer.digest)) for layer in missing])
         while missing:
             if self._cancelled():
-                raise Unavailable("the pull was given up", reason="cancelled")
+                raise _given_up()
             mine = self._in_flight.claim(missing)
             if mine:
                 try:
-                    self._fetch(repository, mine, lease)
+                    self._fetch_again(repository, mine, lease)
                 finally:
                     self._in_flight.release(mine)
             else:
                 self._in_flight.wait_for_change(0.5)
             missing = [layer for layer in missing if self._store.layers.hold(layer.diff_id, lease) is None]
 
-    def _check_room(self, missing: Sequence[RemoteLayer]) -> None:
-        """Before the first byte: a blob and the files in it take at least twice its size until the blob is dropped."""
-        need = sum(2 * layer.size for layer in missing) + RESERVE
-        have = free_bytes(self._store.root.path)
-        if missing and need > have:
-            raise Unavailable(
-                f"no space left on device: the missing layers need at least {need / 1e9:.1f} GB, {have / 1e9:.1f} GB are free",
-                reason="disk-full",
-                hint="see `system df` for what can be reclaimed, then `image prune` or `system prune`",
-            )
+    def _check_room(self, sizes: Sequence[tuple[int, int]]) -> None:
+        """Before the first byte, from each layer's size and what lies here of it.
+
+        A blob and the files in it take at least twice its size until the blob is dropped, and some inodes. It may be more: that is
+        noticed while unpacking.
+        """
+        if not sizes:
+            return
+        disk = os.statvfs(self._store.root.path)
+        need, have = sum(2 * size - here for size, here in sizes) + RESERVE, disk.f_bavail * disk.f_frsize
+        inodes = sum(16 + size // (1 << 20) for size, _ in sizes)
+        if need > have:
+            raise self._no_room(f"the missing layers need at least {human_size(need)}, {human_size(have)} are free")
+        if disk.f_files and inodes > disk.f_favail:
+            raise self._no_room(f"the missing layers need at least {inodes} inodes, {disk.f_favail} are free")
+
+    def _no_room(self, text: str) -> Unavailable:
+        return Unavailable(
+            f"no space left on device: {text}, {human_size(self._reclaimable)} can be reclaimed from images that no container uses",
+            reason="disk-full",
+            hint="`docker image prune -a` or `docker system prune` gives it back; `docker system df` shows what takes the disk",
+        )
+
+    def _fetch_again(self, repository: Repository, layers: Sequence[RemoteLayer], lease: Lease) -> None:
+        """`_fetch`; once more from the start where what lay here was wrong: after a power failure a map can claim what is not there."""
+        resumed = [layer.digest for layer in layers if self._partials.bytes_of(layer.digest)]
+        try:
+            self._fetch(repository, layers, lease)
+        except Invalid:
+            if not resumed:
+                raise
+            for digest in resumed:
+                self._partials.forget(digest)
+            self._fetch(repository, [layer for layer in layers if self._store.layers.hold(layer.diff_id, lease) is None], lease)
 
     def _fetch(self, repository: Repository, layers: Sequence[RemoteLayer], lease: Lease) -> None:
         partials = [Partial(self._folder, layer.digest, layer.size) for layer in layers]
@@ -113,26 +158,50 @@ class LayerPull:
                 partial.close()
 
     def _wanted(self, layer: RemoteLayer, partial: Partial) -> Wanted:
-        return Wanted(partial, Meter(self._report, "Downloading", layer.short, layer.size, start=partial.present()).add)
+        meter = Meter(self._report, "Downloading", layer.short, layer.size, start=partial.present())
+        return Wanted(partial, meter.add, urls=layer.urls)
 
     def _unpack(self, layer: RemoteLayer, partial: Partial, lease: Lease) -> None:
         meter = Meter(self._report, "Extracting", layer.short, layer.size)
-        unpack_layer(self._store.layers, self._verified(layer, partial, meter), lease=lease, expected=layer.diff_id)
+        try:
+            unpack_layer(self._store.layers, self._verified(layer, partial, meter), lease=lease, expected=layer.diff_id)
+        except Invalid:
+            partial.discard()
+            raise
+        # Held by no image yet: should the pull end here, or the process, the next one finds it.
+        self._store.layers.keeps.keep(keeper_of(layer.diff_id), layer.diff_id)
         partial.discard()
         blob = LayerBlob(layer.digest, layer.diff_id, layer.size, layer.media_type, layer.repository)
         self._store.origins.add_blob(blob)
-        self._report(Progress("Pull complete", layer.short))
+        self._report(Progress(layer.short, "Pull complete"))
 
     def _verified(self, layer: RemoteLayer, partial: Partial, meter: Meter) -> Iterator[bytes]:
         """The blob's bytes as they arrive; raises before the end unless they are what the digest says."""
         total, offset = hashlib.sha256(), 0
         while piece := partial.read_at(offset, _PIECE, cancelled=self._cancelled):
+            if self._cancelled():
+                raise _given_up()
             total.update(piece)
             offset += len(piece)
             if offset == layer.size:
-                self._report(Progress("Download complete", layer.short))
+                self._report(Progress(layer.short, "Verifying Checksum"))
                 if f"sha256:{total.hexdigest()}" != layer.digest:
-                    partial.discard()
                     raise Invalid(f"filesystem layer verification failed for digest {layer.digest}", reason="wrong-digest")
+                self._report(Progress(layer.short, "Download complete"))
             meter.add(len(piece))
             yield piece
+
+
+def keeper_of(diff_id: DiffId) -> str:
+    """Who holds a layer that a pull has brought until its image is recorded."""
+    return f"{_KEEPER}{diff_id}"
+
+
+def forget_unfinished(store: Store, partials: Partials, in_flight: InFlight, *, older_than: float = 0) -> int:
+    """Drops what pulls that did not end left, but not what some pull uses now; the bytes of partial blobs that gave back."""
+    store.layers.keeps.let_go_older(_KEEPER, time.time_ns() - int(older_than * 1e9))
+    return partials.forget_older(older_than, spare=in_flight.names())
+
+
+def _given_up() -> Unavailable:
+    return Unavailable("the pull was given up", reason="cancelled")

@@ -5,26 +5,31 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from corten.engine.events import Events
-from corten.engine.transfer.layers import LayerPull, RemoteLayer
-from corten.engine.transfer.progress import Progress, Report
+from corten.engine.images.progress import Report, Status
+from corten.engine.transfer.attestations import attested, fetch_attestations
+from corten.engine.transfer.layers import LayerPull, RemoteLayer, forget_unfinished, keeper_of
 from corten.engine.transfer.refetch import Refetch
 from corten.engine.transfer.sharing import InFlight
-from corten.errors import Invalid, NotFound
+from corten.errors import Invalid, NotFound, Unsupported
 from corten.ids import Digest, ImageId
+from corten.oci.digest import sha256_digest
 from corten.oci.image import parse_image_config
-from corten.oci.manifest import Index, Manifest, parse_manifest
-from corten.oci.platform import Platform, host_platform, parse_platform, preference
+from corten.oci.manifest import DOCKER_CONFIG, OCI_CONFIG, Index, Manifest, parse_manifest
+from corten.oci.platform import Platform, can_run, host_platform, normalise, parse_platform, preference
 from corten.oci.reference import Reference
 from corten.registry import client as registry
 from corten.registry.auth import Credentials
 from corten.registry.client import Repository, Session
 from corten.registry.hosts import RegistrySettings
+from corten.registry.partial import Partials
 from corten.store.opened import Store
 from corten.store.origins import StoredManifest
 
-LARGEST_CONFIG = 8 << 20
+LARGEST_CONFIG: Final = 8 << 20
+_CONFIGS: Final = frozenset((OCI_CONFIG, DOCKER_CONFIG, "application/octet-stream", "application/json", "text/html", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +39,18 @@ class Pulled:
     id: ImageId
     digest: Digest
     is_new: bool
+    platform: Platform
 
 
 class Pulls:
     """Belongs to the event loop; each pull runs in a thread of its own."""
 
-    def __init__(self, store: Store, settings: RegistrySettings, events: Events) -> None:
+    def __init__(self, store: Store, settings: RegistrySettings, events: Events, reclaimable: Callable[[], int] = lambda: 0) -> None:
+        """`reclaimable` tells how many bytes `image prune -a` would give back; for the error when there is no room."""
         self._store = store
         self._settings = settings
         self._events = events
+        self._reclaimable = reclaimable
         self._folder = Path(store.root.content) / "partials"
         self._in_flight = InFlight()
 
@@ -51,7 +59,7 @@ class Pulls:
     ) -> None:
         """Brings the image (or every tag of the repository), telling `report` Docker's lines. Cancelling keeps what has arrived.
 
-        Raises NotFound, Unauthenticated, Unavailable, Invalid.
+        Raises NotFound, Unauthenticated, Unavailable, Invalid, Unsupported.
         """
         wanted = parse_platform(platform) if platform else host_platform()
         gone = threading.Event()
@@ -61,15 +69,24 @@ class Pulls:
             if all_tags:
                 tags = await asyncio.to_thread(repository.tags)
                 references = [reference.with_tag(tag) for tag in tags]
-            job = _PullJob(self._store, LayerPull(self._store, self._folder, self._in_flight, report, gone.is_set), report)
-            new = False
+            layers = LayerPull(self._store, self._folder, self._in_flight, report, gone.is_set, self._reclaimable())
+            job = _PullJob(self._store, layers, report)
+            done = []
             for one in references:
-                pulled = await _in_thread(lambda one=one: job.run(repository, one, wanted), gone)  # type: ignore[misc]
-                new = new or pulled.is_new
+                done.append(await _in_thread(lambda one=one: job.run(repository, one, wanted), gone))  # type: ignore[misc]
                 self._announce(one)
             self._store.durability.settle_later()
-        outcome = "Downloaded newer image" if new else "Image is up to date"
-        report(Progress(f"Status: {outcome} for {reference.with_default_tag().familiar if not all_tags else reference.familiar}"))
+        outcome = "Downloaded newer image" if any(pulled.is_new for pulled in done) else "Image is up to date"
+        shown = (reference if all_tags else reference.with_default_tag()).familiar
+        report(Status(f"Status: {outcome} for {shown}"))
+        found = done[-1].platform if done else wanted
+        if platform and not can_run(wanted, found):
+            text = f"image with reference {shown} was found but its platform ({found}) does not match the specified platform ({wanted})"
+            report(Status(f"WARNING: {text}"))
+
+    def forget_unfinished(self) -> int:
+        """Drops what pulls that did not end have left here; the bytes that gives back."""
+        return forget_unfinished(self._store, Partials(self._folder), self._in_flight)
 
     def refetch(self) -> Refetch:
         """What brings single layers again, and shares downloads with these pulls."""
@@ -90,25 +107,39 @@ class _PullJob:
         self._report = report
 
     def run(self, repository: Repository, reference: Reference, platform: Platform) -> Pulled:
-        tag = str(reference.digest or reference.tag)
-        top = repository.manifest(tag)
-        self._report(Progress(f"Pulling from {_shown_path(reference)}", tag))
+        top = repository.resolve(str(reference.digest or reference.tag), self._known)
         found, chosen = self._chosen(repository, top, platform, reference)
+        self._report(Status(f"Pulling from {reference.path}", reference.familiar if reference.digest else str(reference.tag)))
         raw = self._config(repository, found)
         config = parse_image_config(raw)
         if len(config.layers) != len(found.layers):
             raise Invalid(
                 f"{reference.familiar}: {len(found.layers)} layers, but its config names {len(config.layers)}", reason="bad-manifest"
             )
-        layers = [
-            RemoteLayer(Digest(d.digest), diff_id, d.size, d.media_type, reference.name)
-            for d, diff_id in zip(found.layers, config.layers, strict=True)
-        ]
+        layers = [RemoteLayer.of(d, diff_id, reference.name) for d, diff_id in zip(found.layers, config.layers, strict=True)]
         with self._store.layers.lease() as lease:
-            self._layers.bring(repository, layers, lease)
+            self._layers.bring(repository, layers, lease, image_is_known=self._store.images.find_whole(found.config.digest) is not None)
             image_id, is_new = self._record(raw, reference, top, chosen)
-        self._report(Progress(f"Digest: {top.digest}"))
-        return Pulled(image_id, top.digest, is_new)
+        self._keep_attestations(repository, top, chosen, image_id)
+        self._report(Status(f"Digest: {top.digest}"))
+        found_platform = normalise(config.os or "linux", config.architecture, config.variant)
+        return Pulled(image_id, top.digest, is_new, found_platform)
+
+    def _keep_attestations(self, repository: Repository, top: registry.Manifest, chosen: registry.Manifest, image_id: ImageId) -> None:
+        parsed = parse_manifest(top.raw, top.media_type)
+        if not isinstance(parsed, Index) or not attested(parsed, chosen.digest):
+            return
+        if self._store.origins.attachments_of(image_id):
+            return
+        for attachment in fetch_attestations(repository, parsed, chosen.digest, image_id):
+            self._store.origins.add_attachment(attachment)
+
+    def _known(self, digest: Digest) -> registry.Manifest | None:
+        """A manifest that some image here has already; its bytes are checked, since they lay on a disk."""
+        stored = self._store.origins.find_manifest(digest)
+        if stored is None or sha256_digest(stored.raw) != digest:
+            return None
+        return registry.Manifest(digest, stored.media_type, stored.raw)
 
     def _chosen(
         self, repository: Repository, top: registry.Manifest, platform: Platform, reference: Reference
@@ -117,14 +148,19 @@ class _PullJob:
         parsed = parse_manifest(top.raw, top.media_type)
         if isinstance(parsed, Manifest):
             return parsed, top
-        digest = _best(parsed, platform, reference)
-        inner = repository.manifest(digest)
+        inner = repository.resolve(_best(parsed, platform, reference), self._known)
         found = parse_manifest(inner.raw, inner.media_type)
         if isinstance(found, Index):
             raise Invalid(f"{reference.familiar}: an index inside an index", reason="nested-index")
         return found, inner
 
     def _config(self, repository: Repository, manifest: Manifest) -> bytes:
+        if manifest.config.media_type not in _CONFIGS:
+            raise Unsupported(
+                f"unsupported media type {manifest.config.media_type}",
+                reason="no-image",
+                hint="this is an artifact (a chart, a model, a signature), no image: only images can be pulled",
+            )
         known = self._store.images.by_id(ImageId(manifest.config.digest))
         if known is not None:
             return known.raw
@@ -140,6 +176,8 @@ class _PullJob:
             images.tag(reference.with_digest(top.digest), image_id)
             if reference.tag and not reference.digest:
                 images.tag(reference, image_id)
+            for diff_id in parse_image_config(raw).layers:
+                self._store.layers.keeps.let_go(keeper_of(diff_id))
             for manifest in (top, chosen):
                 origins.add_manifest(StoredManifest(manifest.digest, image_id, manifest.media_type, manifest.raw))
         return image_id, before != image_id
@@ -160,11 +198,6 @@ def _best(index: Index, platform: Platform, reference: Reference) -> str:
     raise NotFound(
         text, reason="no-such-platform", hint=f"{reference.familiar} is offered for {', '.join(offered) or 'no platform at all'}"
     )
-
-
-def _shown_path(reference: Reference) -> str:
-    """Docker shows the path without the registry's name, `library/` kept."""
-    return reference.path
 
 
 async def _in_thread(work: Callable[[], Pulled], gone: threading.Event) -> Pulled:

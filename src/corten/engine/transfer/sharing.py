@@ -37,6 +37,11 @@ class InFlight:
             self._claimed.difference_update(blob.digest for blob in blobs)
             self._changed.notify_all()
 
+    def names(self) -> frozenset[Digest]:
+        """All that is being fetched now."""
+        with self._changed:
+            return frozenset(self._claimed)
+
     def wait_for_change(self, seconds: float) -> None:
         """Until somebody releases something, or a while."""
         with self._changed:

@@ -20,3 +20,10 @@ class Keeps:
 
     def let_go(self, keeper: str) -> None:
         self._db.execute("DELETE FROM keeps WHERE keeper = ?", (keeper,))
+
+    def let_go_older(self, prefix: str, before: int) -> None:
+        """Forget keepers of that prefix whose layers were added before that moment (ns)."""
+        self._db.execute(
+            "DELETE FROM keeps WHERE substr(keeper, 1, ?) = ? AND diff_id NOT IN (SELECT diff_id FROM layers WHERE added >= ?)",
+            (len(prefix), prefix, before),
+        )
