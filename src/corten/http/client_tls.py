@@ -21,6 +21,8 @@ def client_context(files: TlsFiles) -> ssl.SSLContext:
     """Docker's client settings: TLS 1.2 or later; without `verify` any server certificate is taken."""
     context = ssl.create_default_context(cafile=files.ca or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # From Python 3.13 on the default refuses authorities without a key usage, as the usual openssl recipes make them.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not files.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
