@@ -1,6 +1,7 @@
 """config.json's `process`: identity, powers, limits, terminal."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,16 @@ def test_personality(bundle: Bundle) -> None:
 def test_signals_are_as_a_program_expects_them(bundle: Bundle) -> None:
     bundle.process["args"] = ["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"]
     assert [line.split()[1] for line in bundle.run().ok().lines] == [f"{0:016x}"] * 2
+
+
+def test_what_the_caller_ignores_is_not_ignored_inside(bundle: Bundle) -> None:
+    """As after `nohup engine &` in a shell."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)}
+    try:
+        test_signals_are_as_a_program_expects_them(bundle)
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
 
 
 @pytest.mark.parametrize(
