@@ -31,6 +31,7 @@ from corten.engine.containers import catalog
 from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.containers import Containers
 from corten.engine.containers.create.creation import Creation, Defaults
+from corten.engine.containers.mounting.staging import Staging
 from corten.engine.containers.removal import Removal
 from corten.engine.containers.run.bundles import Bundles, Ground
 from corten.engine.containers.run.ends import Ends
@@ -41,6 +42,7 @@ from corten.engine.containers.run.reconcile import Reconcile
 from corten.engine.containers.run.release import Release, Rented
 from corten.engine.containers.run.rootfiles import RootFiles
 from corten.engine.containers.shelves import Shelves
+from corten.engine.containers.state import has_process
 from corten.engine.containers.streams import Streams
 from corten.engine.containers.update import Update
 from corten.engine.containers.upkeep import Upkeep
@@ -113,7 +115,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     volumes = Volumes(volume_store.Volumes(os.path.join(config.data_root, "volumes"), store.db, trash), store.layers, events)
     shelves = Shelves(store.db, store.images, store.layers, store.snapshots, volumes, paths)
     containers = Catalog(store.db)
-    rented = Rented(parts.monitors, parts.networks, volumes, paths)
+    rented = Rented(parts.monitors, parts.networks, volumes, Staging(paths.mounts, store.layers), paths)
     root_files = RootFiles(store.snapshots, store.layers)
     bundles = Bundles(containers, Ground(parts.machine, paths, store.snapshots, root_files, dict(config.runtimes)))
     sessions = Execs(store.db, containers, parts.monitors, events, bundles.exec_process)
@@ -209,7 +211,9 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         engine = compose(parts, tasks, events)
         await networks.start(engine.reconcile.adopt())
         stack.push_async_callback(networks.close)
-        engine.services.volumes.recover([container.id for container in engine.services.containers.all()])
+        containers = engine.services.containers.all()
+        running = [container.id for container in containers if has_process(container.state)]
+        engine.services.volumes.recover([container.id for container in containers], running)
         await engine.reconcile.settle()
         news.tell(engine, tasks)
         server = await stack.enter_async_context(Server(App(engine.services, ROUTES).handle, common_headers=COMMON_HEADERS))

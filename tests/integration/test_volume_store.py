@@ -99,14 +99,14 @@ def test_filling_is_whole(volumes: Volumes, tmp_path: Path) -> None:
     volumes.create("v1", options={}, labels={})
     fd = opened(make_source(tmp_path / "source"))
     try:
-        volumes.fill("v1", fd)
+        volumes.filling.fill("v1", fd)
     finally:
         os.close(fd)
     data = Path(volumes.data("v1"))
     assert (data / "plain").read_bytes() == b"hello"
     assert data.stat().st_uid == 7
     assert not (data.parent / "_filling").exists()
-    assert not volumes.is_empty("v1")
+    assert not volumes.filling.is_empty("v1")
 
 
 def test_records_and_users(volumes: Volumes) -> None:

@@ -2,6 +2,7 @@
 
 data_root/containers/ID/    hostname hosts resolv.conf ID-json.log      (kept until the container is removed)
 exec_root/containers/ID/    config.json exit.json                       (gone with a reboot)
+exec_root/mounts/ID/        images and parts of volumes mounted for it  (while it runs)
 """
 
 import os
@@ -29,6 +30,11 @@ class Paths:
     @property
     def bundles(self) -> str:
         return os.path.join(self.exec_root, "containers")
+
+    @property
+    def mounts(self) -> str:
+        """Apart from bundles: what is removed as a tree must not have a user's files mounted in it."""
+        return os.path.join(self.exec_root, "mounts")
 
     def container(self, container_id: str) -> str:
         return os.path.join(self.data_root, "containers", container_id)

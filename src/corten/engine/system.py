@@ -10,7 +10,7 @@ from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.state import is_up
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
-from corten.engine.volumes import DRIVER
+from corten.engine.localdriver import NAME as DRIVER
 from corten.ids import random_hex64
 from corten.kernel.probe import KernelFeatures, shortcomings
 from corten.store.opened import Store

@@ -1,18 +1,20 @@
 """Volumes as users name them: made on demand, filled from an image once, held by containers, removed only when nobody needs them."""
 
 import asyncio
+import errno
 import os
-import posixpath
 import re
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from corten.engine.containers import mounts
 from corten.engine.events import Events
+from corten.engine.localdriver import NAME as DRIVER
+from corten.engine.localdriver import check_options, is_lasting_kind, is_mounted_kind, mount_volume, unmount_volume
 from corten.engine.values.container import MountRequest
 from corten.errors import EngineError, Invalid, NotFound
 from corten.ids import ContainerId, DiffId, random_hex64
-from corten.kernel.mount import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, mount, umount2
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
 from corten.store.layers import Layers
 from corten.store.view import opened_view
@@ -20,10 +22,6 @@ from corten.store.volumes import ANONYMOUS_LABEL, Volume
 from corten.store.volumes import Volumes as VolumeStore
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-_OPTIONS = frozenset({"type", "o", "device", "size"})
-_MOUNT_FLAGS = {"ro": MS_RDONLY, "nosuid": MS_NOSUID, "nodev": MS_NODEV, "noexec": MS_NOEXEC}
-_MNT_DETACH = 2
-DRIVER = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,8 @@ class Volumes:
         self._store = store
         self._layers = layers
         self._events = events
-        self._filling = asyncio.Lock()
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # by volume: one mounts or fills it at a time
+        self._active: defaultdict[str, set[str]] = defaultdict(set)  # mounted volumes: the running containers that need them
 
     async def create(
         self, name: str = "", *, driver: str = "", options: Mapping[str, str] | None = None, labels: Mapping[str, str] | None = None
@@ -56,7 +55,7 @@ class Volumes:
             raise NotFound(
                 text, reason="no-volume-driver", hint="the driver is local; mounts of other kinds go by its options type, o, device"
             )
-        _check_options(name, options)
+        check_options(name, options)
         volume, is_new = self._store.create(name, options=options, labels=labels)
         if is_new:
             self._events.publish("volume", "create", name, {"driver": DRIVER})
@@ -74,9 +73,13 @@ class Volumes:
 
     async def remove(self, name: str, *, force: bool = False) -> None:
         """Raises Conflict while a container uses it, NotFound unless `force`."""
-        if self._store.find(name) is None and force:
+        volume = self._store.find(name)
+        if volume is None and force:
             return
+        if volume is not None and not volume.users:
+            unmount_volume(self.mountpoint(volume))  # or its removal would empty what is mounted there
         self._store.remove(name)
+        self._locks.pop(name, None)
         self._events.publish("volume", "destroy", name, {"driver": DRIVER})
 
     async def prune(self, filters: Mapping[str, Collection[str]], *, everything: bool) -> Pruned:
@@ -103,56 +106,74 @@ class Volumes:
         """The volume that `request` names, held by `user`; an empty one is filled from the image of `layers` at the target."""
         volume = await self.create(request.source, driver=request.driver, options=request.driver_options, labels=request.labels)
         self._store.hold(volume.name, user)
-        if layers and not request.no_copy and not volume.options:
-            async with self._filling:
-                await asyncio.to_thread(self._fill_once, volume.name, user, layers, request.target)
-        source = self._source(volume)
-        if request.subpath:
-            source = await asyncio.to_thread(_subpath, source, request.subpath)
-        return mounts.Volume(name=volume.name, source=source, driver=DRIVER, anonymous=volume.anonymous)
+        if layers and not request.no_copy and is_lasting_kind(volume.options):
+            async with self._locks[volume.name]:
+                await asyncio.to_thread(self._fill_once, volume, user, layers, request.target)
+        return mounts.Volume(name=volume.name, source=self.mountpoint(volume), driver=DRIVER, anonymous=volume.anonymous)
 
     async def release(self, user: ContainerId, *, remove_anonymous: bool) -> None:
+        await self.deactivate(user)
         for volume in self._store.release(user):
             if remove_anonymous and volume.anonymous and not volume.users:
                 await self.remove(volume.name, force=True)
 
     async def activate(self, user: ContainerId) -> None:
-        """Before `user` starts: volumes with a file system of their own (tmpfs, nfs, ...) are mounted if they are not.
+        """Before `user` starts: volumes with a file system of their own (bind, tmpfs, nfs, ...) are mounted if they are not.
 
         Raises EngineError in Docker's words when that fails.
         """
-        for volume in self._store.all():
-            if user in volume.users and _is_mounted_kind(volume.options):
-                await asyncio.to_thread(_mount_volume, volume, self._store.data(volume.name))
+        for volume in self._store.held_by(user):
+            if is_mounted_kind(volume.options):
+                async with self._locks[volume.name]:
+                    await asyncio.to_thread(mount_volume, volume.options, self.mountpoint(volume))
+                    self._active[volume.name].add(user)
 
-    def deactivate(self, running: Collection[ContainerId]) -> None:
-        """Unmounts what no container of `running` uses."""
-        for volume in self._store.all():
-            target = self._store.data(volume.name)
-            if _is_mounted_kind(volume.options) and not set(volume.users) & set(running) and os.path.ismount(target):
-                umount2(target, _MNT_DETACH)
+    async def deactivate(self, user: ContainerId) -> None:
+        """`user` has ended: what no other running container needs is unmounted."""
+        for name in [name for name, users in self._active.items() if user in users]:
+            async with self._locks[name]:
+                self._active[name].discard(user)
+                if not self._active[name]:
+                    del self._active[name]
+                    unmount_volume(self._store.data(name))
 
-    def recover(self, containers: Collection[ContainerId]) -> None:
+    def recover(self, containers: Collection[ContainerId], running: Collection[ContainerId] = ()) -> None:
+        """At start: mounts that no container of `running` needs go, then what belongs to no container of `containers`."""
+        for volume in self._store.all():
+            users = set(volume.users) & set(running)
+            if is_mounted_kind(volume.options) and users:
+                self._active[volume.name] = users
+        for name in self._store.directories():
+            if name not in self._active:
+                unmount_volume(self._store.data(name))
         self._store.recover(list(containers))
 
-    def _source(self, volume: Volume) -> str:
-        device = volume.options.get("device", "")
-        return device if _is_bind(volume.options) else self._store.data(volume.name)
-
-    def _fill_once(self, name: str, user: str, layers: Sequence[DiffId], target: str) -> None:
-        others = set(self._store.get(name).users) - {user}
-        if others or not self._store.is_empty(name):
-            return
-        stack = [self._layers.path(diff_id) for diff_id in reversed(layers)]
-        with opened_view(stack) as root:
+    def _fill_once(self, volume: Volume, user: str, layers: Sequence[DiffId], target: str) -> None:
+        with opened_view([self._layers.path(diff_id) for diff_id in reversed(layers)]) as root:
             try:
                 source = openat2(root, target.lstrip("/") or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT)
-            except (FileNotFoundError, NotADirectoryError):
-                return
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):  # the image has no directory there
+                    return
+                raise
             try:
-                self._store.fill(name, source)
+                self._fill(volume, user, source)
             finally:
                 os.close(source)
+
+    def _fill(self, volume: Volume, user: str, source: int) -> None:
+        data = self.mountpoint(volume)
+        mounted = is_mounted_kind(volume.options) and volume.name not in self._active
+        if mounted:
+            mount_volume(volume.options, data)
+        try:
+            if self._store.filling.is_empty(volume.name):
+                self._store.filling.fill(volume.name, source, in_use=bool(set(self._store.get(volume.name).users) - {user}))
+        except OSError as error:
+            raise EngineError(f"error while looking into volume '{data}': {error}", reason="volume-unreadable") from error
+        finally:
+            if mounted:
+                unmount_volume(data)
 
 
 def _check_name(name: str) -> None:
@@ -168,62 +189,6 @@ def _check_name(name: str) -> None:
         )
     if len(name) > 255:
         raise Invalid(f"create {name[:32]}…: volume name is longer than 255 characters", reason="bad-volume-name")
-
-
-def _check_options(name: str, options: Mapping[str, str]) -> None:
-    for key in options:
-        if key not in _OPTIONS:
-            raise Invalid(f'create {name}: invalid option: "{key}"', reason="bad-volume-option", hint="known: type, o, device, size")
-    if options.get("type") and not options.get("device"):
-        raise Invalid(f'create {name}: missing required option: "device"', reason="bad-volume-option")
-    if options.get("size"):
-        raise Invalid(
-            f"create {name}: quota size requested but no quota support", reason="no-quota", hint="limit it with a file system of its own"
-        )
-
-
-def _is_bind(options: Mapping[str, str]) -> bool:
-    return bool({"bind", "rbind"} & set(options.get("o", "").split(",")))
-
-
-def _is_mounted_kind(options: Mapping[str, str]) -> bool:
-    return bool(options.get("device")) and not _is_bind(options)
-
-
-def _mount_volume(volume: Volume, target: str) -> None:
-    if os.path.ismount(target):
-        return
-    flags, data = 0, []
-    for option in filter(None, volume.options.get("o", "").split(",")):
-        if option in _MOUNT_FLAGS:
-            flags |= _MOUNT_FLAGS[option]
-        else:
-            data.append(option)
-    device, kind = volume.options["device"], volume.options.get("type", "")
-    try:
-        mount(device, target, kind, flags, ",".join(data) or None)
-    except OSError as error:
-        text = f"failed to mount local volume: mount {device}:{target}, data: {','.join(data)}: {(error.strerror or '').lower()}"
-        raise EngineError(f"error while mounting volume '{target}': {text}", reason="volume-mount") from error
-
-
-def _subpath(source: str, subpath: str) -> str:
-    """The host path of `subpath` inside the volume; a link may not lead out of it."""
-    clean = posixpath.normpath(subpath)
-    if clean.startswith(("/", "../")) or clean == "..":
-        raise Invalid(f"subpath must be a relative path within the volume: {subpath!r}", reason="bad-subpath")
-    root = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fd = openat2(root, clean, os.O_PATH | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT)
-    except OSError as error:
-        text = f"cannot access path {source}/{clean}: {(error.strerror or '').lower()}"
-        raise EngineError(text, reason="volume-subpath", hint="make it in the volume first") from error
-    finally:
-        os.close(root)
-    try:
-        return os.readlink(f"/proc/self/fd/{fd}")
-    finally:
-        os.close(fd)
 
 
 def _matches(volume: Volume, filters: Mapping[str, Collection[str]]) -> bool:

@@ -37,16 +37,21 @@ def opened_writable(options: Sequence[str]) -> Iterator[int]:
         os.close(fd)
 
 
-def _stacked(options: Sequence[str], attributes: int) -> int:
+def stacked_mount(options: Sequence[str], attributes: int) -> int:
+    """The fd of a detached overlay mount, the caller's to place and close. Raises EngineError when the kernel refuses."""
     try:
         with FsContext("overlay") as overlay:
             overlay.set_string("source", "overlay")
             for option in options:
                 overlay.set_option(option)
             overlay.create()
-            mount_fd = overlay.mount(attributes)
+            return overlay.mount(attributes)
     except OSError as error:
         raise EngineError(f"stacking layers: {error}", reason="overlay") from error
+
+
+def _stacked(options: Sequence[str], attributes: int) -> int:
+    mount_fd = stacked_mount(options, attributes)
     try:
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount_fd)
     finally:

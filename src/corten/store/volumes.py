@@ -2,6 +2,7 @@
 
     volumes/NAME/_data       what containers see
     volumes/NAME/_filling    a first filling under way; thrown away at the next start
+    volumes/NAME/_filled     a whole first filling on its way into a _data that is in use; the next start goes on with it
 
 A row exists before its directory is used and goes before the directory does.
 """
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from corten.errors import Conflict, NotFound
-from corten.store.copytree import TreeCopy
+from corten.store.contents.filling import DATA, Filling
 from corten.store.db import Database, Migration, Row
 from corten.store.files import disk_error
 from corten.store.trash import Trash
@@ -54,17 +55,18 @@ class Volume:
 
 
 class Volumes:
-    """Records take microseconds; `fill`, `usage` and `remove` touch files and belong in a thread."""
+    """Records take microseconds; `usage` and `remove` touch files and belong in a thread; `filling` too."""
 
     def __init__(self, root: str, db: Database, trash: Trash) -> None:
         self._root = root
         self._db = db
         self._trash = trash
+        self.filling = Filling(root, trash)
         os.makedirs(root, mode=0o701, exist_ok=True)
 
     def data(self, name: str) -> str:
         """The directory that containers see. Users reach it through inspect's Mountpoint: the path is part of the contract."""
-        return os.path.join(self._root, name, "_data")
+        return os.path.join(self._root, name, DATA)
 
     def create(self, name: str, *, driver: str = "local", options: Mapping[str, str], labels: Mapping[str, str]) -> tuple[Volume, bool]:
         """The volume, and whether it is new. An existing one is returned as it is. Raises Unavailable when the disk is full."""
@@ -96,6 +98,14 @@ class Volumes:
     def all(self) -> list[Volume]:
         return [_volume(row) for row in self._db.query(f"{_SELECT} ORDER BY v.created")]
 
+    def held_by(self, user: str) -> list[Volume]:
+        where = "WHERE v.name IN (SELECT volume FROM volume_users WHERE user = ?)"
+        return [_volume(row) for row in self._db.query(f"{_SELECT} {where} ORDER BY v.created", (user,))]
+
+    def directories(self) -> list[str]:
+        """Names of what lies on the disk, with a row or without."""
+        return os.listdir(self._root)
+
     def hold(self, name: str, user: str) -> None:
         self._db.execute("INSERT INTO volume_users VALUES (?, ?) ON CONFLICT DO NOTHING", (name, user))
 
@@ -115,30 +125,6 @@ class Volumes:
             tx.execute("DELETE FROM volumes WHERE name = ?", (name,))
         self._trash.throw(os.path.join(self._root, name))
 
-    def is_empty(self, name: str) -> bool:
-        with os.scandir(self.data(name)) as entries:
-            return next(entries, None) is None
-
-    def fill(self, name: str, source: int) -> None:
-        """Copies directory `source` (an fd) into an empty volume, its owner and mode too. Whole or not at all."""
-        filling = os.path.join(self._root, name, "_filling")
-        self._trash.throw(filling)
-        copy = TreeCopy()
-        try:
-            os.mkdir(filling, 0o755)
-            target = os.open(filling, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                copy.contents(source, target)
-                os.fsync(target)
-            finally:
-                os.close(target)
-            os.rename(filling, self.data(name))
-        except OSError as error:
-            self._trash.throw(filling)
-            raise disk_error(error, f"filling volume {name} from the image") from error
-        finally:
-            copy.close()
-
     def usage(self, name: str) -> Usage:
         self.get(name)
         return measure(self.data(name))
@@ -150,7 +136,7 @@ class Volumes:
             if name not in known:
                 self._trash.throw(os.path.join(self._root, name))
             else:
-                self._trash.throw(os.path.join(self._root, name, "_filling"))
+                self.filling.recover(name)
         alive = set(users)
         for (user,) in self._db.query("SELECT DISTINCT user FROM volume_users"):
             if user not in alive:

@@ -7,18 +7,19 @@ Parsing (`parse_bind`, `requested`) is pure; `ensure_sources` touches the host w
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from corten.engine.spec.filesystem.tmpfs import request_text, tmpfs_options
 from corten.engine.values.container import ContainerConfig, HostConfig, MountPoint, MountRequest
-from corten.errors import EngineError, Invalid, Unsupported
+from corten.errors import EngineError, Invalid
 from corten.ids import ContainerId, DiffId
 
 PROPAGATIONS = frozenset(("private", "rprivate", "slave", "rslave", "shared", "rshared"))
 _CONSISTENCIES = frozenset(("consistent", "cached", "delegated", "default"))
-_LABEL_MODES = frozenset(("z", "Z"))
-_VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+LABEL_MODES = frozenset(("z", "Z"))
+_VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,10 @@ class Volumes(Protocol):
         """Before `user` starts: mount what its volumes are made of."""
         ...
 
+    async def deactivate(self, user: ContainerId) -> None:
+        """After `user` has ended: what was mounted for it and nobody else needs is unmounted."""
+        ...
+
     async def release(self, user: ContainerId, *, remove_anonymous: bool) -> None:
         """The container is gone; its anonymous volumes too, when asked for."""
         ...
@@ -57,7 +62,11 @@ def parse_bind(spec: str) -> MountPoint:
     _check_destination(spec, destination)
     options = _mode_options(mode)
     if not source.startswith("/"):
+        if options & PROPAGATIONS:
+            raise _misplaced(spec, "volume", "BindOptions")
         return _volume_point(source, posixpath.normpath(destination), mode, options)
+    if "nocopy" in options:
+        raise _misplaced(spec, "bind", "VolumeOptions")
     return MountPoint(
         type="bind",
         source=posixpath.normpath(source),
@@ -78,6 +87,16 @@ def parse_mount(request: MountRequest) -> MountPoint:
         return MountPoint(
             type="volume", source="", name=request.source, destination=destination, mode="z", rw=not request.read_only, request=request
         )
+    if request.type == "image":
+        return MountPoint(
+            type="image",
+            source="",
+            name=request.source,
+            destination=destination,
+            rw=False,
+            propagation="rprivate",
+            request=request,
+        )
     source = posixpath.normpath(request.source)
     if not request.create_mountpoint and not os.path.lexists(source):
         raise source_missing(source)
@@ -91,47 +110,52 @@ def parse_mount(request: MountRequest) -> MountPoint:
     )
 
 
-def requested(config: ContainerConfig, host: HostConfig) -> list[MountPoint]:
-    """Every mount point the user and the image ask for, in order; volumes still without a source.
+def requested(config: ContainerConfig, host: HostConfig, others: Sequence[MountPoint] = ()) -> list[MountPoint]:
+    """Every mount point the user and the image ask for, in order; volumes and images still without a source.
 
-    Raises Invalid when two of them claim one destination; an image's VOLUME gives way to whatever else is mounted there."""
+    `others` are other containers': what the user says himself replaces them. Raises Invalid when two of his claim one destination;
+    an image's VOLUME gives way to whatever else is mounted there."""
     points = [parse_bind(spec) for spec in host.binds] + [parse_mount(request) for request in host.mounts]
     for target in host.tmpfs:
         if not target.startswith("/"):
             raise Invalid(f"invalid mount path: '{target}' mount path must be absolute", reason="bad-mount")
     _refuse_duplicates([*(p.destination for p in points), *(posixpath.normpath(t) for t in host.tmpfs)])
     taken = {p.destination for p in points} | {posixpath.normpath(t) for t in host.tmpfs}
+    points = [*(p for p in others if p.destination not in taken), *points]
+    taken |= {p.destination for p in points}
     for target in config.volumes:
         destination = posixpath.normpath(target)
+        if destination == "/":
+            raise Invalid("invalid volume: destination can't be '/'", reason="bad-mount")
         if destination not in taken:
             points.append(MountPoint(type="volume", source="", destination=destination, anonymous=True))
     return points
 
 
+def with_images(points: Iterable[MountPoint], layers_of: Callable[[str], Sequence[DiffId]], place: str) -> list[MountPoint]:
+    """The points with each image's layers; `place` is the directory in which they will be mounted. Raises what `layers_of` raises."""
+    found = list(points)
+    for number, point in enumerate(found):
+        if point.type == "image":
+            layers = point.layers or tuple(layers_of(point.name))
+            found[number] = replace(point, layers=layers, source=os.path.join(place, str(number)))
+    return found
+
+
 async def with_volumes(
-    points: Iterable[MountPoint], volumes: Volumes, *, user: ContainerId, layers: Sequence[DiffId]
+    points: Iterable[MountPoint], volumes: Volumes, *, user: ContainerId, layers: Sequence[DiffId], driver: str = ""
 ) -> tuple[MountPoint, ...]:
-    """The points with each volume made, filled from the image and held for `user`."""
+    """The points with each volume made (by `driver`, unless it says another), filled from the image and held for `user`."""
     found: list[MountPoint] = []
     for point in points:
         if point.type != "volume":
             found.append(point)
             continue
-        request = point.request or MountRequest(type="volume", target=point.destination, source=point.name)
+        is_borrowed = bool(point.source)
+        wanted = point.request or MountRequest(type="volume", target=point.destination, driver="" if is_borrowed else driver)
+        request = replace(wanted, source=point.name, no_copy=wanted.no_copy or is_borrowed or "nocopy" in point.mode.split(","))
         volume = await volumes.ensure(request, user=user, layers=layers)
-        found.append(
-            MountPoint(
-                type="volume",
-                source=volume.source,
-                destination=point.destination,
-                name=volume.name,
-                driver=volume.driver,
-                mode=point.mode,
-                rw=point.rw,
-                request=point.request,
-                anonymous=volume.anonymous,
-            )
-        )
+        found.append(replace(point, source=volume.source, name=volume.name, driver=volume.driver, anonymous=volume.anonymous))
     return tuple(found)
 
 
@@ -155,7 +179,8 @@ def source_missing(path: str) -> Invalid:
 
 def _split(spec: str) -> tuple[str, str, str]:
     parts = spec.split(":")
-    if len(parts) > 3 or "" in parts:
+    is_moded_volume = len(parts) == 2 and not parts[1].startswith("/") and _is_mode(parts[1])  # an anonymous volume takes no mode
+    if len(parts) > 3 or "" in parts[:2] or is_moded_volume:
         raise Invalid(f"invalid volume specification: '{spec}'", reason="bad-mount")
     if len(parts) == 1:
         return "", parts[0], ""
@@ -172,16 +197,28 @@ def _check_destination(spec: str, destination: str) -> None:
         raise Invalid(f"invalid volume specification: '{spec}': invalid mount config for type \"bind\": {problem}", reason="bad-mount")
 
 
+def _is_mode(text: str) -> bool:
+    try:
+        return bool(_mode_options(text))
+    except Invalid:
+        return False
+
+
 def _mode_options(mode: str) -> frozenset[str]:
     """The options of `-v`'s third part: each known, and at most one of a kind."""
     options = mode.split(",") if mode else []
-    kinds: tuple[frozenset[str], ...] = (frozenset(("ro", "rw")), PROPAGATIONS, _CONSISTENCIES, _LABEL_MODES, frozenset(("nocopy",)))
+    kinds: tuple[frozenset[str], ...] = (frozenset(("ro", "rw")), PROPAGATIONS, _CONSISTENCIES, LABEL_MODES, frozenset(("nocopy",)))
     for option in options:
         if not any(option in kind for kind in kinds):
             raise Invalid(f"invalid mode: {mode}", reason="bad-mount")
     if any(sum(option in kind for option in options) > 1 for kind in kinds):
         raise Invalid(f"invalid mode: {mode}", reason="bad-mount")
     return frozenset(options)
+
+
+def _misplaced(spec: str, kind: str, options: str) -> Invalid:
+    text = f"invalid volume specification: '{spec}': invalid mount config for type \"{kind}\": field {options} must not be specified"
+    return Invalid(text, reason="bad-mount")
 
 
 def _volume_point(name: str, destination: str, mode: str, options: frozenset[str]) -> MountPoint:
@@ -200,12 +237,6 @@ def _check_request(request: MountRequest) -> None:
     problem = _request_problem(request)
     if problem:
         raise Invalid(f'invalid mount config for type "{request.type}": {problem}', reason="bad-mount")
-    if request.type == "image":
-        raise Unsupported(
-            "mounts of type image are not supported yet",
-            reason="image-mounts-not-built",
-            hint="copy the files into a directory and bind it",
-        )
 
 
 def _request_problem(request: MountRequest) -> str:
@@ -217,9 +248,35 @@ def _request_problem(request: MountRequest) -> str:
         return f"invalid mount path: '{request.target}' mount path must be absolute"
     if posixpath.normpath(request.target) == "/":
         return "invalid specification: destination can't be '/'"
-    if request.type == "tmpfs":
-        return "field Source must not be specified" if request.source else ""
-    return _bind_problem(request) if request.type == "bind" else ""
+    problems = {"bind": _bind_problem, "volume": _volume_problem, "image": _image_problem, "tmpfs": _tmpfs_problem}
+    return problems[request.type](request)
+
+
+def _tmpfs_problem(request: MountRequest) -> str:
+    if request.source:
+        return "field Source must not be specified"
+    try:
+        tmpfs_options(request_text(request))
+    except Invalid as error:
+        return error.message
+    return ""
+
+
+def _volume_problem(request: MountRequest) -> str:
+    if request.subpath and not request.source:
+        return "must not set Subpath when using anonymous volumes"
+    return _subpath_problem(request.subpath)
+
+
+def _image_problem(request: MountRequest) -> str:
+    return _subpath_problem(request.subpath) if request.source else "field Source must not be empty"
+
+
+def _subpath_problem(subpath: str) -> str:
+    clean = posixpath.normpath(subpath)
+    if clean.startswith(("/", "../")) or clean == "..":
+        return "subpath must be a relative path within the volume"
+    return ""
 
 
 def _bind_problem(request: MountRequest) -> str:

@@ -9,11 +9,11 @@ import shutil
 from collections.abc import Collection
 
 from corten.engine.containers.catalog import Catalog, Entry
+from corten.engine.containers.mounting.images import held_images, owner_of
 from corten.engine.containers.shelves import Shelves
 from corten.engine.containers.waiters import WaitResult
 from corten.engine.events import Events
 from corten.engine.execs import Execs
-from corten.ids import is_hex64
 from corten.store.trash import Trash
 
 
@@ -34,6 +34,8 @@ class Removal:
             self._catalog.remove(entry)
             self._execs.container_removed(container.id)
             self._shelves.snapshots.remove(container.id)
+            for key, _ in held_images(container):
+                self._shelves.snapshots.remove(key)
         self._trash.throw(self._shelves.paths.container(container.id))
         # Half a start may have left one: the daemon was killed in between.
         shutil.rmtree(self._shelves.paths.bundle(container.id), ignore_errors=True)
@@ -45,7 +47,7 @@ class Removal:
     def sweep(self, known: Collection[str]) -> None:
         """Throw away writable layers and files of containers that are not `known`: creates and removals that a crash cut short."""
         for key in self._shelves.snapshots.keys():  # noqa: SIM118 (no mapping)
-            if is_hex64(key) and key not in known:
+            if (owner := owner_of(key)) and owner not in known:
                 self._shelves.snapshots.remove(key)
         folder = self._shelves.paths.containers
         os.makedirs(folder, mode=0o710, exist_ok=True)

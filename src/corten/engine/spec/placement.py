@@ -66,7 +66,8 @@ class Placement:
     `root` is the bundle-relative or absolute path where the root file system will stand. `joined` maps an OCI namespace type
     (network, ipc, pid, uts, cgroup, user) to the path of an existing namespace: the network namespace that the engine prepared,
     or those of the container that `container:ID` names. `shm` is a host directory for /dev/shm where it is shared (ipc modes
-    shareable, host, container:ID); "" = a tmpfs of its own. The three files are bound over those in /etc; "" = not bound.
+    shareable, host, container:ID); "" = a tmpfs of its own. `sources`: host paths to bind at destinations whose mount point has
+    to be prepared for each run (images, parts of volumes). The three files are bound over those in /etc; "" = not bound.
     `read_file` returns the text of a file of the container's root by absolute path, "" where there is none; it must resolve
     the path inside that root. `uid_map`/`gid_map`: a user namespace of its own; empty = none.
     """
@@ -75,6 +76,7 @@ class Placement:
     root: str = "rootfs"
     joined: Mapping[str, str] = field(default_factory=dict)
     shm: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict)
     hostname_file: str = ""
     hosts_file: str = ""
     resolv_conf_file: str = ""

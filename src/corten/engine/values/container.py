@@ -8,7 +8,7 @@ Sizes are bytes, durations nanoseconds where Docker's API has nanoseconds (healt
 from dataclasses import dataclass, field
 from typing import Literal
 
-from corten.ids import ContainerId, ImageId, NetworkId
+from corten.ids import ContainerId, DiffId, ImageId, NetworkId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +239,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MountPoint:
-    """A mount as resolved at create: what inspect shows under Mounts."""
+    """A mount as resolved at create: what inspect shows under Mounts. `layers`, bottom first, are a mounted image's."""
 
     type: Literal["bind", "volume", "tmpfs", "image"]
     source: str
@@ -251,6 +251,7 @@ class MountPoint:
     propagation: str = ""
     request: MountRequest | None = None
     anonymous: bool = False
+    layers: tuple[DiffId, ...] = ()
 
 
 Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]

@@ -114,6 +114,9 @@ class TwoVolumes:
     async def activate(self, user: ContainerId) -> None:
         raise AssertionError
 
+    async def deactivate(self, user: ContainerId) -> None:
+        raise AssertionError
+
     async def release(self, user: ContainerId, *, remove_anonymous: bool) -> None:
         raise AssertionError
 

@@ -151,10 +151,6 @@ def _check_host(host: HostConfig) -> None:
         raise Unsupported(
             "--storage-opt is not supported", reason="storage-opt-not-built", hint="put a project quota on the data root instead"
         )
-    if host.volumes_from:
-        raise Unsupported(
-            "--volumes-from is not supported yet", reason="volumes-not-built", hint="repeat the -v options of the other container"
-        )
 
 
 def _plain_or_container(*plain: str) -> Callable[[str], bool]:

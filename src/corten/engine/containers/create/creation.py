@@ -13,7 +13,10 @@ from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.create.checks import check, warnings, with_defaults
 from corten.engine.containers.create.merge import argv, merged
 from corten.engine.containers.create.names import check_name, free_name, name_in_use
-from corten.engine.containers.mounts import requested, with_volumes
+from corten.engine.containers.mounting.borrowed import borrowed
+from corten.engine.containers.mounting.images import held_images
+from corten.engine.containers.mounts import requested, with_images, with_volumes
+from corten.engine.containers.run.logs import log_spec
 from corten.engine.containers.run.needs import Networks
 from corten.engine.containers.shelves import Shelves
 from corten.engine.events import Events
@@ -22,7 +25,7 @@ from corten.engine.images.catalog import Catalog as ImageCatalog
 from corten.engine.spec.checks import check_options
 from corten.engine.spec.limits import discard_unsupported
 from corten.engine.spec.placement import Machine
-from corten.engine.values.container import Container, ContainerConfig, Endpoint, EndpointConfig, HostConfig
+from corten.engine.values.container import Container, ContainerConfig, Endpoint, EndpointConfig, HostConfig, MountPoint
 from corten.errors import EngineError, Invalid, NotFound
 from corten.ids import ContainerId, NetworkId, new_container_id, short_id
 from corten.oci.platform import parse_platform
@@ -79,9 +82,13 @@ class Creation:
         resources, discarded = discard_unsupported(container.host.resources, defaults.machine.limits)
         container = replace(container, host=replace(container.host, resources=resources))
         self._networks.check(container)
-        points = requested(container.config, container.host)
+        log_spec(container, "")
+        points = self._mount_points(container)
         try:
-            container = replace(container, mounts=await with_volumes(points, self._shelves.volumes, user=container.id, layers=image.layers))
+            mounts = await with_volumes(
+                points, self._shelves.volumes, user=container.id, layers=image.layers, driver=container.host.volume_driver
+            )
+            container = replace(container, mounts=mounts)
             self._store(container, image)
         except (EngineError, OSError):
             await self._shelves.volumes.release(container.id, remove_anonymous=True)
@@ -130,6 +137,13 @@ class Creation:
                 pass  # said at start, as Docker does: it may be created in between
         return host
 
+    def _mount_points(self, container: Container) -> list[MountPoint]:
+        """What is asked for, its images known; volumes still have to be made."""
+        others = borrowed(container.host.volumes_from, lambda ref: self._catalog.get(ref).value)
+        points = requested(container.config, container.host, others)
+        place = os.path.join(self._shelves.paths.mounts, container.id)
+        return with_images(points, lambda ref: self._images.get(ref).layers, place)
+
     def _other(self, mode: str) -> ContainerId:
         try:
             return self._catalog.get(mode.partition(":")[2]).id
@@ -146,6 +160,8 @@ class Creation:
         shelves = self._shelves
         with shelves.database.transaction():
             shelves.snapshots.prepare(container.id, image.layers, volatile=container.host.auto_remove)
+            for key, layers in held_images(container):
+                shelves.snapshots.prepare(key, layers)
             os.makedirs(shelves.paths.container(container.id), mode=0o710, exist_ok=True)
             self._catalog.add(container)
 

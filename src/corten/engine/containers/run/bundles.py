@@ -2,7 +2,8 @@
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.create.checks import BUILT_IN_RUNTIMES
@@ -39,13 +40,16 @@ class Bundles:
         self._catalog = catalog
         self._ground = ground
 
-    def write(self, container: Container, place: NetworkPlace) -> StartSpec:
-        """Everything the monitor needs to start `container`. Raises what the spec builder raises, Unavailable when the disk is full."""
+    def write(self, container: Container, place: NetworkPlace, sources: Mapping[str, str] | None = None) -> StartSpec:
+        """Everything the monitor needs to start `container`; `sources`: what was staged for its mount points.
+
+        Raises what the spec builder raises, Unavailable when the disk is full.
+        """
         paths, snapshots = self._ground.paths, self._ground.snapshots
         bundle = paths.bundle(container.id)
         try:
             os.makedirs(os.path.join(bundle, "rootfs"), mode=0o711, exist_ok=True)
-            spec = build_spec(container, self._placement(container, place))
+            spec = build_spec(container, replace(self._placement(container, place), sources=sources or {}))
             _write(os.path.join(bundle, "config.json"), json.dumps(spec, separators=(",", ":"), ensure_ascii=True))
         except OSError as error:
             raise Unavailable(f"preparing the start of {container.name}: {error}", reason="bundle") from error

@@ -45,10 +45,11 @@ class Launch:
         ensure_sources(container.mounts)
         if any(point.type == "volume" for point in container.mounts):
             await self._rented.volumes.activate(container.id)
+        sources = await self._rented.staging.stage(container)
         place = await self._place(container)
         # On disk before the process: whoever finds it after a crash knows its addresses.
         self._catalog.set_live(entry, endpoints=place.endpoints, ports=place.ports)
-        start = self._bundles.write(entry.value, place)
+        start = self._bundles.write(entry.value, place, sources)
         return await self._rented.monitors.start(entry.id, start, stdio_spec(entry.value, self._rented.paths.log(entry.id)))
 
     async def _place(self, container: Container) -> NetworkPlace:

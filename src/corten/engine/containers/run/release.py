@@ -4,13 +4,14 @@ import os
 import shutil
 from dataclasses import dataclass
 
+from corten.engine.containers.mounting.staging import Staging
 from corten.engine.containers.mounts import Volumes
 from corten.engine.containers.run.bundles import Bundles
 from corten.engine.containers.run.needs import Networks, Processes
 from corten.engine.paths import Paths
 from corten.engine.spec.namespaces import is_container_mode
 from corten.engine.values.container import Container, Endpoint
-from corten.ids import is_hex64
+from corten.ids import ContainerId, is_hex64
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Rented:
     monitors: Processes
     networks: Networks
     volumes: Volumes
+    staging: Staging
     paths: Paths
 
 
@@ -44,11 +46,13 @@ class Release:
         """What the monitor and the runtime hold of it, and its bundle. Raises Conflict while it runs."""
         await self._rented.monitors.forget(container_id, self._rented.paths.state_root)
         self._bundles.remove_shm(container_id)
+        self._rented.staging.unstage(container_id)
+        await self._rented.volumes.deactivate(ContainerId(container_id))
         _remove_bundle(self._rented.paths.bundle(container_id))
 
     def leftovers(self) -> set[str]:
         """Ids of containers that have files of a run."""
-        return _names(self.paths.bundles) | _names(self.paths.state_root)
+        return _names(self.paths.bundles) | _names(self.paths.state_root) | _names(self.paths.mounts)
 
 
 def _remove_bundle(path: str) -> None:

@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from corten.engine.spec.filesystem.propagation import check_propagation, propagation_of, root_propagation
@@ -86,7 +87,7 @@ def _tmpfs(destination: str, text: str) -> Mount:
 
 def _mount_point(point: MountPoint, placement: Placement) -> Mount:
     if point.type == "tmpfs":
-        return _tmpfs(point.destination, request_text(point.request) if point.request else "")
+        return _tmpfs(point.destination, request_text(replace(point.request, read_only=not point.rw)) if point.request else "")
     request = point.request
     options = ["bind" if request is not None and request.non_recursive else "rbind"]
     if not point.rw:
@@ -98,7 +99,7 @@ def _mount_point(point: MountPoint, placement: Placement) -> Mount:
     if propagation:
         check_propagation(propagation, point.source, placement.machine.mountinfo)
         options.append(propagation)
-    return _mount(point.destination, "bind", point.source, *options)
+    return _mount(point.destination, "bind", placement.sources.get(point.destination, point.source), *options)
 
 
 def _read_only(placement: Placement, request: MountRequest | None = None) -> str:

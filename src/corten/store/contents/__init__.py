@@ -1,0 +1,1 @@
+"""What volumes hold: their first filling from an image."""
