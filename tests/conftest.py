@@ -1,10 +1,15 @@
 """Options and fixtures of every suite. What a fixture needs is imported when it is used: unit tests pay for none of it."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Where Python is told to keep no compiled code, every run would compile all tests, and each of hundreds of daemons all of Corten.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # CI tries the same examples each time, so that a run judges the change and not the dice; `make check` at a desk goes on searching.
 settings.register_profile("ci", derandomize=True)

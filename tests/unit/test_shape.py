@@ -4,6 +4,7 @@ Limits are STYLE's; a table of data is exempt from the file limit by the marker 
 """
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,12 +26,22 @@ LARGE_FOLDERS: dict[str, int] = {}
 MODULES = sorted(SRC.rglob("*.py"))
 
 
+@functools.cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+def statements(tree: ast.AST) -> Iterator[ast.stmt]:
+    """All of them, however deep; expressions, which are most of a tree and hold none, are not entered."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.stmt):
+            yield node
+        if not isinstance(node, ast.expr):
+            yield from statements(node)
+
+
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    return (n for n in statements(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -59,7 +70,7 @@ def complaints(path: Path) -> list[str]:
             found.append(f"{where}:{f.lineno}: {f.name} is {body_lines(f)} lines (60)")
         if parameter_count(f) > 6 and f.name != "__init__":
             found.append(f"{where}:{f.lineno}: {f.name} takes {parameter_count(f)} parameters (6)")
-    for c in (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)):
+    for c in (n for n in statements(tree) if isinstance(n, ast.ClassDef)):
         methods = [n for n in c.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
         public = [m for m in methods if not m.name.startswith("_")]
         if len(public) > 12 and not any(getattr(b, "id", "") == "Protocol" for b in c.bases):
@@ -85,7 +96,7 @@ def test_folders_stay_small() -> None:
 
 def foreign_imports(path: Path) -> set[str]:
     roots = set()
-    for node in ast.walk(parsed(path)):
+    for node in statements(parsed(path)):
         if isinstance(node, ast.Import):
             roots |= {a.name.split(".")[0] for a in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
