@@ -16,11 +16,10 @@ PIECE = 16384
 
 _HEAD = b'{"log":"'
 _PLAIN = bytes(c for c in range(0x20, 0x80) if c not in b'"\\<>&') + b"\n"
-_ESCAPES = [(b"\\", b"\\\\"), (b'"', b'\\"'), (b"\r", b"\\r")] + [
-    (bytes([c]), b"\\u%04x" % c) for c in (*range(32), *b"<>&") if c not in b"\n\r"
-]
+_NOT_ASCII = bytes(range(0x80, 0x100))
+_ESCAPES = {c: b"\\u%04x" % c for c in (*range(32), *b"<>&") if c not in b"\n"} | {0x22: b'\\"', 0x0D: b"\\r", 0x5C: b"\\\\"}
 _LINE_SEPARATORS = [(b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029")]
-_UNDECODABLE = dict.fromkeys(range(0xDC80, 0xDD00), "\\ufffd")
+_ASIDE = b"\x01"
 
 
 def escape(text: bytes) -> bytes:
@@ -28,16 +27,29 @@ def escape(text: bytes) -> bytes:
     odd = text.translate(None, _PLAIN)
     if not odd:
         return text
-    present = set(odd)
-    for plain, escaped in _ESCAPES:
-        if plain[0] in present:
-            text = text.replace(plain, escaped)
-    if max(present) < 0x80:
-        return text
+    ascii_odd = odd.translate(None, _NOT_ASCII)
+    is_ascii = len(ascii_odd) == len(odd)
+    if 0x5C in ascii_odd:  # before the others bring more of them
+        text = text.replace(b"\\", _ESCAPES[0x5C])
+        ascii_odd = ascii_odd.translate(None, b"\\")
+    while ascii_odd:
+        found = ascii_odd[0]
+        count = len(ascii_odd)
+        ascii_odd = ascii_odd.translate(None, ascii_odd[:1])
+        if count == len(text) and not ascii_odd:
+            return _ESCAPES[found] * count  # nothing else in it: a file of zeros
+        text = text.replace(bytes([found]), _ESCAPES[found])
+    return text if is_ascii else _escape_unicode(text)
+
+
+def _escape_unicode(text: bytes) -> bytes:
     try:
         text.decode()
     except UnicodeDecodeError:
-        text = text.decode("utf-8", "surrogateescape").translate(_UNDECODABLE).encode()
+        # One call for all of them: a lone surrogate for each, encoded as a question mark, while the true ones are put aside as a
+        # byte that cannot be here any more.
+        decoded = text.replace(b"?", _ASIDE).decode("utf-8", "surrogateescape")
+        text = decoded.encode("utf-8", "replace").replace(b"?", b"\\ufffd").replace(_ASIDE, b"?")
     for plain, escaped in _LINE_SEPARATORS:
         text = text.replace(plain, escaped)
     return text

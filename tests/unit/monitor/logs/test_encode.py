@@ -63,7 +63,28 @@ def test_a_line_that_is_not_over_waits() -> None:
     assert [log for log, _, _ in parsed(b"".join(parts))] == ["one\n"]
 
 
-AWKWARD = [b"\n", b"a", b'"', b"\\", b"\r\n", b"\x00", b"\xff", b"\xe2\x80", b"\xe2\x80\xa8", "é€😀".encode(), b"<&>", b"\x7f", b"word "]
+@pytest.mark.parametrize("byte", [b"\x00", b"\\", b'"', b"\r", b"&"])
+def test_the_same_byte_all_over(byte: bytes) -> None:
+    assert escape(byte * 300) == escape(byte) * 300
+
+
+AWKWARD = [
+    b"\n",
+    b"a",
+    b"?",
+    b"\x01",
+    b'"',
+    b"\\",
+    b"\r\n",
+    b"\x00",
+    b"\xff",
+    b"\xe2\x80",
+    b"\xe2\x80\xa8",
+    "é€😀".encode(),
+    b"<&>",
+    b"\x7f",
+    b"word ",
+]
 awkward = st.lists(st.sampled_from(AWKWARD), max_size=30).map(b"".join)
 
 
