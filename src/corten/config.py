@@ -53,6 +53,7 @@ class Config:
     insecure_registries: tuple[str, ...] = ()
     registry_mirrors: tuple[str, ...] = ()
     max_downloads: int = 3
+    max_layer_size: int = 0
     bridge: str = ""
     bip: str = ""
     bip6: str = ""
@@ -123,6 +124,7 @@ OPTIONS: Final = (
     ),
     Option("registry-mirror", "list", "registry_mirrors", "mirror of Docker Hub", key="registry-mirrors"),
     Option("max-concurrent-downloads", "number", "max_downloads", "layers pulled at the same time"),
+    Option("max-layer-size", "size", "max_layer_size", "refuse a layer that is larger unpacked (default: what the disk holds)"),
     Option("bridge", "text", "bridge", "bridge of the default network, or none", "b"),
     Option("bip", "text", "bip", "IPv4 address and prefix of the default bridge"),
     Option("bip6", "text", "bip6", "IPv6 address and prefix of the default bridge"),

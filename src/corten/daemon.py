@@ -197,7 +197,7 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, logger.info, "SIGHUP: restart the daemon to read its configuration again; containers run on")
     async with AsyncExitStack() as stack:
-        store = open_store(config.data_root, MIGRATIONS)
+        store = open_store(config.data_root, MIGRATIONS, largest_layer=config.max_layer_size or None)
         stack.callback(store.close)
         os.makedirs(config.exec_root, mode=0o711, exist_ok=True)
         news = News()

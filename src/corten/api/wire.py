@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
+from corten.api.wrong_field import describe
 from corten.errors import Invalid
 from corten.http.response import Fields, Response
 
@@ -55,11 +56,15 @@ def json_response(value: Any, status: int = 200, headers: Fields = ()) -> Respon
 
 def _decode_folded(kind: type[T], data: bytes) -> T:
     try:
-        return msgspec.convert(fold_keys(msgspec.json.decode(data), kind), type=kind)
-    except msgspec.ValidationError as error:
-        raise Invalid(f"invalid JSON: {_describe(str(error))}", reason="wrong-type") from None
+        value = fold_keys(msgspec.json.decode(data), kind)
     except msgspec.DecodeError as error:
         raise _malformed(data, error) from None
+    except RecursionError:
+        raise Invalid("invalid JSON: exceeded max depth", reason="bad-json") from None
+    try:
+        return msgspec.convert(value, type=kind)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"invalid JSON: {describe(value, kind, error)}", reason="wrong-type") from None
 
 
 def _malformed(data: bytes, error: msgspec.DecodeError) -> Invalid:
@@ -71,15 +76,6 @@ def _malformed(data: bytes, error: msgspec.DecodeError) -> Invalid:
     if "trailing characters" in text:
         return Invalid("unexpected content after JSON", reason="bad-json")
     return Invalid(f"invalid JSON: {text}", reason="bad-json")
-
-
-def _describe(text: str) -> str:
-    """msgspec's "Expected `int | null`, got `str` - at `$.HostConfig.Memory`" with the path first."""
-    what, _, path = text.replace("`", "").partition(" - at ")
-    what = what.replace(" | null", "")
-    what = what[:1].lower() + what[1:]
-    path = path.removeprefix("$").removeprefix(".")
-    return f"{path}: {what}" if path else what
 
 
 def fold_keys(value: Any, kind: Any) -> Any:

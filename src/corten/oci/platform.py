@@ -45,7 +45,8 @@ def parse_platform(text: str) -> Platform:
     """`linux/arm64/v8`, `linux`, `arm64`: what is missing is the host's. Raises Invalid naming the part that is wrong."""
     parts = text.split("/")
     if not 1 <= len(parts) <= 3 or not all(part and part.replace("_", "").replace("-", "").replace(".", "").isalnum() for part in parts):
-        raise Invalid(f'"{text}": cannot parse platform specifier: invalid argument', reason="bad-platform", hint="write os/architecture[/variant], e.g. linux/arm64")
+        said = f'"{text}": cannot parse platform specifier: invalid argument'
+        raise Invalid(said, reason="bad-platform", hint="write os/architecture[/variant], e.g. linux/arm64")
     host = host_platform()
     if len(parts) == 1:
         candidate = normalise(host.os, parts[0])

@@ -74,7 +74,9 @@ class Layer:
 class Layers:
     """Records and places of layers. Filling one is `store.layertar.unpack`'s job, giving back its tar `store.layertar.rebuild`'s."""
 
-    def __init__(self, root: str, work: str, db: Database, trash: Trash) -> None:
+    def __init__(self, root: str, work: str, db: Database, trash: Trash, *, largest: int | None = None) -> None:
+        """`largest`: no layer may have more bytes unpacked. None: what the disk holds."""
+        self.largest = largest
         self._root = root
         self._work = work
         self._db = db

@@ -33,10 +33,11 @@ class Store:
         self.db.close()
 
 
-def open_store(path: str, migrations: Sequence[Migration] = (), *, trash_keep: int = 0) -> Store:
+def open_store(path: str, migrations: Sequence[Migration] = (), *, trash_keep: int = 0, largest_layer: int | None = None) -> Store:
     """Opens or makes the store under `path` (absolute), puts right what a crash left, and adds other nouns' tables by `migrations`.
 
     `trash_keep`: for how long (ns) removed images and volumes can be had back; 0: not at all.
+    `largest_layer`: bytes that a layer may have unpacked; None: no limit but the disk.
     One process at a time: the caller holds the data root's lock. Blocks for as long as broken layers take to check (none, usually).
     """
     root = make_root(path)
@@ -44,7 +45,7 @@ def open_store(path: str, migrations: Sequence[Migration] = (), *, trash_keep: i
     trash = Trash(root.trash, background)
     own = (*layers.MIGRATIONS, *snapshots.MIGRATIONS, *images.MIGRATIONS, *origins.MIGRATIONS, *trashbin.MIGRATIONS)
     db = Database(root.database, [*own, *migrations])
-    layer_store = Layers(root.layers, root.work, db, trash)
+    layer_store = Layers(root.layers, root.work, db, trash, largest=largest_layer)
     snapshot_store = Snapshots(root.snapshots, db, layer_store, trash)
     durability, bin = Durability(root.layers, db, background), Bin(root.bin, db, trash, keep=trash_keep)
     store = Store(root, db, background, layer_store, durability, snapshot_store, Images(db), Origins(db), bin)

@@ -52,7 +52,16 @@ def test_names_match_in_any_case_and_unknown_ones_are_ignored() -> None:
         (b'{"HostConfig":{"memory":"12"}}', "invalid JSON: HostConfig.Memory: expected int, got str"),
         (b'{"Env":["a",1]}', "invalid JSON: Env[1]: expected str, got int"),
         (b'{"HostConfig":{"Devices":[{"PathOnHost":true}]}}', "invalid JSON: HostConfig.Devices[0].PathOnHost: expected str, got bool"),
-        (b'{"Labels":{"a":1}}', "invalid JSON: Labels[...]: expected str, got int"),
+        (b'{"Labels":{"z":"x","a":1,"b":2}}', 'invalid JSON: Labels["a"]: expected str, got int'),
+        (
+            b'{"HostConfig":{"PortBindings":{"1/tcp":[],"80/tcp":[{},{"HostPort":80}]}}}',
+            'invalid JSON: HostConfig.PortBindings["80/tcp"][1].HostPort: expected str, got int',
+        ),
+        (
+            b'{"NetworkingConfig":{"EndpointsConfig":{"a":{},"b":{"DriverOpts":{"x":"y","z":1}}}}}',
+            'invalid JSON: NetworkingConfig.EndpointsConfig["b"].DriverOpts["z"]: expected str, got int',
+        ),
+        (b"[" * 100_000, "invalid JSON: exceeded max depth"),
         (b"[]", "invalid JSON: expected object, got array"),
         (b'{"Ima', "invalid JSON: unexpected EOF"),
         (b"", "invalid JSON: got EOF while reading request body"),

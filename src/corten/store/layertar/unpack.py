@@ -7,7 +7,7 @@ source ─▶ [thread: decompress] ─▶ ┬ [thread: sha256] ─▶ diff id
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from corten.errors import Invalid, Unavailable
@@ -24,7 +24,8 @@ from corten.store.tar.unpack import Unpacker, archive_error
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one layer may grow to, in bytes of its plain tar, so that a compressed bomb does not fill the disk. None: what is free.
+    """What one layer may grow to, in bytes of its plain tar, so that a compressed bomb does not fill the disk. None: the store's
+    own limit (`Layers.largest`), or what is free.
 
     `reserve` bytes of the file system are left alone: the engine's own records must still find room.
     """
@@ -48,7 +49,7 @@ def unpack_layer(
         plain = decompressed(source, compression)
         if compression != "none":
             plain = stages.enter_context(Prefetched(plain))
-        room = _Room(limits, work)
+        room = _Room(limits if limits.max_bytes is not None else replace(limits, max_bytes=layers.largest), work)
         hashed = stages.enter_context(Hashed(room.bounded(plain)))
         size, entries = _unpack(iter(hashed), work, room)
         diff_id = DiffId(hashed.digest())
@@ -137,10 +138,11 @@ class _Room:
         if self._passed + more <= self._most:
             return
         if self._most < self._free:
-            raise Invalid(f"the layer is larger than {self._most} bytes unpacked, the limit", reason="layer-too-big")
+            raise Invalid(f"the layer is larger than {self._most} bytes unpacked, the limit", reason="layer-too-big", hint=_HINT_LIMIT)
         text = f"no space left on device: the layer needs more than the {self._free} bytes that are free"
         raise Unavailable(text, reason="disk-full", hint=_HINT)
 
 
 _DIRECTORY_BYTES: Final = 4096
+_HINT_LIMIT: Final = "cortend's --max-layer-size sets it"
 _HINT: Final = "free disk space, e.g. by `corten system prune`"
