@@ -1,18 +1,25 @@
 """Pulls from a registry on loopback into a real store."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from corten.engine.events import Events
+from corten.engine.images.platforms import entries_of
 from corten.engine.images.progress import Message, Note
+from corten.engine.transfer.layers import LayerPull, RemoteLayer
 from corten.engine.transfer.pull import Pulls
-from corten.errors import EngineError, Invalid, NotFound, Unavailable
-from corten.ids import DiffId
+from corten.engine.transfer.sharing import InFlight
+from corten.errors import EngineError, Invalid, NotFound, Unavailable, Unsupported
+from corten.ids import DiffId, Digest
 from corten.oci.reference import Reference, parse_reference
+from corten.registry.auth import Credentials
+from corten.registry.client import Repository, Session
 from corten.registry.hosts import RegistrySettings
+from corten.registry.partial import Partial
 from corten.store.opened import Store, open_store
 from tests.support.faulty_registry import Faults, Registry, running_registry
 from tests.support.remote_images import add_image, add_index, random_layers, sha256
@@ -130,6 +137,125 @@ def test_two_pulls_at_once_fetch_each_layer_once(store: Store) -> None:
         fetched = [p for p in registry.paths("GET") if "/blobs/" in p]
     assert len(fetched) == len(set(fetched)) == 6
     assert len(store.images.all()) == 2
+
+
+def test_an_image_that_is_here_costs_one_head(store: Store) -> None:
+    with running_registry() as registry:
+        digest = add_image(registry, random_layers(2, 1000))
+        pull(store, registry)
+        before = len(registry.seen)
+        lines = pull(store, registry)
+        asked = [(method, path) for method, path, _ in registry.seen[before:]]
+    assert asked == [("HEAD", "/v2/x/manifests/latest")]
+    assert statuses(lines) == ["Pulling from x", f"Digest: {digest}", f"Status: Image is up to date for {registry.host}/x:latest"]
+
+
+@pytest.mark.parametrize("packing", ["gzip", "zstd", ""])
+def test_every_packing_of_layers(store: Store, packing: str) -> None:
+    layers = random_layers(2, 200_000)
+    with running_registry() as registry:
+        add_image(registry, layers, packing=packing)
+        pull(store, registry)
+        assert store.images.get(str(name(registry))).layers == tuple(sha256(layer) for layer in layers)
+
+
+def test_attestations_are_kept(store: Store) -> None:
+    with running_registry() as registry:
+        here = add_image(registry, random_layers(1, 1000), "a")
+        top = add_index(registry, {"amd64": here}, attested=["amd64"])
+        pull(store, registry, platform="linux/amd64")
+        image = store.images.get(str(name(registry)))
+        kept = store.origins.attachments_of(image.id)
+        entries = entries_of(image, store.images, store.origins)
+    assert image.repo_digests == (f"{registry.host}/x@{top}",)
+    assert len(kept) == 3
+    assert [(e.is_here, e.about) for e in entries] == [(True, ""), (True, here)]
+
+
+def test_schema_1_and_artifacts_are_refused(store: Store) -> None:
+    with running_registry() as registry:
+        registry.add_manifest("latest", b'{"schemaVersion": 1}', "application/vnd.docker.distribution.manifest.v1+json")
+        with pytest.raises(Unsupported, match="schema 1"):
+            pull(store, registry)
+        chart = {
+            "schemaVersion": 2,
+            "config": {"mediaType": "application/vnd.cncf.helm.config.v1+json", "digest": sha256(b"{}"), "size": 2},
+        }
+        registry.add_manifest("chart", json.dumps({**chart, "layers": []}).encode())
+        with pytest.raises(Unsupported, match="unsupported media type"):
+            pull(store, registry, ":chart")
+    assert store.images.all() == []
+
+
+def test_a_foreign_layer_comes_from_its_url_without_credentials(store: Store) -> None:
+    layer = random_layers(1, 1000)[0]
+    with running_registry() as elsewhere, running_registry(Faults(password="u:p")) as registry:
+        digest = add_image(registry, [layer])
+        media_type, raw = registry.manifests[digest]
+        manifest = json.loads(raw)
+        blob = manifest["layers"][0]["digest"]
+        elsewhere.blobs[blob] = registry.blobs.pop(blob)
+        foreign = {"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "urls": [f"{elsewhere.url}/v2/y/blobs/{blob}"]}
+        manifest["layers"][0] |= foreign
+        registry.add_manifest("latest", json.dumps(manifest).encode(), media_type)
+        asyncio.run(pulls(store).pull(name(registry), lambda line: None, credentials=Credentials("u", "p")))
+        assert store.images.get(str(name(registry))).layers == (sha256(layer),)
+        assert elsewhere.seen
+        assert not any("Authorization" in headers for _, _, headers in elsewhere.seen)
+
+
+def test_too_little_room_is_said_before_the_first_byte(store: Store) -> None:
+    with running_registry() as registry:
+        digest = add_image(registry, random_layers(1, 1000))
+        media_type, raw = registry.manifests[digest]
+        manifest = json.loads(raw)
+        manifest["layers"][0]["size"] = 1 << 60
+        registry.add_manifest("latest", json.dumps(manifest).encode(), media_type)
+        tight = Pulls(store, RegistrySettings(certs_d=()), Events(), lambda: 123_000_000)
+        with pytest.raises(Unavailable, match=r"need at least 2\.306EB, .* are free, 123MB can be reclaimed"):
+            asyncio.run(tight.pull(name(registry), lambda line: None))
+        assert not [path for path in registry.paths("GET") if manifest["layers"][0]["digest"] in path]
+    assert partials(store) == []
+
+
+def test_layers_that_were_finished_outlive_the_pull_and_the_process(store: Store) -> None:
+    """Also the collection of what nothing holds, as at the start of the next process."""
+    layers = random_layers(2, 100_000)
+    with running_registry() as registry:
+        raw = json.loads(registry.manifests[add_image(registry, layers)][1])
+        finished = raw["layers"][0]
+        folder = Path(store.root.content) / "partials"
+        job = LayerPull(store, folder, InFlight(), lambda line: None, lambda: False)
+        layer = RemoteLayer(finished["digest"], DiffId(sha256(layers[0])), finished["size"], finished["mediaType"], str(name(registry)))
+        with Session(registry.host, RegistrySettings(certs_d=())) as session, store.layers.lease() as lease:
+            job.bring(Repository(session, "x"), [layer], lease)
+        store.layers.collect()
+        before = len(registry.seen)
+        pull(store, registry)
+        assert not [path for _, path, _ in registry.seen[before:] if finished["digest"] in path]
+    store.images.remove(store.images.get(str(name(registry))).id)
+    store.layers.collect()
+    assert store.layers.all() == []
+
+
+def test_a_partial_blob_whose_bytes_are_wrong_is_fetched_anew(store: Store) -> None:
+    layers = random_layers(1, 3 << 20)
+    with running_registry() as registry:
+        add_image(registry, layers)
+        blob, data = next((d, data) for d, data in registry.blobs.items() if len(data) > 1 << 20)
+        left = Partial(Path(store.root.content) / "partials", Digest(blob), len(data))
+        left.write(0, bytes(2 << 20))  # as after a power failure: marked, but zeros
+        left.close()
+        pull(store, registry)
+        assert store.images.get(str(name(registry))).layers == (sha256(layers[0]),)
+    assert partials(store) == []
+
+
+def test_a_platform_that_the_only_image_does_not_have_is_a_warning(store: Store) -> None:
+    with running_registry() as registry:
+        add_image(registry, random_layers(1, 100))
+        lines = pull(store, registry, platform="linux/s390x")
+    assert statuses(lines)[-1].startswith("WARNING: image with reference")
 
 
 def test_all_tags(store: Store) -> None:

@@ -12,11 +12,12 @@ from corten.engine.images.progress import Message, Note
 from corten.engine.transfer.pull import Pulls
 from corten.engine.transfer.push import Pushed, Pushes
 from corten.errors import NotFound
+from corten.oci.platform import Platform, parse_platform
 from corten.oci.reference import parse_reference
 from corten.registry.hosts import RegistrySettings
 from corten.store.opened import Store, open_store
 from tests.support.faulty_registry import Registry, running_registry
-from tests.support.remote_images import add_image, random_layers
+from tests.support.remote_images import add_image, add_index, random_layers
 
 pytestmark = pytest.mark.privileged
 SETTINGS = RegistrySettings(certs_d=())
@@ -33,13 +34,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def pull(store: Store, name: str) -> None:
-    asyncio.run(Pulls(store, SETTINGS, Events()).pull(parse_reference(name), lambda line: None))
+def pull(store: Store, name: str, platform: str = "") -> None:
+    asyncio.run(Pulls(store, SETTINGS, Events()).pull(parse_reference(name), lambda line: None, platform=platform))
 
 
-def push(store: Store, name: str, *, all_tags: bool = False) -> tuple[list[Message], list[Pushed]]:
+def push(store: Store, name: str, *, all_tags: bool = False, platform: Platform | None = None) -> tuple[list[Message], list[Pushed]]:
     lines: list[Message] = []
-    done = asyncio.run(Pushes(store, SETTINGS, Events()).push(parse_reference(name), lines.append, all_tags=all_tags))
+    done = asyncio.run(Pushes(store, SETTINGS, Events()).push(parse_reference(name), lines.append, all_tags=all_tags, platform=platform))
     return lines, done
 
 
@@ -85,6 +86,51 @@ def test_a_neighbours_blob_is_mounted(store: Store) -> None:
 def hide_blobs(registry: Registry) -> None:
     """Blobs exist for mounts only, as in a registry that keeps repositories apart."""
     registry.faults.hidden_from_head = True
+
+
+def test_an_index_goes_whole_with_its_attestations(store: Store) -> None:
+    """To a registry that has nothing of it: the image, one for another platform that is here too, and what is said about the first."""
+    with running_registry() as one, running_registry() as two:
+        manifests = {arch: add_image(one, random_layers(1, 5000), arch, arch, packing="") for arch in ("amd64", "arm64")}
+        top = add_index(one, manifests, attested=["amd64"])
+        for platform in ("linux/arm64", "linux/amd64"):
+            pull(store, f"{one.host}/x", platform=platform)
+        two.blobs.update(one.blobs)  # layers have other digests when they are compressed anew
+        tag(store, f"{one.host}/x", f"{two.host}/y")
+        _, (done,) = push(store, f"{two.host}/y")
+        assert done.digest == top
+        assert set(manifests.values()) < set(two.manifests)
+        assert two.manifests["latest"] == one.manifests["latest"]
+        _, (alone,) = push(store, f"{two.host}/y", platform=parse_platform("linux/amd64"))
+        assert alone.digest == manifests["amd64"]
+        with pytest.raises(NotFound, match=r"its platform \(linux/amd64\) does not match the specified platform \(linux/s390x\)"):
+            push(store, f"{two.host}/y", platform=parse_platform("linux/s390x"))
+
+
+def test_an_index_of_which_something_is_nowhere_stays_behind(store: Store) -> None:
+    with running_registry() as one, running_registry() as two:
+        manifests = {arch: add_image(one, random_layers(1, 5000), arch, arch) for arch in ("amd64", "arm64")}
+        add_index(one, manifests)
+        pull(store, f"{one.host}/x", platform="linux/amd64")
+        tag(store, f"{one.host}/x", f"{two.host}/y")
+        _, (done,) = push(store, f"{two.host}/y")
+        assert "layers" in json.loads(two.manifests[done.digest][1])
+
+
+def test_a_foreign_layer_is_not_sent(store: Store) -> None:
+    with running_registry() as one, running_registry() as two:
+        digest = add_image(one, random_layers(1, 5000))
+        media_type, raw = one.manifests[digest]
+        manifest = json.loads(raw)
+        foreign = {"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "urls": ["https://elsewhere.invalid/layer"]}
+        manifest["layers"][0] |= foreign
+        digest = one.add_manifest("latest", json.dumps(manifest).encode(), media_type)
+        pull(store, f"{one.host}/x")
+        tag(store, f"{one.host}/x", f"{two.host}/y")
+        lines, (done,) = push(store, f"{two.host}/y")
+    assert "Skipped foreign layer" in statuses(lines)
+    assert done.digest == digest
+    assert manifest["layers"][0]["digest"] not in two.blobs
 
 
 def test_all_tags_and_an_unknown_name(store: Store) -> None:

@@ -10,6 +10,7 @@ from corten.api import versions
 from corten.api.filters import filter_bool, filter_until
 from corten.api.request import Request
 from corten.api.types.images import (
+    AttestationData,
     DeletedItem,
     DescriptorAnswer,
     GraphDriver,
@@ -28,13 +29,13 @@ from corten.api.types.images import (
 )
 from corten.api.wire import json_response
 from corten.engine.images.catalog import LIST_FILTERS, Catalog, ListQuery, Summary, created_ns
+from corten.engine.images.platforms import Entry
 from corten.engine.images.removal import PRUNE_FILTERS, How, PruneWhat, Removed
 from corten.engine.moments import format_moment, parse_moment
 from corten.errors import Invalid
 from corten.http.response import Reply, Response
 from corten.ids import ContainerId
 from corten.oci.image import RunConfig
-from corten.oci.manifest import OCI_MANIFEST
 from corten.oci.platform import Platform, normalise
 from corten.store.images import Image
 
@@ -216,11 +217,24 @@ def _config(run: RunConfig, *, old: bool) -> dict[str, Any]:
 
 
 def _manifests(catalog: Catalog, image: Image, users: tuple[ContainerId, ...]) -> list[ManifestSummary]:
-    """What CLI 29 draws under an image. An image that came without a manifest stands for one itself."""
-    platform = PlatformAnswer(architecture=image.config.architecture, os=image.config.os, variant=image.config.variant)
-    data = ImageData(platform=platform, containers=list(users), size=UnpackedSize(unpacked=image.size))
-    descriptors = [DescriptorAnswer(media_type=m.media_type, digest=m.digest, size=len(m.raw)) for m in catalog.manifests(image)]
-    return [
-        ManifestSummary(id=d.digest, descriptor=d, size=ManifestSize(content=0, total=image.size), image_data=data)
-        for d in descriptors or [DescriptorAnswer(media_type=OCI_MANIFEST, digest=image.id, size=len(image.raw))]
-    ]
+    """What CLI 29 draws under an image."""
+    return [_manifest(entry, users if entry.image and entry.image.id == image.id else ()) for entry in catalog.entries(image)]
+
+
+def _manifest(entry: Entry, users: tuple[ContainerId, ...]) -> ManifestSummary:
+    descriptor, image = entry.descriptor, entry.image
+    size = image.size if image else entry.kept
+    fields = (image.config.architecture, image.config.os, image.config.variant) if image else ("", "", "")
+    if image is None and descriptor.platform:
+        fields = (descriptor.platform.architecture, descriptor.platform.os, descriptor.platform.variant)
+    platform = PlatformAnswer(architecture=fields[0], os=fields[1], variant=fields[2])
+    unpacked = UnpackedSize(unpacked=image.size if image else 0)
+    return ManifestSummary(
+        id=descriptor.digest,
+        descriptor=DescriptorAnswer(media_type=descriptor.media_type, digest=descriptor.digest, size=descriptor.size),
+        available=entry.is_here,
+        kind="attestation" if entry.is_attestation else "image",
+        size=ManifestSize(content=entry.kept, total=size),
+        image_data=UNSET if entry.is_attestation else ImageData(platform=platform, containers=list(users), size=unpacked),
+        attestation_data=AttestationData(for_=entry.about) if entry.is_attestation else UNSET,
+    )

@@ -9,8 +9,8 @@ import msgspec
 from corten.api.handlers.images import read_platform
 from corten.api.narration import error_line, progress_line, stream_line
 from corten.api.request import Request
-from corten.api.types.images import DescriptorAnswer, ProgressDetail, StreamMessage
-from corten.api.types.registry import AuthAnswer, AuthConfig, DistributionAnswer, SearchHit
+from corten.api.types.images import DescriptorAnswer, DistributionAnswer, ProgressDetail, SearchHit, StreamMessage
+from corten.api.types.system import AuthAnswer, AuthConfig
 from corten.api.wire import json_response
 from corten.engine.images.progress import Message, Report
 from corten.engine.transfer.credentials import registry_credentials

@@ -1,10 +1,12 @@
 """Answers of the image calls."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, field
 
 from corten.api.wire import AnswerStruct, WireStruct
+from corten.oci.manifest import PlatformFields
 
 
 class PlatformQuery(WireStruct, frozen=True, kw_only=True, rename=None):
@@ -44,13 +46,18 @@ class ImageData(AnswerStruct, frozen=True, kw_only=True):
     size: UnpackedSize
 
 
+class AttestationData(AnswerStruct, frozen=True, kw_only=True):
+    for_: str = field(name="For")
+
+
 class ManifestSummary(AnswerStruct, frozen=True, kw_only=True):
     id: str
     descriptor: DescriptorAnswer
-    available: bool = True
-    kind: str = "image"
+    available: bool
+    kind: str
     size: ManifestSize
-    image_data: ImageData
+    image_data: ImageData | UnsetType = UNSET
+    attestation_data: AttestationData | UnsetType = UNSET
 
 
 class ImageSummary(AnswerStruct, frozen=True, kw_only=True):
@@ -148,3 +155,16 @@ class StreamMessage(Struct, frozen=True, kw_only=True, rename="camel"):
 
 class CommitAnswer(AnswerStruct, frozen=True, kw_only=True):
     id: str = field(name="Id")
+
+
+class SearchHit(Struct, frozen=True, kw_only=True):
+    star_count: int
+    is_official: bool
+    name: str
+    is_automated: bool = False
+    description: str
+
+
+class DistributionAnswer(AnswerStruct, frozen=True, kw_only=True):
+    descriptor: DescriptorAnswer
+    platforms: Sequence[PlatformFields]

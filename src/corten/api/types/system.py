@@ -1,11 +1,11 @@
-"""Answers of the system calls: `/version` and `/info`."""
+"""Bodies and answers of the system calls: `/version`, `/info`, `/auth`."""
 
 from msgspec import field
 
 from corten.api.types.containers import ContainerSummary
 from corten.api.types.images import ImageSummary
 from corten.api.types.volumes import VolumeAnswer
-from corten.api.wire import AnswerStruct
+from corten.api.wire import AnswerStruct, WireStruct
 
 
 class PlatformName(AnswerStruct, frozen=True, kw_only=True):
@@ -54,3 +54,18 @@ class DiskUsage(AnswerStruct, frozen=True, kw_only=True):
     containers: list[ContainerSummary] | None
     volumes: list[VolumeAnswer] | None
     build_cache: list[BuildCacheItem] | None
+
+
+class AuthConfig(WireStruct, frozen=True, kw_only=True, rename="lower"):
+    username: str = ""
+    password: str = ""
+    auth: str = ""
+    email: str = ""
+    server_address: str = field(default="", name="serveraddress")
+    identity_token: str = field(default="", name="identitytoken")
+    registry_token: str = field(default="", name="registrytoken")
+
+
+class AuthAnswer(AnswerStruct, frozen=True, kw_only=True):
+    identity_token: str
+    status: str

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, FILTER
 from corten.cli.output.formats import LIST_FORMAT_FLAG
@@ -19,12 +20,25 @@ def ls(session: Session, values: Values, arguments: list[str]) -> int:
     quiet = values.on("quiet")
     filters = values.items("filter") + ([("reference", arguments[0])] if arguments else [])
     query = {**({"all": "1"} if values.on("all") else {}), **filters_query(filters)}
+    if values.on("tree"):
+        return _tree(session, values, query)
     images = session.api.get("/images/json", query)
     format = chosen(session, values.text("format"), "imagesFormat", quiet=quiet)
     digests = values.on("digests")
     wants_digest = digests or ".Digest" in format or format == "json"
     rows = [row for image in images for row in _rows(image, digests=wants_digest and (digests or ".Digest" in format))]
     show(session, image_listing(whole=values.on("no-trunc"), digests=digests), rows, format=format, quiet=quiet)
+    return 0
+
+
+def _tree(session: Session, values: Values, query: Mapping[str, str]) -> int:
+    unfit = (("quiet", values.on("quiet")), ("no-trunc", values.on("no-trunc")), ("show-digest", values.on("digests")))
+    for name, is_on in (*unfit, ("format", bool(values.text("format")))):
+        if is_on:
+            raise Failure(f"--{name} is not yet supported with --tree")
+    from corten.cli.image.tree import show_tree
+
+    show_tree(session, session.api.get("/images/json", {**query, "manifests": "1"}), every=values.on("all"))
     return 0
 
 
@@ -88,6 +102,6 @@ LS = Action(
         LIST_FORMAT_FLAG,
         Flag("no-trunc", BOOL, "Shorten nothing"),
         Flag("quiet", BOOL, "Only ids", short="q"),
-        Flag("tree", BOOL, "List the platforms of images", refusal="Corten lists images flat").hide(),
+        Flag("tree", BOOL, "Each image with its platforms"),
     ),
 )

@@ -8,6 +8,7 @@ from typing import Final
 from corten.engine.containers.listing import has_labels
 from corten.engine.events import Events
 from corten.engine.images.patterns import compile_pattern
+from corten.engine.images.platforms import Entry, entries_of
 from corten.engine.moments import parse_moment
 from corten.errors import Invalid, NotFound
 from corten.ids import ContainerId, DiffId, ImageId
@@ -15,7 +16,7 @@ from corten.oci.platform import Platform, can_run, normalise
 from corten.oci.reference import Reference, parse_reference
 from corten.store.images import Image, Images
 from corten.store.layers import Layers
-from corten.store.origins import Origins, StoredManifest
+from corten.store.origins import Origins
 
 Filters = Mapping[str, Collection[str]]
 LIST_FILTERS: Final = ("before", "dangling", "label", "reference", "since", "until")
@@ -118,8 +119,9 @@ class Catalog:
         """Where the image's layers lie unpacked, top first."""
         return [self._layers.path(diff_id) for diff_id in reversed(image.layers)]
 
-    def manifests(self, image: Image) -> Sequence[StoredManifest]:
-        return self._origins.manifests_of(image.id)
+    def entries(self, image: Image) -> Sequence[Entry]:
+        """What the image's index lists, or the image alone."""
+        return entries_of(image, self._images, self._origins)
 
     def tag(self, name: str, repository: str, tag: str) -> None:
         """`docker tag`. Raises Invalid for a bad or ambiguous target, NotFound for an unknown image. "" as target does nothing."""
