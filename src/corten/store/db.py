@@ -69,6 +69,9 @@ class Database:
         self._commits = 0
         try:
             self._migrate(migrations)
+        except EngineError:
+            self.close()
+            raise
         except sqlite3.Error as error:
             self.close()
             raise _database_error(path, error) from error
@@ -141,8 +144,12 @@ class Database:
         if kept is None:
             # Closed by `close`, which another thread calls: hence check_same_thread.
             kept = _Kept(sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False))
-            for pragma in _PRAGMAS:
-                kept.connection.execute(f"PRAGMA {pragma}")
+            try:
+                for pragma in _PRAGMAS:
+                    kept.connection.execute(f"PRAGMA {pragma}")
+            except sqlite3.Error:
+                kept.connection.close()
+                raise
             self._local.kept = kept
             self._kept.add(kept)
         return kept.connection
