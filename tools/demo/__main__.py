@@ -21,10 +21,9 @@ def main() -> None:
     began = time.monotonic()
     CACHE.mkdir(parents=True, exist_ok=True)
     print(f"Cache folder, kept for the next time: {CACHE}")
-    root, wheels = base_root(), wheel_folder()
+    wheels = wheel_folder()
     with private_engine() as stage:
-        stage.say("A base image from Debian's own signed packages: no registry is asked.")
-        stage.do(f"corten import {quoted(root)} {BASE}", shown=f"corten import bookworm.tar {BASE}")
+        add_base(stage)
         make_image(stage, wheels)
         serve(stage)
         same_with_docker(stage)
@@ -34,18 +33,18 @@ def main() -> None:
     print(f"\nDone in {time.monotonic() - began:.0f} s. Left behind: .venv and {CACHE}")
 
 
-def base_root() -> Path:
-    """A minimal Debian with Python as a tar, made once by mmdebstrap."""
-    path = CACHE / "bookworm.tar"
-    if not path.exists():
-        print(f"Fetching Debian's packages for {BASE} (once) …", flush=True)
-        part = path.with_suffix(".part.tar")
-        excluded = [f"--dpkgopt=path-exclude=/usr/share/{d}/*" for d in ("man", "doc", "locale")]
-        subprocess.run(
-            ["mmdebstrap", "--variant=minbase", "--quiet", f"--include={PACKAGES}", *excluded, "bookworm", str(part)], check=True
-        )
-        part.rename(path)
-    return path
+def add_base(stage: Stage) -> None:
+    """A minimal Debian with Python, made once from its packages; kept as an archive for the next time."""
+    stage.say("A base image from Debian's own signed packages: no registry is asked.")
+    kept = CACHE / f"base-{PACKAGES.replace(',', '-')}.tar"
+    if not kept.exists():
+        print("Fetching Debian's packages (once) …", flush=True)
+        stage.do(f"corten image bootstrap -q --include {PACKAGES} {BASE}")
+        part = kept.with_suffix(".part")
+        stage.ask("corten", "save", "-o", str(part), BASE)
+        part.rename(kept)
+    else:
+        stage.do(f"corten load -q -i {quoted(kept)}", shown="corten load -q -i bookworm-slim.tar")
 
 
 def wheel_folder() -> Path:

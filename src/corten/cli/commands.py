@@ -162,6 +162,14 @@ COMMANDS: tuple[Command, ...] = (
     ),
     # images
     Command(
+        ("image bootstrap",),
+        "image.bootstrapping:BOOTSTRAP",
+        "[OPTIONS] debian:SUITE[-slim]",
+        ONE,
+        "Make a base image from Debian's signed packages, without a registry",
+        "\nThe archives are those that this machine's apt is configured with. The same packages\ngive the same image. Needs mmdebstrap.",
+    ),
+    Command(
         ("image build", "build", "builder build"),
         "image.building:BUILD",
         "[OPTIONS] PATH | URL | -",

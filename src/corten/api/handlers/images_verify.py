@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from corten.api.registry_config import read_registry_config
 from corten.api.request import Request
-from corten.api.types.verification import FaultAnswer, VerifiedAnswer
+from corten.api.types.images import FaultAnswer, VerifiedAnswer
 from corten.api.wire import encode
 from corten.engine.images.verification import Verified
 from corten.http.response import Reply, Stream
