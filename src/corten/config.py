@@ -53,6 +53,9 @@ class Config:
     insecure_registries: tuple[str, ...] = ()
     registry_mirrors: tuple[str, ...] = ()
     max_downloads: int = 3
+    http_proxy: str = ""
+    https_proxy: str = ""
+    no_proxy: str = ""
     max_layer_size: int = 0
     bridge: str = ""
     bip: str = ""
@@ -124,6 +127,9 @@ OPTIONS: Final = (
     ),
     Option("registry-mirror", "list", "registry_mirrors", "mirror of Docker Hub", key="registry-mirrors"),
     Option("max-concurrent-downloads", "number", "max_downloads", "layers pulled at the same time"),
+    Option("http-proxy", "text", "http_proxy", "proxy for registries without TLS (default: HTTP_PROXY)"),
+    Option("https-proxy", "text", "https_proxy", "proxy for registries (default: HTTPS_PROXY)"),
+    Option("no-proxy", "text", "no_proxy", "hosts and networks to be reached without a proxy (default: NO_PROXY)"),
     Option("max-layer-size", "size", "max_layer_size", "refuse a layer that is larger unpacked (default: what the disk holds)"),
     Option("bridge", "text", "bridge", "bridge of the default network, or none", "b"),
     Option("bip", "text", "bip", "IPv4 address and prefix of the default bridge"),
@@ -166,7 +172,7 @@ OPTIONS: Final = (
     *(Option(flag, "number", "") for flag in ("cpu-rt-period", "cpu-rt-runtime", "max-concurrent-uploads", "max-download-attempts")),
     Option("network-control-plane-mtu", "number", ""),
     *(Option(flag, "text", "") for flag in ("containerd", "containerd-namespace", "containerd-plugins-namespace", "default-gateway")),
-    *(Option(flag, "text", "") for flag in ("default-gateway-v6", "http-proxy", "https-proxy", "no-proxy", "init-path", "metrics-addr")),
+    *(Option(flag, "text", "") for flag in ("default-gateway-v6", "init-path", "metrics-addr")),
     *(Option(flag, "text", "") for flag in ("swarm-default-advertise-addr", "userland-proxy-path", "userns-remap")),
     Option("storage-driver", "text", "", short="s"),
     Option("storage-opt", "list", "", key="storage-opts"),
@@ -238,7 +244,17 @@ def parse_file(text: str, path: str = DEFAULT_FILE) -> Values:
             f"unable to configure the daemon with file {path}: the following directives don't match any configuration option: "
             + ", ".join(unknown)
         )
+    members = {**members, **_proxies(members.get("proxies"), path)}
     return {_BY_KEY[key].flag: _from_json(_BY_KEY[key], value) for key, value in members.items() if key in _BY_KEY}
+
+
+def _proxies(value: Any, path: str) -> dict[str, Any]:
+    """daemon.json's `proxies`: {"http-proxy", "https-proxy", "no-proxy"}, as flags spell them."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not value.keys() <= {"http-proxy", "https-proxy", "no-proxy"}:
+        raise Invalid(f"unable to configure the daemon with file {path}: proxies holds http-proxy, https-proxy and no-proxy")
+    return value
 
 
 def usage() -> str:

@@ -50,7 +50,7 @@ from corten.engine.events import Events
 from corten.engine.execs import Execs
 from corten.engine.host import HostFacts, read_host_facts
 from corten.engine.images.commit import Commits
-from corten.engine.images.service import make_images, users_of
+from corten.engine.images.service import make_images, reclaimable_by, users_of
 from corten.engine.init import install_init
 from corten.engine.networks import opened as network_parts
 from corten.engine.networks.opened import make_networks
@@ -73,6 +73,7 @@ from corten.kernel.probe import KernelFeatures, missing, probe, shortcomings
 from corten.monitor.client import Monitors
 from corten.monitor.events import Event, Exited, LauncherLost, LogFailed, MonitorLost, OomKilled
 from corten.registry.hosts import RegistrySettings
+from corten.registry.proxies import ProxySettings
 from corten.store import volumes as volume_store
 from corten.store.opened import Store, open_store
 from corten.store.trash import Trash
@@ -125,8 +126,8 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     ends = Ends(containers, launch, removal, release, events, tasks)
     lifecycle = Lifecycle(containers, launch, ends, parts.monitors, events)
     found = Containers(containers, shelves, sessions)
-    settings = RegistrySettings(mirrors=config.registry_mirrors, insecure=config.insecure_registries)
-    pulls = Pulls(store, settings, events)
+    settings = registry_settings(config)
+    pulls = Pulls(store, settings, events, reclaimable_by(store, users_of(containers)))
     executor = BuildExecutor(rented, bundles, release)
     caches = CacheMounts(os.path.join(config.data_root, "build"), store.db, trash)
     images = make_images(store, users_of(containers), events, pulls.refetch())
@@ -151,6 +152,13 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         commits=Commits(store, containers, lifecycle, events),
     )
     return Engine(services, ends, executor, Reconcile(containers, ends, removal, release, sessions, parts.monitors))
+
+
+def registry_settings(config: Config) -> RegistrySettings:
+    """Twice as many requests as Docker has layers under way: a large layer comes by several."""
+    proxies = ProxySettings.of(os.environ, http=config.http_proxy, https=config.https_proxy, no_proxy=config.no_proxy)
+    connections = 2 * max(1, config.max_downloads)
+    return RegistrySettings(config.registry_mirrors, config.insecure_registries, proxies=proxies, connections=connections)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

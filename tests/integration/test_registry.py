@@ -3,6 +3,8 @@
 import hashlib
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from corten.registry.client import Repository, Session
 from corten.registry.download import Fetcher, Wanted
 from corten.registry.hosts import RegistrySettings
 from corten.registry.partial import Partial
+from corten.registry.proxies import ProxySettings
 from corten.registry.transport import RetryPolicy
 from corten.registry.upload import Uploader
 from tests.support.faulty_registry import Faults, Registry, running_registry
@@ -24,6 +27,7 @@ BLOB = os.urandom(5 << 20) + b"tail"
 
 def repository(registry: Registry, credentials: Credentials | None = None, *, push: bool = False) -> Repository:
     session = Session(registry.host, RegistrySettings(certs_d=()), credentials, push=push, retry=FAST)
+    registry.at_end.append(session.close)
     return Repository(session, "x", push=push)
 
 
@@ -100,6 +104,72 @@ def test_a_redirect_to_another_host_carries_no_credentials(tmp_path: Path) -> No
         assert storage.seen
         assert not any("Authorization" in h for _, _, h in storage.seen)
         partial.discard()
+
+
+def test_requests_go_through_the_proxy_with_its_own_credentials() -> None:
+    """The proxy here answers itself: it is asked for the whole URL."""
+    with running_registry() as proxy:
+        proxy.add_manifest("latest", b'{"schemaVersion": 2}')
+        proxies = ProxySettings(http=f"http://me:secret@{proxy.host}")
+        settings = RegistrySettings(insecure=("registry.invalid",), certs_d=(), proxies=proxies)
+        with Session("registry.invalid", settings, Credentials("u", "p"), retry=FAST) as session:
+            Repository(session, "x").manifest("latest")
+        method, path, headers = proxy.seen[-1]
+    assert (method, path) == ("GET", "http://registry.invalid/v2/x/manifests/latest")
+    assert headers["proxy-authorization"] == "Basic bWU6c2VjcmV0"
+
+
+def test_a_mirror_that_lost_a_blob_is_passed_over(tmp_path: Path) -> None:
+    with running_registry() as mirror, running_registry() as upstream:
+        digest = upstream.add_blob(BLOB)
+        for registry in (mirror, upstream):
+            registry.add_manifest("latest", b'{"schemaVersion": 2}')
+        folder = tmp_path / "certs" / "name.invalid"
+        folder.mkdir(parents=True)
+        (folder / "hosts.toml").write_text(f'server = "{upstream.url}"\n[host."{mirror.url}"]\ncapabilities = ["pull", "resolve"]\n')
+        with Session("name.invalid", RegistrySettings(certs_d=(tmp_path / "certs",)), retry=FAST) as session:
+            there = Repository(session, "x")
+            there.manifest("latest")
+            partial = Partial(tmp_path / "partials", Digest(digest), len(BLOB))
+            fetcher = Fetcher(there, [Wanted(partial)])
+            fetcher.start()
+            fetcher.wait()
+            assert hashlib.sha256(whole(partial)).hexdigest() == digest[7:]
+            partial.discard()
+        assert [path for path in mirror.paths("GET") if "manifests" in path]
+        assert not [path for path in upstream.paths("GET") if "manifests" in path]
+
+
+def test_retry_after_may_be_a_date() -> None:
+    waits: list[float] = []
+    policy = RetryPolicy(longest=1000, sleep=waits.append)
+    policy.wait(0, format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True))
+    policy.wait(0, "7")
+    policy.wait(3, "soon")
+    assert 90 < waits[0] <= 100
+    assert waits[1] == 7
+    assert 1 < waits[2] < 3
+
+
+def test_login_brings_an_identity_token_where_the_registry_gives_one() -> None:
+    with running_registry() as registry:
+        registry.faults.token_realm = f"{registry.url}/token"
+        with Session(registry.host, RegistrySettings(certs_d=()), Credentials("u", "p"), login=True, retry=FAST) as session:
+            assert session.login() == "refresh"
+        (asked,) = [path for path in registry.paths("GET") if path.startswith("/token")]
+        assert "offline_token=true" in asked
+        with Session(registry.host, RegistrySettings(certs_d=()), Credentials(identity_token="refresh"), retry=FAST) as session:
+            session.login()
+        assert registry.paths("POST") == ["/token"]
+
+
+def test_login_with_a_wrong_password() -> None:
+    with running_registry(Faults(password="u:good")) as registry:
+        with Session(registry.host, RegistrySettings(certs_d=()), Credentials("u", "good"), login=True, retry=FAST) as session:
+            assert session.login() == ""
+        refused = pytest.raises(Unauthenticated, match=r"login attempt to http://.*/v2/ failed with status: 401 Unauthorized")
+        with Session(registry.host, RegistrySettings(certs_d=()), Credentials("u", "bad"), login=True, retry=FAST) as session, refused:
+            session.login()
 
 
 def test_bearer_token_is_fetched_once(tmp_path: Path) -> None:

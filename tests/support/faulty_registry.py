@@ -3,10 +3,11 @@
 Each knob is a field of `Faults`; requests are recorded in `Registry.seen` as (method, path, headers).
 """
 
+import base64
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,6 +39,7 @@ class Registry:
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     uploads: dict[str, bytearray] = field(default_factory=dict)
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    at_end: list[Callable[[], None]] = field(default_factory=list)  # what clients opened, to be closed with the registry
 
     @property
     def host(self) -> str:
@@ -90,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.read_body()
                 self.reply(401, b"", {"WWW-Authenticate": f'Bearer realm="{realm}",service="test",scope="repository:x:pull"'})
                 return True
-        elif faults.password and not authorization.startswith("Basic "):
+        elif faults.password and authorization != "Basic " + base64.b64encode(faults.password.encode()).decode():
             self.read_body()
             self.reply(401, b"", {"WWW-Authenticate": 'Basic realm="test"'})
             return True
@@ -103,7 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.registry.seen.append((self.command, self.path, dict(self.headers)))
         parts = urlsplit(self.path)
         if parts.path == "/token":
-            self.reply(200, json.dumps({"token": "good", "expires_in": 300}).encode())
+            self.read_body()
+            self.reply(200, json.dumps({"token": "good", "refresh_token": "refresh", "expires_in": 300}).encode())
         elif not self.refused():
             self.dispatch(parts.path, parse_qs(parts.query))
 
@@ -203,6 +206,8 @@ def running_registry(faults: Faults | None = None) -> Iterator[Registry]:
     try:
         yield registry
     finally:
+        for close in registry.at_end:
+            close()
         server.shutdown()
         server.server_close()
         thread.join()

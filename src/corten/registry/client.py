@@ -10,15 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from urllib3.exceptions import HTTPError
 
 from corten.errors import EngineError, Invalid, NotFound, Unauthenticated, Unavailable
 from corten.ids import Digest
 from corten.registry.auth import Authenticator, Credentials
+from corten.registry.endpoint import Endpoint
 from corten.registry.failures import access_denied
-from corten.registry.hosts import Endpoint, RegistrySettings, endpoints
+from corten.registry.hosts import RegistrySettings, endpoints
 from corten.registry.transport import Answer, Cancelled, RetryPolicy, Transport, close_quietly, registry_error
 
 MANIFEST_TYPES = (
@@ -55,9 +56,10 @@ class Session:
     ) -> None:
         """`push` and `login` leave mirrors out; `login` asks for an identity token besides."""
         self.domain = domain
+        self.connections = settings.connections
         self.retry = retry or RetryPolicy()
         found = endpoints(domain, settings, push=push or login)
-        self._links = [_Link(endpoint, credentials, retry, wants_identity=login) for endpoint in found]
+        self._links = [_Link(Transport(endpoint, settings.proxies, retry=retry), credentials, wants_identity=login) for endpoint in found]
         self._chosen: _Link | None = None
 
     def close(self) -> None:
@@ -119,11 +121,9 @@ class Session:
 
 
 class _Link:
-    def __init__(
-        self, endpoint: Endpoint, credentials: Credentials | None, retry: RetryPolicy | None, *, wants_identity: bool = False
-    ) -> None:
-        self.transport = Transport(endpoint, retry=retry)
-        self.authenticator = Authenticator(self.transport, credentials, wants_identity=wants_identity)
+    def __init__(self, transport: Transport, credentials: Credentials | None, *, wants_identity: bool = False) -> None:
+        self.transport = transport
+        self.authenticator = Authenticator(transport, credentials, wants_identity=wants_identity)
 
     def request(self, ask: "_Ask") -> Answer:
         own = "://" not in ask.path or urlsplit(ask.path)[:2] == urlsplit(self.transport.endpoint.url)[:2]
@@ -134,8 +134,7 @@ class _Link:
         try:
             authorization = self.authenticator.answer(answer, ask.scope)
         except Unauthenticated as error:
-            url = urljoin(f"{self.transport.endpoint.url}/", ask.path)
-            text = f'{ask.method.capitalize()} "{url}": {error.message}'
+            text = f'{ask.method.capitalize()} "{self.transport.endpoint.address(ask.path)}": {error.message}'
             raise Unauthenticated(text, reason=error.reason, hint=error.hint) from error
         return self._send(ask, authorization)
 

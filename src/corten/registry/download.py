@@ -37,8 +37,10 @@ class Fetcher:
     """Fetches blobs of one repository with at most `connections` requests at a time. Use once: `start`, then `wait`."""
 
     def __init__(
-        self, repository: Repository, wanted: Sequence[Wanted], *, connections: int = 6, cancelled: Callable[[], bool] = lambda: False
+        self, repository: Repository, wanted: Sequence[Wanted], *, connections: int = 0, cancelled: Callable[[], bool] = lambda: False
     ) -> None:
+        """`connections` 0: as many as the session's settings say."""
+        connections = connections or repository.session.connections
         self._repository = repository
         self._queue = deque(_in_turns(wanted))
         self._lock = threading.Lock()

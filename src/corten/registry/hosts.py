@@ -8,41 +8,33 @@ Docker: https is tried first, plain http then.
 
 import ipaddress
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from corten.errors import Invalid
+from corten.registry.endpoint import Endpoint
+from corten.registry.hostsfile import parse_hosts
+from corten.registry.proxies import ProxySettings
 
 DOCKER_HUB = "docker.io"
 HUB_HOST = "registry-1.docker.io"
+DIRECT = ProxySettings()
 CERTS_D = (Path("/etc/corten/certs.d"), Path("/etc/docker/certs.d"))
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One base URL that speaks the distribution API (`url` + `/v2/...`). `verify` False accepts any certificate."""
-
-    url: str
-    verify: bool = True
-    ca_file: str | None = None
-    client_cert: tuple[str, str] | None = None
-    can_push: bool = True
-    credentials: bool = True  # send the user's credentials: to the registry and its hosts.toml, not to a plain mirror
-
-    @property
-    def host(self) -> str:
-        return urlsplit(self.url).netloc
-
-
-@dataclass(frozen=True, slots=True)
 class RegistrySettings:
-    """The daemon's settings: `--registry-mirror`, `--insecure-registry`, and where certs.d folders lie."""
+    """The daemon's settings: `--registry-mirror`, `--insecure-registry`, where certs.d folders lie, proxies.
+
+    `connections`: requests that one pull has under way at a time.
+    """
 
     mirrors: tuple[str, ...] = ()
     insecure: tuple[str, ...] = ()
     certs_d: tuple[Path, ...] = CERTS_D
+    proxies: ProxySettings = DIRECT
+    connections: int = 6
 
 
 def endpoints(domain: str, settings: RegistrySettings, *, push: bool = False) -> tuple[Endpoint, ...]:
@@ -55,7 +47,7 @@ def endpoints(domain: str, settings: RegistrySettings, *, push: bool = False) ->
     if configured is None:
         mirrors = [] if push or domain != DOCKER_HUB else [_mirror(url, settings) for url in settings.mirrors]
         return (*mirrors, *own)
-    hosts = [e for e in configured if e.can_push or not push]
+    hosts = [e for e in configured if (e.can_push if push else e.can_pull)]
     return tuple(hosts) or own
 
 
@@ -68,7 +60,7 @@ def is_insecure(domain: str, settings: RegistrySettings) -> bool:
     for entry in settings.insecure:
         if entry in (domain, host):
             return True
-        if address is not None and "/" in entry and address in ipaddress.ip_network(entry, strict=False):
+        if address is not None and _holds(entry, address):
             return True
     return False
 
@@ -93,7 +85,7 @@ def _with_certificates(endpoint: Endpoint, domain: str, folders: Iterable[Path])
         authorities = sorted(here.glob("*.crt"))
         client = sorted(here.glob("*.cert"))
         if authorities:
-            endpoint = replace(endpoint, ca_file=str(authorities[0]))
+            endpoint = replace(endpoint, ca_files=tuple(map(str, authorities)))
         if client:
             endpoint = replace(endpoint, client_cert=(str(client[0]), str(client[0].with_suffix(".key"))))
     return endpoint
@@ -107,32 +99,10 @@ def _hosts_toml(domain: str, settings: RegistrySettings) -> list[Endpoint] | Non
         except OSError:
             continue
         try:
-            return _parse_hosts(tomllib.loads(text), path.parent, own_endpoints(domain, settings))
+            return parse_hosts(tomllib.loads(text), path.parent, own_endpoints(domain, settings))
         except (tomllib.TOMLDecodeError, TypeError, ValueError, AttributeError) as error:
             raise Invalid(f"{path}: {error}", reason="bad-hosts-toml", hint="see containerd's hosts.md for the form") from error
     return None
-
-
-def _parse_hosts(data: Mapping[str, object], folder: Path, own: tuple[Endpoint, ...]) -> list[Endpoint]:
-    found = []
-    hosts = data.get("host", {})
-    if not isinstance(hosts, dict):
-        raise TypeError("[host] must be a table")
-    for url, options in hosts.items():
-        can = options.get("capabilities", ["pull", "resolve", "push"])
-        ca = options.get("ca")
-        found.append(
-            Endpoint(
-                url.rstrip("/") if "://" in url else f"https://{url.rstrip('/')}",
-                verify=not options.get("skip_verify", False),
-                ca_file=str(folder / ca) if isinstance(ca, str) else None,
-                can_push="push" in can,
-            )
-        )
-    server = data.get("server")
-    if isinstance(server, str):
-        return [*found, replace(own[0], url=server.rstrip("/"))]
-    return [*found, *own]
 
 
 def _hostname(domain: str) -> str:
@@ -144,3 +114,10 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
+
+
+def _holds(network: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    try:
+        return "/" in network and address in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False

@@ -39,7 +39,7 @@ def search_registry(domain: str, term: str, limit: int, settings: RegistrySettin
 
 
 def _hub(settings: RegistrySettings) -> Transport:
-    return Transport(own_endpoints(DOCKER_HUB, settings, host=INDEX_HOST)[0])
+    return Transport(own_endpoints(DOCKER_HUB, settings, host=INDEX_HOST)[0], settings.proxies)
 
 
 def _reached(domain: str, settings: RegistrySettings) -> Transport:
@@ -47,14 +47,14 @@ def _reached(domain: str, settings: RegistrySettings) -> Transport:
     failures = []
     found = own_endpoints(domain, settings)
     for endpoint in found:
-        transport = Transport(endpoint, retry=_ONCE)
+        transport = Transport(endpoint, settings.proxies, retry=_ONCE)
         try:
             close_quietly(transport.request("GET", "/v1/_ping"))
         except Unavailable as error:
             transport.close()
             failures.append(error.message)
         else:
-            return Transport(endpoint)
+            return Transport(endpoint, settings.proxies)
     attempts = ". ".join(f"{kind} attempt: {text}" for kind, text in zip(("HTTPS", "HTTP"), failures, strict=False))
     raise Invalid(
         f'invalid registry endpoint "{found[-1].url}/v1/". {attempts}',

@@ -7,13 +7,13 @@ be sent twice.
 
 import random
 import ssl
+import threading
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import NoReturn
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import urllib3
 from urllib3.exceptions import (
@@ -29,12 +29,15 @@ from urllib3.exceptions import (
 
 from corten import __version__
 from corten.errors import EngineError, Unavailable
+from corten.registry.endpoint import Endpoint
 from corten.registry.failures import failure
-from corten.registry.hosts import Endpoint
+from corten.registry.proxies import ProxySettings
 
 Answer = urllib3.response.BaseHTTPResponse
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+CONNECTIONS = 16
+NO_PROXIES = ProxySettings()
 USER_AGENT = f"corten/{__version__}"
 
 
@@ -70,15 +73,24 @@ def _seconds(retry_after: str) -> float | None:
 class Transport:
     """A pool of connections to one endpoint. Thread-safe."""
 
-    def __init__(self, endpoint: Endpoint, *, retry: RetryPolicy | None = None, connections: int = 16) -> None:
+    def __init__(self, endpoint: Endpoint, proxies: ProxySettings = NO_PROXIES, *, retry: RetryPolicy | None = None) -> None:
         self.endpoint = endpoint
+        self._proxies = proxies
         self._retry = retry or RetryPolicy()
-        self._pool = _pool(endpoint, connections)
-        self._foreign = _pool(None, connections)
+        self._pools: dict[tuple[bool, str | None], urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
 
     def close(self) -> None:
-        self._pool.clear()
-        self._foreign.clear()
+        for pool in self._pools.values():
+            pool.clear()
+
+    def _pool_for(self, url: str) -> urllib3.PoolManager:
+        """Connections to our own host, or to others, which are never shown the client's certificate; each proxy has its own."""
+        key = _same_host(url, self.endpoint.url), self._proxies.find(url)
+        with self._lock:
+            if key not in self._pools:
+                self._pools[key] = _pool(self.endpoint, *key)
+            return self._pools[key]
 
     def request(
         self,
@@ -94,7 +106,7 @@ class Transport:
         Raises Unavailable when the endpoint cannot be reached or keeps failing; Cancelled when asked to stop. A PATCH is tried once:
         the registry may have taken part of it.
         """
-        url = urljoin(f"{self.endpoint.url}/", path) if "://" not in path else path
+        url = self.endpoint.address(path)
         for attempt in range(self._retry.attempts):
             if cancelled():
                 raise Cancelled
@@ -116,12 +128,11 @@ class Transport:
     def _follow(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Answer:
         origin = urlsplit(url).netloc
         for _ in range(6):
-            own = _same_host(url, self.endpoint.url)
-            pool = self._pool if own else self._foreign
-            answer = pool.request(
+            own = dict(self.endpoint.headers) if _same_host(url, self.endpoint.url) else {}
+            answer = self._pool_for(url).request(
                 method,
                 url,
-                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **own, **headers},
                 body=body,
                 preload_content=False,
                 redirect=False,
@@ -139,28 +150,25 @@ class Transport:
         raise Unavailable(f"{url}: too many redirects", reason="registry-redirects")
 
 
-def _pool(endpoint: Endpoint | None, connections: int) -> urllib3.PoolManager:
-    context = ssl.create_default_context(cafile=endpoint.ca_file if endpoint else None)
-    # From Python 3.13 on the default refuses authorities without a key usage, as the usual openssl recipes make them.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if endpoint and endpoint.ca_file:
-        context.load_default_certs()
-    if endpoint and not endpoint.verify:
+def _pool(endpoint: Endpoint, is_own: bool, proxy: str | None) -> urllib3.PoolManager:
+    context = ssl.create_default_context()
+    for path in endpoint.ca_files:
+        context.load_verify_locations(path)
+    if not endpoint.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if endpoint and endpoint.client_cert:
+    if endpoint.client_cert and is_own:
         context.load_cert_chain(*endpoint.client_cert)
-    proxy = _proxy_for(endpoint.url) if endpoint else None
-    if proxy:
-        return urllib3.ProxyManager(proxy, maxsize=connections, ssl_context=context)
-    return urllib3.PoolManager(maxsize=connections, ssl_context=context)
-
-
-def _proxy_for(url: str) -> str | None:
-    parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.netloc):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)
+    if proxy is None:
+        return urllib3.PoolManager(maxsize=CONNECTIONS, ssl_context=context)
+    parts = urlsplit(proxy)
+    said = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+    return urllib3.ProxyManager(
+        f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+        maxsize=CONNECTIONS,
+        ssl_context=context,
+        proxy_headers=urllib3.make_headers(proxy_basic_auth=said) if said else None,
+    )
 
 
 def _same_host(a: str, b: str) -> bool:

@@ -45,7 +45,7 @@ def test_docker_style_certificates(tmp_path: Path) -> None:
     for name in ("ca.crt", "client.cert", "client.key"):
         (folder / name).write_text("")
     (found,) = endpoints("reg.test:5000", settings(tmp_path))
-    assert found.ca_file == str(folder / "ca.crt")
+    assert found.ca_files == (str(folder / "ca.crt"),)
     assert found.client_cert == (str(folder / "client.cert"), str(folder / "client.key"))
 
 
@@ -54,6 +54,32 @@ def test_hosts_toml_maps_a_name_to_another_host(tmp_path: Path) -> None:
     (tmp_path / "nvcr.io" / "hosts.toml").write_text('[host."http://127.0.0.1:5000"]\ncapabilities = ["pull", "resolve"]\n')
     assert [e.url for e in endpoints("nvcr.io", settings(tmp_path))] == ["http://127.0.0.1:5000", "https://nvcr.io"]
     assert [e.url for e in endpoints("nvcr.io", settings(tmp_path), push=True)] == ["https://nvcr.io"]
+
+
+def test_hosts_toml_says_how_a_host_is_reached(tmp_path: Path) -> None:
+    folder = tmp_path / "nvcr.io"
+    folder.mkdir()
+    text = """
+server = "https://upstream.test"
+[host."mirror.test/cache/nv"]
+  capabilities = ["pull", "resolve"]
+  ca = ["a.pem", "/etc/b.pem"]
+  client = [["c.cert", "c.key"]]
+  override_path = true
+  [host."mirror.test/cache/nv".header]
+    x-team = ["ml", "ops"]
+[host."http://push.test"]
+  capabilities = ["push"]
+  skip_verify = true
+"""
+    (folder / "hosts.toml").write_text(text)
+    mirror, upstream = endpoints("nvcr.io", settings(tmp_path))
+    assert mirror.address("/v2/x/manifests/1") == "https://mirror.test/cache/nv/x/manifests/1"
+    assert upstream.address("/v2/x/manifests/1") == "https://upstream.test/v2/x/manifests/1"
+    assert mirror.ca_files == (str(folder / "a.pem"), "/etc/b.pem")
+    assert mirror.client_cert == (str(folder / "c.cert"), str(folder / "c.key"))
+    assert mirror.headers == (("x-team", "ml, ops"),)
+    assert [e.url for e in endpoints("nvcr.io", settings(tmp_path), push=True)] == ["http://push.test", "https://upstream.test"]
 
 
 def test_a_broken_hosts_toml_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The image side of the engine as one value for the API and for other nouns."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from corten.engine.containers.catalog import Catalog as Containers
@@ -31,3 +32,14 @@ def make_images(store: Store, users: Users, events: Events, refetch: Refetch, li
 def users_of(containers: Containers) -> Users:
     """Containers as the image side needs them."""
     return lambda: [ImageUser(entry.value.id, entry.value.image_id, is_up(entry.value.state)) for entry in containers]
+
+
+def reclaimable_by(store: Store, users: Users) -> Callable[[], int]:
+    """Tells how many bytes `image prune -a` would give back: layers that only images without containers stack."""
+
+    def total() -> int:
+        used = {user.image for user in users()}
+        kept = {diff_id for image in store.images.all() if image.id in used for diff_id in image.layers}
+        return sum(layer.size for layer in store.layers.all() if layer.diff_id not in kept)
+
+    return total
