@@ -163,23 +163,10 @@ def test_ipv6_is_as_open_and_as_strict(world: World, outside: Caller) -> None:
     world.remove_networks("six", "seven")
 
 
-def test_the_hosts_forward_filter_has_its_say(world: World, outside: Caller) -> None:
-    """As ufw or firewalld would: a chain of the host's own that drops what it does not know."""
-    world.serve("web", PortBindings={"80/tcp": [{"HostPort": "8080"}]})
-    assert outside.http(INSIDE, 8080).startswith("web ")
-    rules = "table inet host { chain forward { type filter hook forward priority 0; policy drop; ct state established accept; }; }"
-    subprocess.run(["nsenter", f"--net=/proc/{world.host.pid}/ns/net", "nft", "-f", "-"], input=rules, text=True, check=True)
-    assert outside.http(INSIDE, 8080, timeout=1) == ""
-    subprocess.run(["nsenter", f"--net=/proc/{world.host.pid}/ns/net", "nft", "delete", "table", "inet", "host"], check=True)
-    assert outside.http(INSIDE, 8080).startswith("web ")
-    world.remove("web")
-
-
 def test_a_flushed_rule_set_is_written_again(world: World, outside: Caller) -> None:
     world.serve("web", PortBindings={"80/tcp": [{"HostPort": "8080"}]})
     subprocess.run(["nsenter", f"--net=/proc/{world.host.pid}/ns/net", "nft", "flush", "ruleset"], check=True)
-    time.sleep(0.3)
-    assert outside.http(INSIDE, 8080).startswith("web ")
+    assert any(outside.http(INSIDE, 8080, timeout=1).startswith("web ") for _ in range(20))
     world.remove("web")
 
 

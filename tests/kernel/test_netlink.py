@@ -16,7 +16,7 @@ from corten.kernel.nftables.batch import Chain, Element, NftSocket, Set, add_ele
 from corten.kernel.nftables.dump import count_rules, has_table, list_base_chains, list_elements
 from corten.kernel.nftables.expressions import drop, input_is
 from corten.network.firewall import Firewall
-from corten.network.rules import CHAINS, NetworkRules, PortRule
+from corten.network.rules import NetworkRules, PortRule, chains
 from tests.support.forked import forked
 
 pytestmark = [pytest.mark.privileged]
@@ -121,7 +121,7 @@ def test_the_firewall_mends_itself() -> None:
         firewall.remove_network("br0")
         return restored, left, count_rules(nft.netlink, "t")
 
-    assert isolated(body) == (3, 1, sum(len(chain.rules) for chain in CHAINS))
+    assert isolated(body) == (3, 1, sum(len(chain.rules) for chain in chains()))
 
 
 def test_tracked_flows_are_read_and_forgotten() -> None:

@@ -18,6 +18,7 @@ from corten.kernel.nftables.batch import DELCHAIN, DELRULE, DELTABLE, SUBSYS
 from corten.network.bridge import BridgeSpec, enable_forwarding, ensure_bridge, host_networks, remove_bridge, uplink_mtu
 from corten.network.endpoints import Plug, default_routes, no_default_routes, plug, unplug
 from corten.network.firewall import Firewall
+from corten.network.gate import ensure_gate, gate_of, remove_gate
 from corten.network.namespaces import Namespace, NamespacePool, NetworkThread, create_namespace, entered, open_own_namespace
 from corten.network.rules import NetworkRules, PortRule
 
@@ -162,6 +163,7 @@ class Fabric:
         uplinks = self._firewall.present_uplinks()
         if was_off:
             uplinks = [link.name for link in links.list_links(host) if not link.kind and not link.flags & links.IFF_LOOPBACK]
+        self._open_gate()
         self._firewall.rebuild([rules for _, rules in bridges], ports, uplinks=uplinks)
         for chain in self._firewall.strangers_that_drop():
             logger.warning(
@@ -170,6 +172,16 @@ class Fabric:
                 chain.name,
                 chain.table,
             )
+
+    def _open_gate(self) -> None:
+        """Kernels without nft_dup_ipv4 (CONFIG_NFT_DUP_IPV4) do without."""
+        gate = gate_of(self._settings.table)
+        try:
+            out = ensure_gate(self._netlink, gate, self._settings.owner)
+            self._firewall.use_gate(gate, out)
+        except OSError as error:
+            logger.warning("published ports do not pass the host's input filter, only its forward filter: %s", error)
+            remove_gate(self._netlink, gate)
 
     def _close(self) -> None:
         self._pool.close()

@@ -4,9 +4,22 @@ import errno
 from collections.abc import Iterable
 
 from corten.kernel.netlink.codec import Message
-from corten.kernel.nftables.batch import NftSocket, add_elements, define_table, delete_elements, delete_table
+from corten.kernel.nftables.batch import NftSocket, add_elements, define_chains, define_table, delete_elements, delete_table
 from corten.kernel.nftables.dump import BaseChain, count_rules, has_table, list_base_chains, list_elements
-from corten.network.rules import CHAINS, SETS, Elements, NetworkRules, PortRule, merge, network_elements, port_elements, uplink_elements
+from corten.kernel.nftables.expressions import NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6
+from corten.network.gate import Gate, gate_chain
+from corten.network.rules import (
+    SETS,
+    Elements,
+    NetworkRules,
+    PortRule,
+    chains,
+    gate_elements,
+    merge,
+    network_elements,
+    port_elements,
+    uplink_elements,
+)
 
 TABLE = "corten"
 
@@ -23,6 +36,7 @@ class Firewall:
         self._socket: NftSocket | None = None
         self._networks: dict[str, NetworkRules] = {}
         self._ports: set[PortRule] = set()
+        self._gate: tuple[Gate, int] | None = None
 
     def open(self) -> None:
         self._socket = NftSocket()
@@ -37,6 +51,13 @@ class Firewall:
         assert self._socket is not None, "Firewall.open first"
         return self._socket
 
+    def use_gate(self, gate: Gate, out: int) -> None:
+        """From the next `restore` on; `out` is the index of the gate's outer link. Raises OSError on a kernel that cannot; then there
+        is none."""
+        self._gate = None
+        self._nft.run([m for f in (NFPROTO_IPV4, NFPROTO_IPV6) for m in define_chains(self._table, f, [gate_chain(f, gate, out)])])
+        self._gate = gate, out
+
     def rebuild(self, networks: Iterable[NetworkRules], ports: Iterable[PortRule], *, uplinks: Iterable[str] = ()) -> None:
         """Put the whole table in place of the present one. Connections that are under way go on."""
         self._uplinks = frozenset(uplinks)
@@ -46,15 +67,23 @@ class Firewall:
 
     def restore(self) -> None:
         """Write everything that is remembered."""
-        messages = define_table(self._table, SETS, CHAINS)
+        messages = define_table(self._table, SETS, chains(self._gate[0].mark if self._gate else 0))
         parts = [network_elements(network) for network in self._networks.values()]
         parts += [port_elements(port) for port in self._ports]
         parts.append(uplink_elements(self._uplinks))
+        if self._gate is not None:
+            gate, out = self._gate
+            parts.append(gate_elements(gate.into))
+            for family in (NFPROTO_IPV4, NFPROTO_IPV6):
+                messages += define_chains(self._table, family, [gate_chain(family, gate, out)])
         self._nft.run(messages + self._added(merge(parts)))
 
     def is_intact(self) -> bool:
-        """Whether the table has all its rules."""
-        return count_rules(self._nft.netlink, self._table) == sum(len(chain.rules) for chain in CHAINS)
+        """Whether the tables have all their rules."""
+        wanted = {NFPROTO_INET: sum(len(chain.rules) for chain in chains(self._gate[0].mark if self._gate else 0))}
+        if self._gate is not None:
+            wanted |= {NFPROTO_IPV4: 1, NFPROTO_IPV6: 1}
+        return all(count_rules(self._nft.netlink, self._table, family=family) == number for family, number in wanted.items())
 
     def present_uplinks(self) -> list[str]:
         """What an earlier daemon's table says."""
@@ -73,8 +102,9 @@ class Firewall:
 
     def remove(self) -> None:
         """Take the table away (for tests and for an engine that is being uninstalled)."""
-        if has_table(self._nft.netlink, self._table):
-            self._nft.run([delete_table(self._table)])
+        for family in (NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6):
+            if has_table(self._nft.netlink, self._table, family=family):
+                self._nft.run([delete_table(self._table, family=family)])
 
     def add_network(self, network: NetworkRules) -> None:
         self._apply(self._added(network_elements(network)))

@@ -2,12 +2,13 @@
 
 A packet's way, v4 (v6 is the same with its own maps):
 
-    from outside ──▶ guard ──▶ dstnat (maps ports4_at, ports4) ──▶ forward ──▶ srcnat ──▶ bridge ──▶ container
+    from outside ──▶ guard ──▶ dstnat (a published port: marked) ──▶ the host's input chains ──▶ gate ──▶ in again by the gate
+    by the gate ───▶ guard ──▶ dstnat (maps ports4_at, ports4) ──▶ forward ──▶ srcnat ──▶ bridge ──▶ container
     container ─────▶ guard ──▶ dstnat ─────────────────────────▶ forward ──▶ srcnat (masquerade) ──▶ outside
     host process ──▶ local (the same maps, also for 127.0.0.1) ─────────────▶ srcnat ──▶ bridge ──▶ container
 
-The table only ever drops or translates; it accepts nothing on behalf of others, so a host firewall with its own forward chain
-keeps its say. Rules never change: networks and ports are elements.
+What the gate is stands in `corten.network.gate`. The table only drops or translates; it accepts nothing on behalf of others, so a
+host firewall with chains of its own keeps its say. Rules never change: networks and ports are elements.
 """
 
 import struct
@@ -33,6 +34,7 @@ PROTOCOLS = {"tcp": e.PROTO_TCP, "udp": e.PROTO_UDP, "sctp": e.PROTO_SCTP}
 _RAW, _DSTNAT, _FILTER, _SRCNAT = -300, -100, 0, 100
 _LOOPBACK_MASK, _LOOPBACK = b"\xff\0\0\0", b"\x7f\0\0\0"
 _IPV6_LOOPBACK = bytes(15) + b"\1"
+_DATA = 8  # the register into which maps give address and port
 
 IPAddress = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -72,6 +74,7 @@ _ANY = concat_type(TYPE_PROTOCOL, TYPE_PORT)
 
 SETS = (
     Set(name="bridges", key_length=16, key_type=TYPE_INTERFACE),
+    Set(name="direct", key_length=16, key_type=TYPE_INTERFACE),
     Set(name="same", key_length=32, key_type=concat_type(TYPE_INTERFACE, TYPE_INTERFACE)),
     Set(name="internal", key_length=16, key_type=TYPE_INTERFACE),
     Set(name="open", key_length=16, key_type=TYPE_INTERFACE),
@@ -99,17 +102,25 @@ def _load_destination(family: int) -> bytes:
     return e.load_ip_destination(family) + e.load_l4_protocol(words) + e.load_destination_port(words + 1)
 
 
-def _translate(family: int, *, to_loopback: bool) -> tuple[bytes, bytes]:
-    """A port published on one address goes before one that is published on all."""
-    digit, data = ("4", 8) if family == e.NFPROTO_IPV4 else ("6", 8)
+def _translate(family: int, *, to_loopback: bool, direct: bool = False) -> tuple[bytes, bytes]:
+    """A port published on one address goes before one that is published on all. `direct`: only of packets from certain links."""
     words = 1 if family == e.NFPROTO_IPV4 else 4
-    statement = e.dnat(family, address=data, port=data + words)
-    at_address = e.family_is(family) + _load_destination(family) + e.lookup(f"ports{digit}_at", into=data) + statement
+    statement = e.dnat(family, address=_DATA, port=_DATA + words)
+    where = e.load_input_name() + e.lookup("direct") if direct else b""
+    return _published(family, where, statement, to_loopback=to_loopback)
+
+
+def _published(family: int, where: bytes, statement: bytes, *, to_loopback: bool = False) -> tuple[bytes, bytes]:
+    """The statement for packets to published ports."""
+    digit, data = ("4" if family == e.NFPROTO_IPV4 else "6"), _DATA
+    at_address = e.family_is(family) + where + _load_destination(family) + e.lookup(f"ports{digit}_at", into=data) + statement
     not_loopback = b""
     if to_loopback and family == e.NFPROTO_IPV6:  # ::1 never leaves the host: the kernel cannot route it to a bridge
         not_loopback = e.load_ip_destination(family) + e.compare(_IPV6_LOOPBACK, equal=False)
     key = e.load_l4_protocol(0) + e.load_destination_port(1)
-    anywhere = e.family_is(family) + not_loopback + e.destination_is_local() + key + e.lookup(f"ports{digit}", into=data) + statement
+    anywhere = (
+        e.family_is(family) + where + not_loopback + e.destination_is_local() + key + e.lookup(f"ports{digit}", into=data) + statement
+    )
     return at_address, anywhere
 
 
@@ -128,11 +139,15 @@ def _guard() -> Chain:
     return Chain(name="guard", hook="prerouting", priority=_RAW, rules=(from_loopback, to_loopback))
 
 
-def _dstnat() -> Chain:
+def _dstnat(mark: int) -> Chain:
     """127.0.0.1 is not for packets that come from outside, also where somebody switched route_localnet on everywhere."""
     loopback = e.family_is(e.NFPROTO_IPV4) + _is_loopback(16) + e.accept()
-    rules = (loopback, *_translate(e.NFPROTO_IPV4, to_loopback=False), *_translate(e.NFPROTO_IPV6, to_loopback=False))
-    return Chain(name="dstnat", hook="prerouting", priority=_DSTNAT, kind="nat", rules=rules)
+    families = (e.NFPROTO_IPV4, e.NFPROTO_IPV6)
+    rules = [loopback, *(rule for family in families for rule in _translate(family, to_loopback=False, direct=mark != 0))]
+    if mark:
+        statement = e.immediate(struct.pack("=I", mark)) + e.set_connection_mark()
+        rules += [rule for family in families for rule in _published(family, b"", statement)]
+    return Chain(name="dstnat", hook="prerouting", priority=_DSTNAT, kind="nat", rules=tuple(rules))
 
 
 def _local() -> Chain:
@@ -174,7 +189,14 @@ def _srcnat() -> Chain:
     return Chain(name="srcnat", hook="postrouting", priority=_SRCNAT, kind="nat", rules=rules)
 
 
-CHAINS = (_guard(), _dstnat(), _local(), _forward(), _srcnat())
+def chains(mark: int = 0) -> tuple[Chain, ...]:
+    """`mark`: the gate's; 0 = there is no gate, and packets from outside are translated at once."""
+    return (_guard(), _dstnat(mark), _local(), _forward(), _srcnat())
+
+
+def gate_elements(name: str) -> Elements:
+    """What comes in by the gate has passed the host's input filter."""
+    return {"direct": [Element(e.interface_bytes(name))]}
 
 
 def uplink_elements(names: Iterable[str]) -> Elements:
@@ -193,7 +215,7 @@ def _interval(network: Network) -> list[Element]:
 def network_elements(network: NetworkRules) -> Elements:
     """set name -> elements of one network."""
     name = e.interface_bytes(network.bridge)
-    found: Elements = {"bridges": [Element(name)]}
+    found: Elements = {"bridges": [Element(name)], "direct": [Element(name)]}
     if network.icc:
         found["same"] = [Element(name + name)]
     if network.internal:

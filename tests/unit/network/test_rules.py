@@ -7,7 +7,7 @@ import pytest
 
 from corten.kernel.netlink.codec import attributes, walk
 from corten.kernel.nftables.batch import Element, add_elements, define_table
-from corten.network.rules import CHAINS, SETS, NetworkRules, PortRule, network_elements, port_elements, uplink_elements
+from corten.network.rules import SETS, NetworkRules, PortRule, chains, network_elements, port_elements, uplink_elements
 
 LENGTHS = {wanted.name: (wanted.key_length, wanted.data_length) for wanted in SETS}
 BRIDGE = NetworkRules(bridge="br0", subnets=(ip_network("172.18.0.0/16"), ip_network("fd00::/64")))
@@ -75,6 +75,6 @@ def test_many_elements_go_in_several_messages() -> None:
 
 
 def test_the_table_takes_the_place_of_an_older_one() -> None:
-    words = [message.what for message in define_table("corten", SETS, CHAINS)]
+    words = [message.what for message in define_table("corten", SETS, chains())]
     assert words[:3] == ["add table corten", "delete table corten", "add table corten"]
-    assert words.count("add rule to forward") == len(next(chain for chain in CHAINS if chain.name == "forward").rules)
+    assert words.count("add rule to forward") == len(next(chain for chain in chains() if chain.name == "forward").rules)

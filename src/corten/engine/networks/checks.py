@@ -38,7 +38,7 @@ def _address_faults(network: Network, text: str, version: int) -> list[str]:
     if network.is_predefined:
         faults.append(_NOT_HERE)
     subnets = [pool.network for pool in network.pools if pool.network.version == version]
-    if not network.user_subnet or not subnets:
+    if not subnets or not (network.user_subnet or network.is_default_bridge):
         faults.append(_NO_SUBNET)
     elif not any(address in subnet for subnet in subnets):
         faults.append(f"no configured subnet or ip-range contain the IP address {text}")
@@ -68,7 +68,7 @@ def check_endpoint(network: Network, config: EndpointConfig) -> None:
 
 def check_usable(network: Network) -> None:
     if network.config_only:
-        raise Denied(f"cannot attach to config-only network: {network.name}", reason="config-only-network")
+        raise Denied("cannot create endpoint on configuration-only network", reason="config-only-network")
 
 
 def check_host_config(host: HostConfig) -> None:

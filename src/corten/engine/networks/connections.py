@@ -54,7 +54,8 @@ class Connections:
                     f"container {entry.id} is not connected to network {network.name}", reason="not-connected", hint="see docker inspect"
                 )
             if network.driver == "host":
-                raise Denied("container cannot be disconnected from host network or connected to host network", reason="host-network")
+                text = "cannot disconnect container from host network - container was created in host network mode"
+                raise Invalid(text, reason="host-network")
             place = self._place(entry)
             endpoints = dict(entry.value.endpoints)
             del endpoints[name]

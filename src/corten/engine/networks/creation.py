@@ -28,6 +28,7 @@ from corten.network.ipam import IPAddress, Pool, choose_subnet, overlaps
 Subnet = IPv4Network | IPv6Network
 DRIVERS = ("bridge", "macvlan", "ipvlan")
 _LONGEST_LINK_NAME = 15
+_DEFAULT_MODES = {"macvlan": "bridge", "ipvlan": "l2"}
 
 
 def check_request(request: NetworkRequest, existing: Iterable[Network]) -> None:
@@ -52,8 +53,12 @@ def check_request(request: NetworkRequest, existing: Iterable[Network]) -> None:
 def _check_driver(request: NetworkRequest) -> None:
     if request.ipam_driver not in ("", "default", "null"):
         raise NotFound(f'plugin "{request.ipam_driver}" not found', reason="no-such-plugin")
+    if request.config_only and request.config_from:
+        raise Denied("a configuration network cannot depend on another configuration network", reason="config-from-config")
     if request.config_only:
         return
+    if request.ipam_driver == "null" and request.driver in ("", *DRIVERS):
+        raise Invalid("ipv4 pool is empty", reason="no-addresses", hint="the IPAM driver null gives no addresses: use default")
     if request.driver in ("host", "null", "none"):
         name = "null" if request.driver == "none" else request.driver
         raise Denied(f'only one instance of "{name}" network is allowed', reason="single-network")
@@ -107,7 +112,11 @@ def _check_range(text: str, subnet: Subnet) -> None:
         inner = ip_network(text, strict=False)
     except ValueError as error:
         raise Invalid(f"invalid network config:\ninvalid ip-range {text}: invalid CIDR block notation", reason="bad-ip-range") from error
-    if inner.version != subnet.version or inner.network_address not in subnet or inner.prefixlen < subnet.prefixlen:
+    if inner.version == subnet.version and inner.prefixlen < subnet.prefixlen:
+        raise Invalid(
+            f"invalid network config:\ninvalid ip-range {text}: CIDR block is bigger than its parent subnet {subnet}", reason="bad-ip-range"
+        )
+    if inner.version != subnet.version or inner.network_address not in subnet:
         raise Invalid(
             f"invalid network config:\ninvalid ip-range {text}: parent subnet {subnet} doesn't contain ip-range", reason="bad-ip-range"
         )
@@ -170,11 +179,14 @@ def _check_child_options(driver: str, options: dict[str, str]) -> None:
     mode = options.get(f"{driver}_mode", "")
     if mode and mode not in modes:
         raise Invalid(
-            f"requested {driver} mode '{mode}' is not valid, '{next(iter(modes))}' mode is the {driver} driver default",
+            f"requested {driver} mode '{mode}' is not valid, '{_DEFAULT_MODES[driver]}' mode is the {driver} driver default",
             reason="bad-network-option",
         )
     if options.get("ipvlan_flag", "bridge") not in IPVLAN_FLAGS:
-        raise Invalid(f"unknown ipvlan flag '{options['ipvlan_flag']}'", reason="bad-network-option")
+        raise Invalid(
+            f"requested ipvlan flag '{options['ipvlan_flag']}' is not valid, 'bridge' is the ipvlan driver default",
+            reason="bad-network-option",
+        )
     if not options.get("parent"):
         raise Unsupported(
             f"a {driver} network without a parent link",

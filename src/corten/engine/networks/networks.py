@@ -152,7 +152,7 @@ class Networks:
                 hint="stop these containers, or take them off by `network disconnect`",
             )
         if any(other.config_from == network.name for other in self.catalog):
-            raise Denied(f"configuration network {network.name} is in use", reason="network-in-use")
+            raise Denied(f'error while removing network: configuration network "{network.name}" is in use', reason="network-in-use")
         self.catalog.remove(network.id)
         self._addressing.forget(network)
         if network.bridge:

@@ -28,6 +28,7 @@ RTM_DELLINK = 17
 RTM_GETLINK = 18
 IFF_UP = 0x1
 IFF_LOOPBACK = 0x8
+IFF_NOARP = 0x80
 
 _IFLA_ADDRESS = 1
 _IFLA_IFNAME = 3
@@ -215,6 +216,12 @@ def set_link(link: str | int, *, up: bool | None = None, master: int | None = No
 
 def set_up(link: str | int) -> Message:
     return set_link(link, up=True)
+
+
+def set_no_arp(link: str | int) -> Message:
+    """Nobody is asked for a MAC address on this link: frames carry the link's own."""
+    head = _head(link if isinstance(link, int) else 0, IFF_NOARP, IFF_NOARP)
+    return Message(RTM_NEWLINK, 0, head + _target(link)[1], f"switch off ARP on {link}")
 
 
 def set_alias(link: str | int, alias: str) -> Message:

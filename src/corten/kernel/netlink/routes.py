@@ -21,6 +21,7 @@ _RTA_PRIORITY = 6
 _RTA_PREFSRC = 7
 _RTA_TABLE = 15
 _RT_TABLE_MAIN = 254
+_BIG_TABLE = 256
 _RTPROT_BOOT = 3
 _RT_SCOPE_UNIVERSE = 0
 _RT_SCOPE_LINK = 253
@@ -37,12 +38,13 @@ IPAddress = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A unicast route of the main table. `gateway` None = on the link itself."""
+    """A unicast route. `gateway` None = on the link itself."""
 
     destination: Network
     link: int
     gateway: IPAddress | None = None
     metric: int = 0
+    table: int = _RT_TABLE_MAIN
 
 
 def _payload(route: Route) -> bytes:
@@ -52,7 +54,7 @@ def _payload(route: Route) -> bytes:
         route.destination.prefixlen,
         0,
         0,
-        _RT_TABLE_MAIN,
+        route.table if route.table < _BIG_TABLE else 0,
         _RTPROT_BOOT,
         scope,
         _RTN_UNICAST,
@@ -63,6 +65,8 @@ def _payload(route: Route) -> bytes:
         parts.append(attribute(_RTA_DST, route.destination.network_address.packed))
     if route.gateway is not None:
         parts.append(attribute(_RTA_GATEWAY, route.gateway.packed))
+    if route.table >= _BIG_TABLE:
+        parts.append(u32(_RTA_TABLE, route.table))
     if route.metric:
         parts.append(u32(_RTA_PRIORITY, route.metric))
     return b"".join(parts)

@@ -94,26 +94,26 @@ class Chain:
     rules: tuple[bytes, ...] = field(default=())
 
 
-def add_table(table: str) -> Message:
+def add_table(table: str, *, family: int = NFPROTO_INET) -> Message:
     """Adds it; nothing happens when it is there."""
-    return _message(NEWTABLE, NLM_F_CREATE, text(1, table), f"add table {table}")
+    return _message(NEWTABLE, NLM_F_CREATE, text(1, table), f"add table {table}", family)
 
 
-def delete_table(table: str) -> Message:
-    return _message(DELTABLE, 0, text(1, table), f"delete table {table}")
+def delete_table(table: str, *, family: int = NFPROTO_INET) -> Message:
+    return _message(DELTABLE, 0, text(1, table), f"delete table {table}", family)
 
 
-def add_chain(table: str, chain: Chain) -> Message:
+def add_chain(table: str, chain: Chain, *, family: int = NFPROTO_INET) -> Message:
     parts = [text(1, table), text(3, chain.name)]
     if chain.hook:
         parts += [nested(4, be32(1, HOOKS[chain.hook]), be32(2, chain.priority)), be32(5, 1), text(7, chain.kind)]
-    return _message(NEWCHAIN, NLM_F_CREATE, b"".join(parts), f"add chain {chain.name}")
+    return _message(NEWCHAIN, NLM_F_CREATE, b"".join(parts), f"add chain {chain.name}", family)
 
 
-def add_rule(table: str, chain: str, expressions: bytes) -> Message:
+def add_rule(table: str, chain: str, expressions: bytes, *, family: int = NFPROTO_INET) -> Message:
     """Appends."""
     payload = text(1, table) + text(2, chain) + nested(4, expressions)
-    return _message(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, payload, f"add rule to {chain}")
+    return _message(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, payload, f"add rule to {chain}", family)
 
 
 def add_set(table: str, wanted: Set, number: int) -> Message:
@@ -155,6 +155,15 @@ def define_table(table: str, sets: Sequence[Set], chains: Sequence[Chain], *, fr
     for chain in chains:
         messages.append(add_chain(table, chain))
         messages += [add_rule(table, chain.name, rule) for rule in chain.rules]
+    return messages
+
+
+def define_chains(table: str, family: int, chains: Sequence[Chain]) -> list[Message]:
+    """A table of one family with these chains and no sets, in place of whatever had that name."""
+    messages = [add_table(table, family=family), delete_table(table, family=family), add_table(table, family=family)]
+    for chain in chains:
+        messages.append(add_chain(table, chain, family=family))
+        messages += [add_rule(table, chain.name, rule, family=family) for rule in chain.rules]
     return messages
 
 

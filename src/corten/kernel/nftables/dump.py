@@ -29,8 +29,8 @@ class BaseChain:
     drops_by_default: bool
 
 
-def has_table(netlink: Netlink, table: str) -> bool:
-    question = Message(SUBSYS | GETTABLE, 0, _head(NFPROTO_INET) + text(1, table), f"look up table {table}")
+def has_table(netlink: Netlink, table: str, *, family: int = NFPROTO_INET) -> bool:
+    question = Message(SUBSYS | GETTABLE, 0, _head(family) + text(1, table), f"look up table {table}")
     try:
         return bool(netlink.query(question))
     except NetlinkError as error:
@@ -39,9 +39,9 @@ def has_table(netlink: Netlink, table: str) -> bool:
         return False
 
 
-def count_rules(netlink: Netlink, table: str) -> int:
+def count_rules(netlink: Netlink, table: str, *, family: int = NFPROTO_INET) -> int:
     """How many rules the table has; 0 without the table."""
-    question = Message(SUBSYS | GETRULE, NLM_F_DUMP, _head(NFPROTO_INET) + text(1, table), f"list rules of {table}")
+    question = Message(SUBSYS | GETRULE, NLM_F_DUMP, _head(family) + text(1, table), f"list rules of {table}")
     try:
         return len(netlink.query(question))
     except NetlinkError as error:

@@ -37,6 +37,7 @@ CT_ESTABLISHED = 2
 CT_RELATED = 4
 CT_NEW = 8
 _CT_STATUS_DNAT = 0x20
+_CT_MARK = 3
 RTN_LOCAL = 2
 
 
@@ -88,6 +89,20 @@ def load_mark(register: int = 0) -> bytes:
 
 def set_mark(register: int = 0) -> bytes:
     return expression("meta", be32(2, 3), be32(3, _register(register)))
+
+
+def load_connection_mark(register: int = 0) -> bytes:
+    return expression("ct", be32(1, _register(register)), be32(2, _CT_MARK))
+
+
+def set_connection_mark(register: int = 0) -> bytes:
+    return expression("ct", be32(2, _CT_MARK), be32(4, _register(register)))
+
+
+def send_copy(*, address: int, device: int) -> bytes:
+    """Send a copy of the packet out by the link whose index is in register `device`, to the neighbour whose address is in register
+    `address` (dup, in tables of families ip and ip6 only)."""
+    return expression("dup", be32(1, _register(address)), be32(2, _register(device)))
 
 
 def load_payload(base: int, offset: int, length: int, register: int = 0) -> bytes:
