@@ -6,6 +6,7 @@ build/caches/<sha256 of the id>/     the directory; its record is a row
 import asyncio
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from corten.errors import Conflict, NotFound
+from corten.ids import random_hex64
+from corten.store.copytree import TreeCopy
 from corten.store.db import Database, Migration
 from corten.store.trash import Trash
 from corten.store.tree import measure
@@ -61,8 +64,13 @@ class CacheMounts:
         os.makedirs(root, mode=0o700, exist_ok=True)
 
     @asynccontextmanager
-    async def held(self, cache_id: str, sharing: Sharing, *, mode: int = 0o755, owner: tuple[int, int] = (0, 0)) -> AsyncIterator[str]:
-        """The directory of that cache, made when missing. "locked" waits for the others; "private" takes a copy's name while in use."""
+    async def held(
+        self, cache_id: str, sharing: Sharing, *, mode: int = 0o755, owner: tuple[int, int] = (0, 0), seed: str | None = None
+    ) -> AsyncIterator[str]:
+        """The directory of that cache, made when missing (as a copy of the directory `seed`).
+
+        "locked" waits for the others; "private" takes a copy's name while in use.
+        """
         use = self._uses.setdefault(cache_id, _Use())
         name = cache_id
         if sharing == "private" and use.count:
@@ -72,7 +80,7 @@ class CacheMounts:
             await use.lock.acquire()
         use.count += 1
         try:
-            yield self._prepare(name, mode, owner)
+            yield await asyncio.to_thread(self._prepare, name, mode, owner, seed)
         finally:
             use.count -= 1
             if sharing == "locked":
@@ -101,14 +109,32 @@ class CacheMounts:
         use = self._uses.get(cache_id)
         return bool(use and use.count)
 
-    def _prepare(self, cache_id: str, mode: int, owner: tuple[int, int]) -> str:
+    def _prepare(self, cache_id: str, mode: int, owner: tuple[int, int], seed: str | None) -> str:
         path, now = self.path(cache_id), time.time_ns()
         if not os.path.isdir(path):
-            os.mkdir(path)
-            os.chmod(path, mode)
-            os.chown(path, *owner)
+            part = f"{path}.{random_hex64()[:12]}.part"
+            os.mkdir(part)
+            if seed is not None:
+                _copy_into(seed, part)
+            os.chmod(part, mode)
+            os.chown(part, *owner)
+            try:
+                os.rename(part, path)
+            except OSError:  # another build was faster
+                shutil.rmtree(part, ignore_errors=True)
         self._db.execute(
             "INSERT INTO cache_mounts VALUES (?, ?, ?, 1) ON CONFLICT (id) DO UPDATE SET used = excluded.used, uses = uses + 1",
             (cache_id, now, now),
         )
         return path
+
+
+def _copy_into(source: str, target: str) -> None:
+    copy = TreeCopy()
+    ends = [os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for path in (source, target)]
+    try:
+        copy.contents(*ends)
+    finally:
+        copy.close()
+        for fd in ends:
+            os.close(fd)

@@ -27,6 +27,7 @@ class Draft:
     base: ImageConfig = field(default_factory=ImageConfig)
     history: tuple[History, ...] = ()
     args: Mapping[str, str | None] = field(default_factory=dict)
+    args_above_env: frozenset[str] = frozenset()  # declared after an ENV of that name: the later one wins
     escape: str = "\\"
     has_cmd: bool = False  # CMD stood in this stage: ENTRYPOINT leaves it
 
@@ -43,10 +44,14 @@ class Draft:
     def workdir(self) -> str:
         return self.config.working_dir or "/"
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """As instructions and RUN see them."""
+        args = {name: value for name, value in self.args.items() if value is not None}
+        return args | self.env | {name: args[name] for name in self.args_above_env if name in args}
+
     def expander(self) -> Expander:
-        """Variables as instructions see them: ENV before ARG."""
-        values = {name: value for name, value in self.args.items() if value is not None}
-        return Expander(values | self.env, escape=self.escape)
+        return Expander(self.variables, escape=self.escape)
 
     def with_config(self, **changes: object) -> "Draft":
         """`changes` are fields of RunConfig."""

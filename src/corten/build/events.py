@@ -1,4 +1,9 @@
-"""What a build tells while it goes on: steps beginning and ending, and their output."""
+"""What a build tells while it goes on: steps beginning and ending, their progress and their output.
+
+A step is a vertex of the build's graph. `label` is its name as BuildKit shows it ("[build 2/5] RUN make"); instructions that
+make no files have none. Whoever listens (the classic text, the trace of `corten build`, one day BuildKit's Status call) picks
+what it shows.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,13 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
-    """`number` counts a stage's instructions from 1; `total` is how many the whole build has."""
+    """`number` counts a stage's instructions from 1; `total` is how many the whole build has, 0 for work that is no instruction."""
 
     id: str
     name: str
-    stage: str
-    number: int
-    total: int
+    stage: str = ""
+    number: int = 0
+    total: int = 0
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,17 @@ class StepEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class StepProgress:
+    """A part of a step: `current` of `total` (0 = unknown) bytes of `what`."""
+
+    id: str
+    what: str
+    current: int = 0
+    total: int = 0
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StepOutput:
     id: str
     stream: str  # "stdout" or "stderr"
@@ -34,12 +51,15 @@ class StepOutput:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """A build check: `rule` is Docker's name for it, `line` 1-based."""
+    """A build check: `rule` is Docker's name for it, `line` 1-based; `excerpt` shows the place."""
 
     rule: str
     message: str
     line: int
+    excerpt: str = ""
+    url: str = ""
+    detail: str = ""
 
 
-BuildEvent = StepStarted | StepEnded | StepOutput | Warned
+BuildEvent = StepStarted | StepEnded | StepProgress | StepOutput | Warned
 Emit = Callable[[BuildEvent], None]

@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 
 from corten.build.dockerfile import instructions as ins
+from corten.build.dockerfile.duration import format_duration
 from corten.build.draft import Draft
+from corten.build.signals import is_signal
 from corten.errors import Invalid
 from corten.oci.image import Healthcheck
 
@@ -37,7 +39,8 @@ def _env(draft: Draft, step: ins.Env, created: str) -> Draft:
     found = [(expand.word(k), expand.word(v)) for k, v in step.pairs]
     env |= dict(found)
     noted = " ".join(f"{k}={v}" for k, v in found)
-    return draft.with_config(env=[f"{k}={v}" for k, v in env.items()]).noted(f"ENV {noted}", created)
+    changed = replace(draft, args_above_env=draft.args_above_env - {k for k, _ in found})
+    return changed.with_config(env=[f"{k}={v}" for k, v in env.items()]).noted(f"ENV {noted}", created)
 
 
 def _label(draft: Draft, step: ins.Label, created: str) -> Draft:
@@ -55,7 +58,8 @@ def _arg(draft: Draft, step: ins.Arg, values: ArgValues, created: str) -> Draft:
             value = replace(draft, args=args).expander().word(default)
         args[name] = values.inherited.get(name) if value is None else value
     text = " ".join(name if args[name] is None else f"{name}={args[name]}" for name, _ in step.pairs)
-    return replace(draft, args=args).noted(f"ARG {text}", created)
+    above = draft.args_above_env | {name for name, _ in step.pairs if args[name] is not None}
+    return replace(draft, args=args, args_above_env=above).noted(f"ARG {text}", created)
 
 
 def _argv(draft: Draft, command: ins.Command) -> list[str]:
@@ -68,7 +72,7 @@ def _json(argv: list[str]) -> str:
 
 def _cmd(draft: Draft, step: ins.Cmd, created: str) -> Draft:
     argv = _argv(draft, step.command)
-    changed = draft.with_config(cmd=argv, args_escaped=step.command.is_shell)
+    changed = draft.with_config(cmd=argv, args_escaped=True)
     return replace(changed, has_cmd=True).noted(f"CMD {_json(argv)}", created)
 
 
@@ -80,10 +84,10 @@ def _entrypoint(draft: Draft, step: ins.Entrypoint, created: str) -> Draft:
 
 def _expose(draft: Draft, step: ins.Expose, created: str) -> Draft:
     expand = draft.expander()
-    ports: list[str] = []
+    ports: dict[str, None] = {}
     for word in step.ports:
         for text in expand.words(word):
-            ports += _ports(text)
+            ports |= dict.fromkeys(_ports(text))
     exposed = {**(draft.config.exposed_ports or {}), **{p: {} for p in ports}}
     return draft.with_config(exposed_ports=exposed).noted(f"EXPOSE [{' '.join(sorted(ports))}]", created)
 
@@ -94,7 +98,7 @@ def _ports(text: str) -> list[str]:
         raise Invalid(f"invalid containerPort: {text}", reason="bad-port")
     first, last = int(match[1]), int(match[2] or match[1])
     if not 0 < first <= last <= 65535:
-        raise Invalid(f"invalid start port or range: {text}", reason="bad-port")
+        raise Invalid(f"invalid containerPort: {text}", reason="bad-port")
     return [f"{port}/{(match[3] or 'tcp').lower()}" for port in range(first, last + 1)]
 
 
@@ -114,11 +118,13 @@ def _user(draft: Draft, step: ins.User, created: str) -> Draft:
 
 def _stop_signal(draft: Draft, step: ins.StopSignal, created: str) -> Draft:
     signal = draft.expander().word(step.signal)
+    if not is_signal(signal):
+        raise Invalid(f"invalid signal: {signal}", reason="bad-signal")
     return draft.with_config(stop_signal=signal).noted(f"STOPSIGNAL {signal}", created)
 
 
 def _shell(draft: Draft, step: ins.Shell, created: str) -> Draft:
-    return draft.with_config(shell=list(step.argv)).noted(f"SHELL {_json(list(step.argv))}", created)
+    return draft.with_config(shell=list(step.argv)).noted(f"SHELL [{' '.join(step.argv)}]", created)
 
 
 def _healthcheck(draft: Draft, step: ins.HealthCheck, created: str) -> Draft:
@@ -130,11 +136,20 @@ def _healthcheck(draft: Draft, step: ins.HealthCheck, created: str) -> Draft:
         start_interval=step.start_interval,
         retries=step.retries,
     )
-    return draft.with_config(healthcheck=check).noted(f"HEALTHCHECK {_json(list(step.test))}", created)
+    times = " ".join(f'"{format_duration(t)}"' for t in (check.interval, check.timeout, check.start_period, check.start_interval))
+    noted = f"HEALTHCHECK &{{{_json(list(step.test))} {times} {_rune(check.retries)}}}"
+    return draft.with_config(healthcheck=check).noted(noted, created)
+
+
+def _rune(number: int) -> str:
+    """A number as Go's %q prints it."""
+    return {7: "'\\a'", 8: "'\\b'", 9: "'\\t'", 10: "'\\n'"}.get(number) or (
+        f"'{chr(number)}'" if 32 <= number < 127 else f"'\\x{number:02x}'"
+    )
 
 
 def _onbuild(draft: Draft, step: ins.OnBuild, created: str) -> Draft:
-    return draft.with_config(on_build=[*(draft.config.on_build or []), step.trigger]).noted(f"ONBUILD {step.trigger}", created)
+    return draft.with_config(on_build=[*(draft.config.on_build or []), step.trigger])
 
 
 def _maintainer(draft: Draft, step: ins.Maintainer, created: str) -> Draft:

@@ -1,10 +1,11 @@
 """What a build is told, and what it needs from outside: values, and protocols of a few methods that the engine fills in."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from corten.build.tree import Tree
+from corten.build.files.tree import Tree
 from corten.ids import DiffId
 from corten.oci.image import ImageConfig
 
@@ -26,6 +27,7 @@ class BuildOptions:
     network: str = "default"
     extra_hosts: tuple[str, ...] = ()
     shm_size: int = 0
+    ulimits: tuple[tuple[str, int, int], ...] = ()  # name, soft, hard
     epoch: int | None = None
     parallel: int = 2
     entitlements: frozenset[str] = frozenset()
@@ -64,6 +66,7 @@ class RunJob:
     tmpfs: Mapping[str, str] = field(default_factory=dict)
     extra_hosts: tuple[str, ...] = ()
     shm_size: int = 0
+    ulimits: tuple[tuple[str, int, int], ...] = ()
     privileged: bool = False
 
 
@@ -84,20 +87,36 @@ class Executor(Protocol):
 
 
 class Secrets(Protocol):
-    def find(self, secret_id: str) -> bytes | None: ...
+    """Where secrets come from: what came with the request, or a client's session."""
+
+    async def find(self, secret_id: str) -> bytes | None: ...
+
+
+class Agents(Protocol):
+    """SSH agents of `--ssh`: sockets on this machine, or channels of a client's session."""
+
+    async def connect(self, agent_id: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """A fresh connection; None when no agent has that id. Raises Unavailable."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class NoSecrets:
-    def find(self, secret_id: str) -> bytes | None:
+class NoSources:
+    """`Secrets` and `Agents` of a build that was given none."""
+
+    async def find(self, secret_id: str) -> bytes | None:
+        return None
+
+    async def connect(self, agent_id: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """`context` is the main one; `named` those of `--build-context`."""
+    """`context` is the main one; `named` those of `--build-context`: files, or the reference of an image."""
 
     context: Tree | None
-    named: Mapping[str, Tree] = field(default_factory=dict)
+    named: Mapping[str, Tree | str] = field(default_factory=dict)
     images: Images
-    secrets: Secrets = field(default_factory=NoSecrets)
+    secrets: Secrets = field(default_factory=NoSources)
+    agents: Agents = field(default_factory=NoSources)

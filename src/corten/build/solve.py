@@ -9,6 +9,7 @@ A stage runs its steps in order; whoever needs a stage awaits it. What a build m
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,29 +19,37 @@ from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
 from corten.build.dockerfile.lexer import Line
 from corten.build.dockerfile.parser import parse_line
-from corten.build.draft import Draft, step_key
+from corten.build.dockerfile.quoting import go_quoted
+from corten.build.draft import DEFAULT_PATH, Draft, step_key
 from corten.build.events import Emit, StepEnded, StepStarted
+from corten.build.files.tree import Tree
+from corten.build.graph import Graph
+from corten.build.labels import COUNTED, Labels, counted, shown, stage_labels
 from corten.build.metadata import ArgValues, apply_metadata
 from corten.build.options import OLDEST_EPOCH, BaseImage, BuildOptions, Executor, Sources
 from corten.build.steps.copy import copy_step, workdir_step
 from corten.build.steps.run import run_step
 from corten.build.steps.surroundings import Done, Origin, Surroundings
 from corten.build.workshop import Workshop
-from corten.errors import EngineError, Invalid, NotFound
+from corten.errors import EngineError, Invalid, NotFound, Unsupported
 from corten.oci.platform import Platform, host_platform, parse_platform
+from corten.oci.reference import parse_reference
 from corten.store.records.leases import Lease
 
 EMPTY_KEY = "scratch"
+BEFORE_STEPS = frozenset({"bad-chmod", "add-checksum-kind", "copy-from-variable", "entitlement", "no-cdi-devices"})
+"""Reasons of errors that BuildKit finds while it reads the file: they are shown with the place, not as a step's."""
 
 
 class StepFailed(EngineError):
-    """A step went wrong: `cause` says what, `place` where in the Dockerfile."""
+    """A step went wrong: `cause` says what, `place` where in the Dockerfile, `step_id` which step of the events it was."""
 
-    def __init__(self, cause: EngineError, place: ins.Place, name: str) -> None:
+    def __init__(self, cause: EngineError, place: ins.Place, name: str, step_id: str = "") -> None:
         super().__init__(cause.message, reason=cause.reason, hint=cause.hint)
         self.cause = cause
         self.place = place
         self.name = name
+        self.step_id = step_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,56 +82,30 @@ class Build:
         self._bench = bench
         self._lease = lease
         self._emit = emit
+        self._graph = Graph(dockerfile, frozenset(sources.named))
         self._stages: dict[int, asyncio.Task[Draft]] = {}
         self._images: dict[str, asyncio.Task[BaseImage]] = {}
         self._ids = itertools.count(1)
         self._room = asyncio.Semaphore(max(1, options.parallel))
-        self._global = _global_values(dockerfile, options)
+        self._global = global_values(dockerfile, options)
         self._args = ArgValues({k: v for k, v in options.build_args.items() if v is not None}, self._global)
         self._epoch = OLDEST_EPOCH
 
     async def run(self) -> Result:
         """Raises StepFailed for a step, Invalid and NotFound for what is wrong before any."""
-        target = self._target()
-        self._epoch = await self._choose_epoch(target)
+        target = self._graph.target(self._options.target)
+        needed = self._graph.needed(target)
         try:
+            self._epoch = await self._choose_epoch(target)
             if self._options.parallel > 1:
-                for stage in self._needed(target):
+                for stage in needed:
                     self._stage(stage)
             draft = await self._stage(target)
         except BaseException:
             await self._stop()
             raise
-        return Result(draft, self._epoch)
-
-    def _target(self) -> ins.Stage:
-        wanted = self._options.target
-        if not wanted:
-            return self._file.stages[-1]
-        found = self._find_stage(wanted, len(self._file.stages))
-        if found is None:
-            raise Invalid(f'target stage "{wanted}" could not be found', reason="no-such-stage")
-        return found
-
-    def _needed(self, target: ins.Stage) -> list[ins.Stage]:
-        """Every stage that `target` needs, first ones first."""
-        found: dict[int, ins.Stage] = {}
-        pending = [target]
-        while pending:
-            stage = pending.pop()
-            found[stage.index] = stage
-            for name in (stage.base.image, *_origins(stage)):
-                below = self._find_stage(name, stage.index)
-                if below is not None and below.index not in found:
-                    pending.append(below)
-        return [found[index] for index in sorted(found)]
-
-    def _find_stage(self, name: str, before: int) -> ins.Stage | None:
-        """By name or number, among the stages before number `before`; the last of that name."""
-        for stage in reversed(self._file.stages[:before]):
-            if stage.name == name.lower() or (name.isdecimal() and stage.index == int(name)):
-                return stage
-        return None
+        labels = {**(draft.config.labels or {}), **self._options.labels}
+        return Result(draft.with_config(labels=labels or None), self._epoch)
 
     async def _choose_epoch(self, target: ins.Stage) -> int:
         """SOURCE_DATE_EPOCH where given, else the age of the image that the target goes back to."""
@@ -130,11 +113,12 @@ class Build:
             return self._options.epoch
         stage: ins.Stage | None = target
         while stage is not None:
-            name = self._base_name(stage)
-            below = self._find_stage(name, stage.index)
-            if below is None:
-                base = await self._image(name, stage) if name != "scratch" else None
-                return _seconds(base.config.created) if base else OLDEST_EPOCH
+            with placed(stage.base.place):
+                name = self._base_name(stage)
+                below = self._graph.find(name, stage.index)
+                if below is None:
+                    base = await self._image(name, stage) if name != "scratch" else None
+                    return _seconds(base.config.created) if base else OLDEST_EPOCH
             stage = below
         raise AssertionError("a chain of stages ends at an image")
 
@@ -150,37 +134,48 @@ class Build:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _build_stage(self, stage: ins.Stage) -> Draft:
-        draft, triggers = await self._start(stage)
+        labels = stage_labels(stage, self._file, lambda name: self._graph.find(name, stage.index) is not None)
+        draft, triggers = await self._start(stage, labels)
         around = self._surroundings(stage)
-        if stage.index == self._target().index and self._options.labels:
-            draft = draft.with_config(labels={**(draft.config.labels or {}), **self._options.labels})
         for number, step in enumerate([*triggers, *stage.steps], 1):
-            draft = await self._step(draft, step, number, stage, around)
+            begun = StepStarted(
+                f"{next(self._ids)}",
+                step.place.text,
+                stage.name,
+                number,
+                self._graph.total,
+                labels.next(shown(step, draft)) if isinstance(step, COUNTED) else "",
+            )
+            draft = await self._step(draft, step, begun, around)
         return draft
 
-    async def _start(self, stage: ins.Stage) -> tuple[Draft, list[ins.Instruction]]:
-        name = self._base_name(stage)
-        begun = StepStarted(f"{next(self._ids)}", f"FROM {name}", stage.name, 0, self._total())
-        self._emit(begun)
-        try:
+    async def _start(self, stage: ins.Stage, labels: Labels) -> tuple[Draft, list[ins.Instruction]]:
+        with placed(stage.base.place):
+            name = self._base_name(stage)
+        below = self._graph.find(name, stage.index)
+        from_image = below is None and name != "scratch"
+        labels.total = counted(stage.steps, from_image=from_image)
+        begun = StepStarted(f"{next(self._ids)}", f"FROM {name}", stage.name, 0, self._graph.total)
+        with placed(stage.base.place, begun.name, begun.id):
             draft = await self._base_draft(stage, name)
-        except EngineError as error:
-            self._emit(StepEnded(begun.id, cached=False, error=error.message))
-            raise StepFailed(error, stage.base.place, begun.name) from error
-        self._emit(StepEnded(begun.id, cached=True))
         triggers = [parse_line(Line(text, stage.base.place.start, stage.base.place.end)) for text in draft.config.on_build or []]
+        labels.total = counted([*triggers, *stage.steps], from_image=from_image)
+        self._emit(replace(begun, label=labels.next(f"FROM {name}")) if from_image else begun)
+        self._emit(StepEnded(begun.id, cached=True))
         return draft.with_config(on_build=None) if triggers else draft, triggers
 
     async def _base_draft(self, stage: ins.Stage, name: str) -> Draft:
-        below = self._find_stage(name, stage.index)
+        below = self._graph.find(name, stage.index)
         if below is not None:
-            return replace(await self._stage(below), args={}, has_cmd=False, escape=self._file.escape)
+            return replace(await self._stage(below), has_cmd=False, escape=self._file.escape)
         if name == "scratch":
-            return Draft(key=EMPTY_KEY, escape=self._file.escape)
+            draft = Draft(key=EMPTY_KEY, escape=self._file.escape)
+            return draft.with_config(env=[f"PATH={DEFAULT_PATH}"], working_dir="/")
         base = await self._image(name, stage)
         key = step_key("image", base.layers)
         history = tuple(base.config.history or ())
-        return Draft(key=key, layers=base.layers, config=base.config.run, base=base.config, history=history, escape=self._file.escape)
+        draft = Draft(key=key, layers=base.layers, config=base.config.run, base=base.config, history=history, escape=self._file.escape)
+        return draft if "PATH" in draft.env else draft.with_config(env=[f"PATH={DEFAULT_PATH}", *(draft.config.env or ())])
 
     def _base_name(self, stage: ins.Stage) -> str:
         name = Expander(self._global, escape=self._file.escape).word(stage.base.image)
@@ -192,25 +187,36 @@ class Build:
         platform = self._options.platform
         if stage is not None and stage.base.platform:
             platform = Expander(self._global, escape=self._file.escape).word(stage.base.platform) or platform
-        _refuse_foreign(platform)
+        with prefixed(f"failed to parse platform {platform}"):
+            wanted_platform = parse_platform(platform)
+        _refuse_foreign(platform, wanted_platform)
+        known = self._sources.named.get(name, name)
+        if isinstance(known, Tree):
+            hint = f"COPY --from={name} reads from it; FROM can take docker-image://REF"
+            raise Unsupported(f"the build context {name!r} is a folder, and FROM needs an image", reason="from-folder", hint=hint)
+        with prefixed(f"failed to parse stage name {go_quoted(known)}"):
+            parse_reference(known)
         if name not in self._images:
-            wanted = self._sources.images.resolve(name, pull=self._options.pull, platform=platform)
-            self._images[name] = asyncio.get_running_loop().create_task(_awaited(wanted))
+            wanted = self._sources.images.resolve(known, pull=self._options.pull, platform=platform)
+            self._images[name] = asyncio.get_running_loop().create_task(_awaited(name, wanted))
         return await self._images[name]
 
     async def _origin(self, name: str, before: int) -> Origin:
-        stage = self._find_stage(name, before)
+        stage = self._graph.find(name, before)
         if stage is not None:
             draft = await self._stage(stage)
             return Origin(draft.key, draft.layers)
+        named = self._sources.named.get(name)
+        if isinstance(named, Tree):
+            return Origin("", (), named)
         base = await self._image(name, None)
         return Origin(step_key("image", base.layers), base.layers)
 
     def _surroundings(self, stage: ins.Stage) -> Surroundings:
-        newest = self._epoch * 10**9
         options = self._options
-        if stage.name in options.no_cache_stages:
+        if stage.name in options.no_cache_stages or str(stage.index) in options.no_cache_stages:
             options = replace(options, no_cache=True)
+        newest = self._epoch * 10**9
         return Surroundings(
             workshop=self._bench.workshop(self._lease, newest),
             cache=self._bench.cache,
@@ -225,14 +231,16 @@ class Build:
             created=_rfc3339(self._epoch),
         )
 
-    async def _step(self, draft: Draft, step: ins.Instruction, number: int, stage: ins.Stage, around: Surroundings) -> Draft:
-        begun = StepStarted(f"{next(self._ids)}", step.place.text, stage.name, number, self._total())
+    async def _step(self, draft: Draft, step: ins.Instruction, begun: StepStarted, around: Surroundings) -> Draft:
         self._emit(begun)
         try:
             done = await self._done(draft, step, begun.id, around)
         except EngineError as error:
             self._emit(StepEnded(begun.id, cached=False, error=error.message))
-            raise StepFailed(error, step.place, begun.name) from error
+            if isinstance(error, StepFailed):  # of a stage that this step needs
+                raise
+            shown_step = "" if error.reason in BEFORE_STEPS else begun.id
+            raise StepFailed(error, step.place, begun.name, shown_step) from error
         self._emit(StepEnded(begun.id, done.cached, done.layer or ""))
         return done.draft
 
@@ -248,47 +256,54 @@ class Build:
         assert after is not None, f"{type(step).__name__} is an instruction that makes files"
         return Done(after, cached=True)
 
-    def _total(self) -> int:
-        return sum(1 + len(stage.steps) for stage in self._file.stages)
+
+@contextmanager
+def placed(place: ins.Place, name: str = "", step_id: str = "") -> Iterator[None]:
+    """An error inside becomes a StepFailed of that place."""
+    try:
+        yield
+    except StepFailed:
+        raise
+    except EngineError as error:
+        raise StepFailed(error, place, name or place.text, step_id) from error
 
 
-def _origins(stage: ins.Stage) -> Iterator[str]:
-    """The names behind `--from` and `from=` in a stage."""
-    for step in stage.steps:
-        if isinstance(step, ins.Copy) and step.from_:
-            yield step.from_
-        elif isinstance(step, ins.Run):
-            yield from (mount.options["from"] for mount in step.mounts if mount.options.get("from"))
+@contextmanager
+def prefixed(text: str) -> Iterator[None]:
+    try:
+        yield
+    except Invalid as error:
+        raise Invalid(f"{text}: {error.message}", reason=error.reason, hint=error.hint) from error
 
 
-async def _awaited(wanted: Awaitable[BaseImage]) -> BaseImage:
+async def _awaited(name: str, wanted: Awaitable[BaseImage]) -> BaseImage:
     return await wanted
 
 
-def _global_values(dockerfile: ins.Dockerfile, options: BuildOptions) -> dict[str, str]:
+def global_values(dockerfile: ins.Dockerfile, options: BuildOptions) -> dict[str, str]:
     """Platform variables and the ARGs before the first FROM."""
-    values = dict(_platform_values(options.platform))
+    values = dict(_platform_values(options.platform, options.target))
     given = {k: v for k, v in options.build_args.items() if v is not None}
     for arg in dockerfile.global_args:
-        for name, default in arg.pairs:
-            if name in given:
-                values[name] = given[name]
-            elif default is not None:
-                values[name] = Expander(values, escape=dockerfile.escape).word(default)
+        with placed(arg.place):
+            for name, default in arg.pairs:
+                if name in given:
+                    values[name] = given[name]
+                elif default is not None:
+                    values[name] = Expander(values, escape=dockerfile.escape).word(default)
     return values
 
 
-def _platform_values(target: str) -> Iterator[tuple[str, str]]:
+def _platform_values(target: str, stage: str) -> Iterator[tuple[str, str]]:
     for prefix, platform in (("TARGET", parse_platform(target)), ("BUILD", host_platform())):
         yield f"{prefix}PLATFORM", str(platform)
         yield f"{prefix}OS", platform.os
         yield f"{prefix}ARCH", platform.architecture
         yield f"{prefix}VARIANT", platform.variant
-    yield "TARGETSTAGE", "default"
+    yield "TARGETSTAGE", stage or "default"
 
 
-def _refuse_foreign(platform: str) -> None:
-    wanted: Platform = parse_platform(platform)
+def _refuse_foreign(platform: str, wanted: Platform) -> None:
     if (wanted.os, wanted.architecture) != (host_platform().os, host_platform().architecture):
         raise NotFound(
             f"no match for platform in manifest: {platform} cannot be built on {host_platform()}",

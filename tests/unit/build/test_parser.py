@@ -99,11 +99,10 @@ def test_healthcheck() -> None:
 BAD = [
     ("RUNN x", 2, "unknown instruction: RUNN (did you mean RUN?)"),
     ("COPY --form=x a b", 2, "unknown flag: --form (did you mean from?)"),
-    ("COPY a", 2, "COPY requires at least two arguments, but only 1 was provided"),
-    ("COPY a b c", 2, "the destination must be a directory and end with a /"),
+    ("COPY a", 2, "COPY requires at least two arguments, but only one was provided"),
     ("ENV a=1 b", 2, 'can\'t find = in "b"'),
     ("ENV a", 2, "ENV must have two arguments"),
-    ("RUN <<EOF\nx", 2, "unterminated heredoc <<EOF"),
+    ("RUN <<EOF\nx", 2, "unterminated heredoc"),
     ("FROM a b", 2, "FROM requires either one or three arguments"),
     ("FROM a AS 1x", 2, "invalid name for build stage"),
     ("ONBUILD ONBUILD RUN x", 2, "Chaining ONBUILD"),

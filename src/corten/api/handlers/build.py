@@ -2,23 +2,28 @@
 
 import asyncio
 import base64
+import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import msgspec
 
 from corten.api.narration import stream_line
 from corten.api.request import Request
-from corten.api.types.build import BuildAux, BuildPrune
+from corten.api.types.build import BuildAux, BuildPrune, BuildUlimit
 from corten.api.types.images import ErrorDetail, StreamMessage
 from corten.api.wire import json_response
-from corten.build.events import BuildEvent, Emit
+from corten.build.events import BuildEvent
 from corten.build.options import BuildOptions
 from corten.engine.build.builds import BuildRequest
 from corten.engine.build.classic import ClassicText, failure
+from corten.engine.build.delivery import PARCEL_TYPE
+from corten.engine.build.trace import TRACE_ID, Trace, failure_details
 from corten.engine.moments import parse_moment
 from corten.engine.transfer.credentials import registry_credentials
 from corten.errors import EngineError, Invalid, Unsupported
 from corten.http.response import Reply, Stream
+from corten.ids import ImageId
 from corten.oci.platform import host_platform
 from corten.oci.reference import Reference, parse_reference
 from corten.registry.auth import Credentials
@@ -31,11 +36,9 @@ async def build(request: Request) -> Reply:
             reason="buildkit-unbuilt",
             hint="set DOCKER_BUILDKIT=0, or use `corten build`: the whole Dockerfile syntax works there too",
         )
-    if request.text("remote"):
-        raise Unsupported(
-            "remote build contexts are not supported yet", reason="build-remote-unbuilt", hint="fetch it and build the folder"
-        )
     wanted = _request(request)
+    if wanted.parcel:
+        return Stream(_trace_lines(request, wanted))
     return Stream(_lines(request, wanted, quiet=request.flag("q")))
 
 
@@ -49,9 +52,7 @@ async def build_prune(request: Request) -> Reply:
 
 async def _lines(request: Request, wanted: BuildRequest, *, quiet: bool) -> AsyncIterator[bytes]:
     """The stream: text lines, then the id, or the error as the last line since the head has left."""
-    events: asyncio.Queue[BuildEvent | None] = asyncio.Queue()
-    running = asyncio.ensure_future(request.app.builds.build(wanted, request.stream(), _from_any_thread(events)))
-    running.add_done_callback(lambda _: events.put_nowait(None))
+    events, running = _started(request, wanted)
     text = ClassicText()
     try:
         while (event := await events.get()) is not None:
@@ -66,18 +67,47 @@ async def _lines(request: Request, wanted: BuildRequest, *, quiet: bool) -> Asyn
         message, code = failure(error)
         yield stream_line(StreamMessage(error_detail=ErrorDetail(message, code), error=message))
     finally:
-        if not running.done():
-            running.cancel()
-            await asyncio.wait([running])
+        await _ended(running)
 
 
-def _from_any_thread(events: "asyncio.Queue[BuildEvent | None]") -> Emit:
+async def _trace_lines(request: Request, wanted: BuildRequest) -> AsyncIterator[bytes]:
+    """The stream of a parcel: status messages of the steps, then the id, or the error with its place."""
+    source: list[str] = []
+    events, running = _started(request, replace(wanted, explain=source.append))
+    trace = Trace(f"{time.time_ns()} {id(request)}")
+    try:
+        while (event := await events.get()) is not None:
+            if (status := trace.of(event)) is not None:
+                yield stream_line(StreamMessage(id=TRACE_ID, aux=status))
+        image = await running
+        if image:
+            yield stream_line(StreamMessage(aux=BuildAux(id=image)))
+    except EngineError as error:
+        details = failure_details(error, trace, "".join(source), wanted.dockerfile)
+        yield stream_line(StreamMessage(id=TRACE_ID, aux={"error": details}))
+        yield stream_line(StreamMessage(error_detail=ErrorDetail(error.message, 0), error=error.message))
+    finally:
+        await _ended(running)
+
+
+def _started(request: Request, wanted: BuildRequest) -> "tuple[asyncio.Queue[BuildEvent | None], asyncio.Future[ImageId]]":
+    """The build under way and its events, None after the last one."""
+    events: asyncio.Queue[BuildEvent | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
     def emit(event: BuildEvent) -> None:
+        """From any thread."""
         loop.call_soon_threadsafe(events.put_nowait, event)
 
-    return emit
+    running = asyncio.ensure_future(request.app.builds.build(wanted, request.stream(), emit))
+    running.add_done_callback(lambda _: loop.call_soon(events.put_nowait, None))
+    return events, running
+
+
+async def _ended(running: "asyncio.Future[ImageId]") -> None:
+    if not running.done():
+        running.cancel()
+        await asyncio.wait([running])
 
 
 def _request(request: Request) -> BuildRequest:
@@ -91,11 +121,19 @@ def _request(request: Request) -> BuildRequest:
         network=request.text("networkmode") or "default",
         extra_hosts=tuple(h for value in request.values("extrahosts") for h in value.split(",") if h),
         shm_size=request.integer("shmsize"),
+        ulimits=_ulimits(request),
         epoch=_epoch(request),
     )
     tags = [_tag(text) for text in request.values("t") if text]
     config = request.headers.get("x-registry-config")
-    return BuildRequest(options=options, dockerfile=request.text("dockerfile") or "Dockerfile", tags=tags, credentials=_credentials(config))
+    return BuildRequest(
+        options=options,
+        dockerfile=request.text("dockerfile") or "Dockerfile",
+        remote=request.text("remote"),
+        parcel=request.headers.get("content-type") == PARCEL_TYPE,
+        tags=tags,
+        credentials=_credentials(config),
+    )
 
 
 def _credentials(text: str) -> dict[str, Credentials]:
@@ -128,6 +166,17 @@ def _mapping(request: Request, name: str) -> dict[str, str | None]:
         return msgspec.json.decode(text, type=dict[str, str | None])
     except msgspec.DecodeError as error:
         raise Invalid(f"error reading {name}: {error}", reason="bad-build-parameter") from error
+
+
+def _ulimits(request: Request) -> tuple[tuple[str, int, int], ...]:
+    text = request.text("ulimits")
+    if not text:
+        return ()
+    try:
+        found = msgspec.json.decode(text, type=list[BuildUlimit])
+    except msgspec.DecodeError as error:
+        raise Invalid(f"error reading ulimits: {error}", reason="bad-build-parameter") from error
+    return tuple((limit.name, limit.soft, limit.hard) for limit in found)
 
 
 def _epoch(request: Request) -> int | None:

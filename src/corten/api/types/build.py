@@ -1,5 +1,7 @@
 """Answers of the build calls."""
 
+import msgspec
+
 from corten.api.wire import AnswerStruct
 
 
@@ -10,3 +12,11 @@ class BuildAux(AnswerStruct, frozen=True, kw_only=True):
 class BuildPrune(AnswerStruct, frozen=True, kw_only=True):
     caches_deleted: list[str] | None
     space_reclaimed: int
+
+
+class BuildUlimit(msgspec.Struct, frozen=True, rename="pascal"):
+    """One of the `ulimits` parameter."""
+
+    name: str
+    soft: int
+    hard: int

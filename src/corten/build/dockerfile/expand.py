@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from corten.build.dockerfile.quoting import go_quoted
 from corten.errors import Invalid
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SPECIAL = re.compile(r"[@*#?\-$!0-9]")
+_SHOWN = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 _MODIFIERS = (":-", ":+", ":?", "##", "%%", "//", "-", "+", "?", "#", "%", "/")
 
 
@@ -25,8 +27,15 @@ class Expander:
     used: set[str] = field(default_factory=set)
 
     def word(self, text: str) -> str:
-        """One word: quotes and escapes removed, variables replaced. Raises Invalid."""
-        return "".join(piece for piece, _ in self._pieces(text))
+        """One word: quotes and escapes removed, variables replaced. Raises Invalid, which names the word."""
+        try:
+            return self._word(text)
+        except Invalid as error:
+            raise Invalid(f"failed to process {go_quoted(text)}: {error.message}", reason=error.reason, hint=error.hint) from None
+
+    def shown(self, text: str) -> str:
+        """An instruction for people: variables that are set replaced, all else as it is written."""
+        return _SHOWN.sub(lambda m: self.values.get(m[1] or m[2], m[0]), text)
 
     def words(self, text: str) -> list[str]:
         """Split at unquoted white space after replacement."""
@@ -60,6 +69,13 @@ class Expander:
                 out.append(text[i])
                 i += 1
         return "".join(out)
+
+    def _word(self, text: str) -> str:
+        return "".join(piece for piece, _ in self._pieces(text))
+
+    def _pattern(self, text: str) -> str:
+        """A word whose escapes stay for the pattern."""
+        return self._word(re.sub(r"\\(.)", r"\\\\\1", text) if self.escape == "\\" else text)
 
     def _pieces(self, text: str) -> list[tuple[str, bool]]:
         out: list[tuple[str, bool]] = []
@@ -118,9 +134,14 @@ class Expander:
         name, i = match[0], match.end()
         if text.startswith("}", i):
             return self._value(name) or "", i + 1
+        if i == len(text):
+            raise Invalid("syntax error: missing '}' in substitution", reason="dockerfile-substitution")
         modifier = next((m for m in _MODIFIERS if text.startswith(m, i)), None)
         if modifier is None:
-            raise Invalid(f"unsupported modifier ({text[i : i + 1]}) in substitution", reason="dockerfile-substitution")
+            self.used.add(name)
+            raise Invalid(
+                f"unsupported modifier ({text[i : i + 1 + text.startswith(':', i)]}) in substitution", reason="dockerfile-substitution"
+            )
         i += len(modifier)
         end = self._closing_brace(text, i)
         return self._modified(name, modifier, text[i:end]), end + 1
@@ -145,20 +166,20 @@ class Expander:
         missing = not value if modifier.startswith(":") else value is None
         match modifier[-1] if modifier[0] == ":" else modifier:
             case "-":
-                return self.word(operand) if missing else value or ""
+                return self._word(operand) if missing else value or ""
             case "+":
-                return "" if missing else self.word(operand)
+                return "" if missing else self._word(operand)
             case "?":
                 if missing:
-                    raise Invalid(f"{name}: {self.word(operand) or 'is not allowed to be unset'}", reason="dockerfile-unset")
+                    raise Invalid(f"{name}: {self._word(operand) or 'is not allowed to be unset'}", reason="dockerfile-unset")
                 return value or ""
             case "#" | "##":
-                return _without_prefix(value or "", self.word(operand), longest=modifier == "##")
+                return _without_prefix(value or "", self._pattern(operand), longest=modifier == "##")
             case "%" | "%%":
-                return _without_suffix(value or "", self.word(operand), longest=modifier == "%%")
+                return _without_suffix(value or "", self._pattern(operand), longest=modifier == "%%")
         pattern, _, replacement = _split_slash(operand)
-        regex = re.compile(glob_to_regex(self.word(pattern)), re.DOTALL)
-        text = self.word(replacement)
+        regex = re.compile(glob_to_regex(self._pattern(pattern)), re.DOTALL)
+        text = self._word(replacement)
         return regex.sub(lambda _: text, value or "", count=0 if modifier == "//" else 1)
 
     def _value(self, name: str, *, quiet: bool = False) -> str | None:

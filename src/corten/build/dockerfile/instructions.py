@@ -7,11 +7,13 @@ from corten.build.dockerfile.lexer import Heredoc
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Source lines (1-based, both ends in) and the instruction as written."""
+    """Source lines (1-based, both ends in) and the instruction as written; `comment` is what stands right above it."""
 
     start: int
     end: int
     text: str
+    comment: str = ""
+    empty_continuation: bool = False
 
 
 @dataclass(frozen=True, slots=True)

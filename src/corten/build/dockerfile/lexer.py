@@ -57,7 +57,7 @@ def lex(text: str) -> Source:
     directives, first = _directives(raw)
     escape = directives.get("escape", "\\")
     if escape not in ("\\", "`"):
-        raise DockerfileError(f"invalid escape token '{escape}' does not match ` or \\", line=1)
+        raise DockerfileError(f"invalid escape token '{escape}' does not match ` or \\", line=0, plain=True)
     return Source(tuple(_Lexer(raw, escape).run(first)), directives, escape)
 
 
@@ -72,7 +72,7 @@ def _directives(raw: list[str]) -> tuple[dict[str, str], int]:
             break
         key = match[1].lower()
         if key in found:
-            raise DockerfileError(f"only one {key} parser directive can be used", line=number + 1)
+            raise DockerfileError(f"only one {key} parser directive can be used", line=number, plain=True)
         found[key] = match[2]
         number += 1
     return found, number
@@ -110,7 +110,7 @@ class _Lexer:
             self._number += 1
             stripped = line.strip()
             if pieces and (not stripped or stripped.startswith("#")):
-                empty = empty or not stripped
+                empty = empty or (not stripped and self._number < len(self._raw))
                 continue
             if not pieces:
                 line = line.lstrip()
@@ -142,7 +142,8 @@ class _Lexer:
             if text == name:
                 return Heredoc(name, "".join(f"{c}\n" for c in content), not match[3], chomp, int(match[1] or 0))
             content.append(text)
-        raise DockerfileError(f"unterminated heredoc <<{name}", line=line)
+        last = len(self._raw) - (not self._raw[-1])
+        raise DockerfileError("unterminated heredoc", line=line, end=last, hint=f"no line holds only {name}", plain=True)
 
 
 def find_heredocs(text: str) -> list[re.Match[str]]:

@@ -4,12 +4,12 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.duration import parse_duration
 from corten.build.dockerfile.errors import DockerfileError
 from corten.build.dockerfile.lexer import Heredoc, Line, lex, without_heredoc_marks
+from corten.build.dockerfile.suggest import nearest
 
 MOST_STAGES = 10_000
 _FLAG = re.compile(r"--([a-z-]+)(?:=(.*))?", re.DOTALL)
@@ -22,26 +22,27 @@ class Raw:
     """A line taken apart: keyword in upper case, its flags in order, and the rest."""
 
     keyword: str
-    flags: tuple[tuple[str, str], ...]
+    flags: tuple[tuple[str, str | None], ...]
     rest: str
     line: Line
 
     @property
     def place(self) -> ins.Place:
-        return ins.Place(self.line.start, self.line.end, self.line.text)
+        line = self.line
+        return ins.Place(line.start, line.end, line.text, line.comment, line.empty_continuation)
 
-    def error(self, message: str, hint: str | None = None) -> DockerfileError:
-        return DockerfileError(message, line=self.line.start, end=self.line.end, hint=hint)
+    def error(self, message: str, hint: str | None = None, *, plain: bool = False) -> DockerfileError:
+        return DockerfileError(message, line=self.line.start, end=self.line.end, hint=hint, plain=plain)
 
     def one(self, name: str) -> str:
         """The value of a flag that may stand once."""
-        found = [value for key, value in self.flags if key == name]
+        found = [value or "" for key, value in self.flags if key == name]
         if len(found) > 1:
-            raise self.error(f"duplicate flag specified: {name}")
+            raise self.error(f"duplicate flag specified: --{name}")
         return found[0] if found else ""
 
     def many(self, name: str) -> tuple[str, ...]:
-        return tuple(value for key, value in self.flags if key == name)
+        return tuple(value or "" for key, value in self.flags if key == name)
 
     def switch(self, name: str) -> bool | None:
         """A boolean flag: None when absent; `--link`, `--link=true` and `--link=false`."""
@@ -49,10 +50,11 @@ class Raw:
             return None
         value = self.one(name).lower()
         if value not in ("", "true", "1", "false", "0"):
-            raise self.error(f"expecting boolean value for flag {name}, not: {value}")
+            raise self.error(f"expecting boolean value for flag --{name}, not: {value}")
         return value in ("", "true", "1")
 
 
+SWITCHES = frozenset({"link", "parents", "keep-git-dir", "unpack"})
 FLAGS: dict[str, frozenset[str]] = {
     "FROM": frozenset({"platform"}),
     "RUN": frozenset({"mount", "network", "security", "device"}),
@@ -71,7 +73,7 @@ def parse(text: str, name: str = "Dockerfile") -> ins.Dockerfile:
         raise DockerfileError(f"the frontend {frontend!r} cannot be run", line=1, hint=hint)
     parsed = [parse_line(line) for line in source.lines]
     if not parsed:
-        raise DockerfileError("file with no instructions", line=1)
+        raise DockerfileError("file with no instructions", line=1, plain=True)
     global_args, stages = _stages(parsed)
     return ins.Dockerfile(
         global_args=global_args, stages=stages, directives=source.directives, escape=source.escape, source=text, name=name
@@ -84,17 +86,22 @@ def parse_line(line: Line) -> ins.Instruction:
     keyword = word.upper()
     parser = PARSERS.get(keyword)
     if parser is None:
-        close = get_close_matches(keyword, PARSERS, 1)
-        suggestion = f" (did you mean {close[0]}?)" if close else ""
+        close = nearest(keyword, PARSERS)
+        suggestion = f" (did you mean {close}?)" if close else ""
         raise DockerfileError(f"unknown instruction: {word}{suggestion}", line=line.start, end=line.end)
     flags, rest = _flags(rest)
     raw = Raw(keyword, flags, rest, line)
     allowed = FLAGS.get(keyword, frozenset())
     for flag, _ in flags:
         if flag not in allowed:
-            close = get_close_matches(flag, allowed, 1)
-            raise raw.error(f"unknown flag: --{flag}{f' (did you mean {close[0]}?)' if close else ''}")
-    if not rest and keyword not in ("CMD", "ENTRYPOINT"):
+            close = nearest(flag, sorted(allowed))
+            raise raw.error(f"unknown flag: --{flag}{f' (did you mean {close}?)' if close else ''}")
+    for flag, value in flags:
+        if value is None and flag not in SWITCHES:
+            raise raw.error(f"missing a value on flag: --{flag}")
+    if not rest and keyword == "FROM":
+        raise raw.error("FROM requires either one or three arguments")
+    if not rest and keyword not in ("CMD", "ENTRYPOINT", "RUN", "COPY", "ADD"):
         raise raw.error(f"{keyword} requires {'exactly one argument' if keyword in ONE_ARGUMENT else 'at least one argument'}")
     return parser(raw)
 
@@ -105,15 +112,15 @@ def _partition(text: str) -> tuple[str, str, str]:
     return word, " ", text[len(word) :].strip()
 
 
-def _flags(rest: str) -> tuple[tuple[tuple[str, str], ...], str]:
-    found = []
+def _flags(rest: str) -> tuple[tuple[tuple[str, str | None], ...], str]:
+    found: list[tuple[str, str | None]] = []
     while rest.startswith("--"):
         word, _, after = _flag_word(rest)
         match = _FLAG.fullmatch(word)
         if word == "--" or not match:
             rest = after if word == "--" else rest
             break
-        found.append((match[1], _unquoted(match[2] or "")))
+        found.append((match[1], None if match[2] is None else _unquoted(match[2])))
         rest = after
     return tuple(found), rest
 
@@ -146,9 +153,9 @@ def _stages(parsed: list[ins.Instruction]) -> tuple[tuple[ins.Arg, ...], tuple[i
         elif isinstance(step, ins.Arg):
             global_args.append(step)
         else:
-            raise DockerfileError("no build stage in current context", line=step.place.start, end=step.place.end)
+            raise DockerfileError("no build stage in current context", line=step.place.start, end=step.place.end, plain=True)
     if not stages:
-        raise DockerfileError("no build stage in current context", line=parsed[-1].place.start)
+        raise DockerfileError("no build stage in current context", line=parsed[-1].place.start, plain=True)
     if len(stages) > MOST_STAGES:
         raise DockerfileError(f"more than {MOST_STAGES} stages", line=stages[MOST_STAGES][0].place.start)
     return tuple(global_args), tuple(ins.Stage(index=n, base=base, steps=tuple(steps)) for n, (base, steps) in enumerate(stages))
@@ -183,7 +190,7 @@ def _from(raw: Raw) -> ins.Instruction:
 def _run(raw: Raw) -> ins.Instruction:
     security, network = raw.one("security"), raw.one("network")
     if network not in ("", "default", "none", "host"):
-        raise raw.error(f"invalid network mode: {network}", "one of default, none, host")
+        raise raw.error(f'invalid network mode "{network}"', "one of default, none, host")
     if security not in ("", "sandbox", "insecure"):
         raise raw.error(f"security {security!r} is not valid", "one of sandbox, insecure")
     return ins.Run(
@@ -215,14 +222,41 @@ def _mount(raw: Raw, text: str) -> ins.MountFlag:
         options[key] = value
     kind = options.pop("type", "bind")
     if kind not in MOUNT_OPTIONS:
-        raise raw.error(f"unsupported mount type {kind!r}", f"one of {', '.join(MOUNT_OPTIONS)}")
+        raise raw.error(f'unsupported mount type "{kind}"', f"one of {', '.join(MOUNT_OPTIONS)}", plain=True)
     for key in options:
         if key not in MOUNT_OPTIONS[kind] | {"ro", "rw"}:
-            close = get_close_matches(key, MOUNT_OPTIONS[kind], 1)
-            raise raw.error(f"unexpected key '{key}' in '{text}'", f"did you mean {close[0]}?" if close else None)
-    if kind in ("bind", "cache", "tmpfs") and not options.get("target"):
-        raise raw.error(f"{kind} mount requires a target")
+            close = nearest(key, sorted(MOUNT_OPTIONS[kind]))
+            written = next(part for part in text.split(",") if part.partition("=")[0].lower() == key)
+            suggestion = f" (did you mean {close}?)" if close else ""
+            raise raw.error(f"unexpected key '{key}' in '{written}'{suggestion}", plain=True)
+    _check_mount(raw, kind, options)
     return ins.MountFlag(type=kind, options=options)
+
+
+_SWITCHES = ("ro", "rw", "required")
+_NUMBERS = {"mode": 8, "uid": 10, "gid": 10, "size": 0}
+
+
+def _check_mount(raw: Raw, kind: str, options: dict[str, str]) -> None:
+    """Values that hold no variable."""
+    if kind in ("bind", "cache", "tmpfs") and not options.get("target"):
+        raise raw.error('invalid mount target "/"', f"{kind} mounts need a target", plain=True)
+    for key, value in options.items():
+        if "$" in value:
+            continue
+        if key in _SWITCHES and value.lower() not in ("", "true", "false", "1", "0"):
+            raise raw.error(f"invalid value for {key}: {value}", "true or false", plain=True)
+        if key == "sharing" and value not in ("shared", "private", "locked"):
+            raise raw.error(f'unsupported sharing value "{value}"', "one of shared, private, locked", plain=True)
+        if key in ("mode", "uid", "gid") and not _is_number(value, _NUMBERS[key]):
+            raise raw.error(f"invalid value {value} for {key}", plain=True)
+
+
+def _is_number(text: str, radix: int) -> bool:
+    try:
+        return int(text, radix) >= 0
+    except ValueError:
+        return False
 
 
 def _copy(raw: Raw) -> ins.Instruction:
@@ -230,12 +264,8 @@ def _copy(raw: Raw) -> ins.Instruction:
     words = json_list(rest)
     words = words if words is not None else rest.split()
     if len(words) + len(raw.line.heredocs) < 2 or not words:
-        raise raw.error(
-            f"{raw.keyword} requires at least two arguments, but only {len(words)} {'was' if len(words) == 1 else 'were'} provided"
-        )
+        raise raw.error(f"{raw.keyword} requires at least two arguments, but only one was provided. Destination could not be determined")
     sources, target = tuple(words[:-1]), words[-1]
-    if len(sources) + len(raw.line.heredocs) > 1 and not target.endswith("/") and target not in (".", "..") and "$" not in target:
-        raise raw.error(f"When using {raw.keyword} with more than one source file, the destination must be a directory and end with a /")
     return ins.Copy(
         place=raw.place,
         sources=sources,
@@ -254,7 +284,7 @@ def _copy(raw: Raw) -> ins.Instruction:
     )
 
 
-_PAIR_WORD = re.compile(r"(?:[^\s\"'\\]|\\.|\"(?:[^\"\\]|\\.)*\"|'[^']*')+", re.DOTALL)
+_PAIR_WORD = re.compile(r"(?:[^\s\"'\\]|\\.|\"(?:[^\"\\]|\\.)*(?:\"|$)|'[^']*(?:'|$))+", re.DOTALL)
 
 
 def _pairs(raw: Raw) -> tuple[tuple[tuple[str, str], ...], bool]:
@@ -262,13 +292,13 @@ def _pairs(raw: Raw) -> tuple[tuple[tuple[str, str], ...], bool]:
     if words and "=" not in words[0]:
         key, _, value = _partition(raw.rest)
         if not value:
-            raise raw.error(f"{raw.keyword} must have two arguments")
+            raise raw.error(f"{raw.keyword} must have two arguments", plain=True)
         return ((key, value),), True
     found = []
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
-            raise raw.error(f'Syntax error - can\'t find = in "{word}". Must be of the form: name=value')
+            raise raw.error(f'Syntax error - can\'t find = in "{word}". Must be of the form: name=value', plain=True)
         if not _unquoted(key):
             raise raw.error(f"{raw.keyword} names can not be blank")
         found.append((key, value))
@@ -333,14 +363,19 @@ def _nanoseconds(raw: Raw, flag: str) -> int:
         return 0
     value = parse_duration(text)
     if value is None or 0 < value < 1_000_000:
-        raise raw.error(f'Interval "{flag}" cannot be less than 1ms' if value else f'time: invalid duration "{text}"')
+        raise raw.error(f'Interval "{flag}" cannot be less than 1ms' if value else _bad_duration(text))
     return value
+
+
+def _bad_duration(text: str) -> str:
+    is_number = bool(re.fullmatch(r"[+-]?\d+(\.\d*)?", text))
+    return f'time: missing unit in duration "{text}"' if is_number else f'time: invalid duration "{text}"'
 
 
 def _retries(raw: Raw) -> int:
     text = raw.one("retries")
     if text and not text.isdecimal():
-        raise raw.error(f"--retries must be a whole number at least 0 (not {text!r})")
+        raise raw.error(f'strconv.ParseInt: parsing "{text}": invalid syntax', "--retries is a whole number")
     return int(text or 0)
 
 

@@ -1,74 +1,129 @@
-"""What ADD can and COPY cannot: archives unpacked by their content, and files from URLs."""
+"""What ADD can and COPY cannot: archives unpacked by their content, files from URLs, folders from git repositories."""
 
 import asyncio
 import hashlib
 import os
 import posixpath
 import re
+import shutil
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit
 
 import urllib3
 
-from corten.build.copying import Copier
 from corten.build.dockerfile import instructions as ins
+from corten.build.files.copying import Copier
+from corten.build.files.git import check_out, is_git, parse_git
+from corten.build.files.tree import Tree
 from corten.build.steps.surroundings import Surroundings
-from corten.build.tree import Tree
-from corten.errors import Invalid, Unavailable, Unsupported
+from corten.errors import Invalid, Unavailable
 from corten.store.streams.compression import decompressed, sniffed
-from corten.store.tar.header import checksum_holds
+from corten.store.tar.header import Entry, checksum_holds
 from corten.store.tar.reader import TarReader
 from corten.store.tar.unpack import Unpacker, archive_error
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
-_GIT = re.compile(r"(git@|git://|ssh://)|\.git(#.*)?$")
+_SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 _PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A file that was fetched: `folder`/`name`; `digest` is its content's."""
+    """What was fetched: the file `folder`/`name`, or all of `folder`. `time` (ns) is what the server says of it."""
 
     folder: str
     name: str
     digest: str
+    time: int | None = None
+    is_folder: bool = False
 
 
 def is_remote(source: str) -> bool:
-    return bool(_URL.match(source) or _GIT.search(source))
+    return bool(_URL.match(source)) or is_git(source)
 
 
 async def fetch(source: str, step: ins.Copy, around: Surroundings) -> Remote:
-    """The file at a URL, checked against `--checksum`. Raises Unavailable, Invalid; Unsupported for git."""
-    if _GIT.search(source):
-        hint = "clone it into the context, or RUN git clone in a stage"
-        raise Unsupported(f"ADD from a git repository ({source}) is not supported yet", reason="add-git", hint=hint)
-    return await asyncio.to_thread(_fetch, source, step.checksum, around.newest)
+    """What is at a URL or in a repository, checked against `--checksum`. Raises Unavailable, Invalid, Unsupported."""
+    if is_git(source):
+        return await _cloned(source, step)
+    if step.keep_git_dir:
+        raise Invalid("keep-git-dir is only for git sources", reason="add-url")
+    headers = await _authorization(source, around)
+    return await asyncio.to_thread(_fetch, source, step.checksum, headers, around.newest)
 
 
-def _fetch(url: str, checksum: str, newest: int) -> Remote:
-    name = unquote(posixpath.basename(urlsplit(url).path)) or "index"
+async def _cloned(source: str, step: ins.Copy) -> Remote:
+    parsed = parse_git(source)
+    parsed = replace(parsed, keep_git_dir=parsed.keep_git_dir or step.keep_git_dir, commit=step.checksum or parsed.commit)
     folder = tempfile.mkdtemp(prefix="corten-add-")
-    path = os.path.join(folder, name)
-    total = hashlib.sha256()
     try:
-        answer = urllib3.PoolManager().request("GET", url, preload_content=False, retries=3, timeout=60)
+        commit = await check_out(parsed, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return Remote(folder, "", f"git:{commit}:{parsed.folder}:{parsed.keep_git_dir}", is_folder=True)
+
+
+async def _authorization(url: str, around: Surroundings) -> dict[str, str]:
+    """From the secrets HTTP_AUTH_HEADER_host and HTTP_AUTH_TOKEN_host, as BuildKit."""
+    host = urlsplit(url).netloc
+    if (header := await around.sources.secrets.find(f"HTTP_AUTH_HEADER_{host}")) is not None:
+        return {"Authorization": header.decode().strip()}
+    if (token := await around.sources.secrets.find(f"HTTP_AUTH_TOKEN_{host}")) is not None:
+        return {"Authorization": f"Bearer {token.decode().strip()}"}
+    return {}
+
+
+def _fetch(url: str, checksum: str, headers: dict[str, str], newest: int) -> Remote:
+    if checksum and not _SHA256.fullmatch(checksum):
+        raise Invalid(f"invalid checksum {checksum!r}: sha256:… is expected", reason="add-checksum")
+    folder = tempfile.mkdtemp(prefix="corten-add-")
+    try:
+        return _downloaded(url, checksum, headers, newest, folder)
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, urllib3.exceptions.HTTPError):
+            raise Unavailable(f"{url}: {error}", reason="add-url") from error
+        raise
+
+
+def _downloaded(url: str, checksum: str, headers: dict[str, str], newest: int, folder: str) -> Remote:
+    total = hashlib.sha256()
+    answer = urllib3.PoolManager().request("GET", url, headers=headers, preload_content=False, retries=3, timeout=60)
+    with closing(answer):
         if answer.status != 200:
-            raise Invalid(f"invalid response status {answer.status} for {url}", reason="add-url")
+            raise Invalid(f"invalid response status {answer.status}", reason="add-url", hint=url)
+        name = _file_name(url, answer.headers.get("Content-Disposition", ""))
+        path = os.path.join(folder, name)
         with open(path, "wb") as file:
             while piece := answer.read(_PIECE):
                 total.update(piece)
                 file.write(piece)
-    except urllib3.exceptions.HTTPError as error:
-        raise Unavailable(f"{url}: {error}", reason="add-url") from error
+        modified = _modified(answer.headers.get("Last-Modified", ""))
+    time = newest if modified is None else min(modified, newest)
     os.chmod(path, 0o600)
-    os.utime(path, ns=(newest, newest))
+    os.utime(path, ns=(time, time))
     digest = f"sha256:{total.hexdigest()}"
     if checksum and checksum != digest:
-        raise Invalid(f"digest mismatch {digest}: {checksum} was expected of {url}", reason="add-checksum")
-    return Remote(folder, name, digest)
+        raise Invalid(f"digest mismatch {digest}: {checksum}", reason="add-checksum", hint=f"{url} is not what --checksum expects")
+    return Remote(folder, name, digest, time)
+
+
+def _file_name(url: str, disposition: str) -> str:
+    if match := re.search(r'filename="?([^";/]+)"?', disposition):
+        return match[1]
+    return unquote(posixpath.basename(urlsplit(url).path)).replace("/", "_") or "download"
+
+
+def _modified(text: str) -> int | None:
+    try:
+        return int(parsedate_to_datetime(text).timestamp()) * 10**9
+    except (TypeError, ValueError):
+        return None
 
 
 def is_archive(tree: Tree, path: str) -> bool:
@@ -85,23 +140,36 @@ def is_archive(tree: Tree, path: str) -> bool:
 
 
 def extract(copier: Copier, path: str, target: str) -> None:
-    """The archive's members below `target`, as the archive has them."""
+    """The archive's members below `target`: as the archive has them, or all with the owner of `--chown`."""
     folder = copier.directory(target)
     source = copier.source.open(path)
+    owner = copier.stamp.owner if copier.stamp.chown else None
+    try:
+        _unpack(source, folder, lambda entry: _owned(entry, owner))
+    finally:
+        os.close(source)
+        os.close(folder)
+
+
+def _owned(entry: Entry, owner: tuple[int, int] | None) -> None:
+    if owner is not None:
+        entry.uid, entry.gid = owner
+
+
+def _unpack(source: int, folder: int, change: Callable[[Entry], None]) -> None:
     unpacker = Unpacker(folder, overlay=False)
-    entry = None
+    entry: Entry | None = None
     try:
         compression, chunks = sniffed(_chunks(source))
         reader = TarReader(decompressed(chunks, compression))
         while (entry := reader.next_entry()) is not None:
+            change(entry)
             unpacker.add(entry, reader)
         unpacker.finish()
     except OSError as error:
         raise archive_error(error, entry) from error
     finally:
         unpacker.close()
-        os.close(source)
-        os.close(folder)
 
 
 def _chunks(fd: int) -> Iterator[bytes]:

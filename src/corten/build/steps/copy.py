@@ -8,35 +8,40 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from corten.build.copying import Copier, Stamp
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
 from corten.build.dockerfile.lexer import Heredoc
 from corten.build.draft import Draft, step_key
-from corten.build.modes import parse_mode
-from corten.build.owners import resolve_owner
+from corten.build.events import Warned
+from corten.build.files.copying import Copier, Stamp
+from corten.build.files.modes import ModeChange, parse_mode
+from corten.build.files.owners import resolve_owner
+from corten.build.files.tree import Tree
 from corten.build.steps.adding import Remote, extract, fetch, is_archive, is_remote
 from corten.build.steps.surroundings import Done, Surroundings
-from corten.build.tree import Tree
 from corten.errors import Invalid
 from corten.ids import DiffId
 from corten.ignore import IgnoreRules, parse_ignore_file
 
+_NO_VARIABLE = "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround"
+
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A COPY or ADD with its variables replaced."""
+    """A COPY or ADD with its variables replaced. `written` is its history line, `target` absolute."""
 
     sources: tuple[str, ...]
     target: str
     heredocs: tuple[Heredoc, ...]
     chown: str
+    mode: ModeChange | None
     step: ins.Copy
+    written: str
 
     @property
     def into(self) -> bool:
         """The target is meant as a directory."""
-        return self.target.endswith("/") or len(self.sources) + len(self.heredocs) > 1
+        return self.target.endswith("/")
 
 
 async def copy_step(draft: Draft, step: ins.Copy, around: Surroundings) -> Done:
@@ -48,7 +53,11 @@ async def copy_step(draft: Draft, step: ins.Copy, around: Surroundings) -> Done:
             if step.is_add and is_remote(source):
                 remotes.append(await fetch(source, step, around))
         if step.from_:
-            origin = await around.stage(draft.expander().word(step.from_))
+            if "$" in step.from_:
+                raise Invalid(_NO_VARIABLE, reason="copy-from-variable")
+            origin = await around.stage(step.from_)
+            if origin.tree is not None:
+                return await asyncio.to_thread(_copy, draft, plan, origin.tree, remotes, around)
             return await asyncio.to_thread(_from_layers, draft, plan, origin.layers, remotes, around)
         return await asyncio.to_thread(_copy, draft, plan, around.sources.context, remotes, around)
     finally:
@@ -57,35 +66,37 @@ async def copy_step(draft: Draft, step: ins.Copy, around: Surroundings) -> Done:
 
 
 async def workdir_step(draft: Draft, step: ins.Workdir, around: Surroundings) -> Done:
-    """Relative paths go on from the last one; the directory is made."""
-    path = posixpath.normpath(posixpath.join(draft.workdir, draft.expander().word(step.path)))
-    if not path or path == ".":
+    """Relative paths go on from the last one; the directory is made, and is the user's."""
+    wanted = draft.expander().word(step.path)
+    path = wanted if wanted.startswith("/") else posixpath.normpath(posixpath.join(draft.workdir, wanted))
+    clean = posixpath.normpath(path)
+    if not wanted:
         raise Invalid("WORKDIR requires a path", reason="bad-workdir")
     draft = draft.with_config(working_dir=path)
     created_by = f"WORKDIR {path}"
-    if path == "/" or not await asyncio.to_thread(around.workshop.absent, draft.layers, [path]):
+    key = step_key(draft.key, "WORKDIR", clean, draft.config.user)
+    make = _Making(draft, key, created_by, around, draft.config.user, line=step.place.start)
+    if clean == "/" or not await asyncio.to_thread(make.is_missing, clean):
         return Done(draft.noted(created_by, around.created), cached=True)
-    key = step_key(draft.key, "WORKDIR", path)
-    make = _Making(draft, key, created_by, around)
-    return await asyncio.to_thread(make.done, lambda copier: _make_directory(copier, path))
-
-
-def _make_directory(copier: Copier, path: str) -> None:
-    os.close(copier.directory(path))
+    return await asyncio.to_thread(make.done, lambda copier: os.close(copier.directory(clean)))
 
 
 def _plan(draft: Draft, step: ins.Copy) -> _Plan:
     expand = draft.expander()
-    sources: list[str] = []
-    for source in step.sources:
-        sources += [expand.word(source)]
+    sources = tuple(expand.word(source) for source in step.sources)
     target = expand.word(step.target)
     if not target:
         raise Invalid("the target of COPY is empty", reason="copy-target")
-    absolute = posixpath.join(draft.workdir, target)
-    if target in (".", "..") or target.endswith(("/.", "/")):
-        absolute = absolute.rstrip("/.") + "/" if not target.startswith("..") else absolute + "/"
-    return _Plan(tuple(sources), absolute or "/", step.heredocs, expand.word(step.chown), step)
+    if step.checksum and not all(is_remote(source) for source in sources):
+        raise Invalid("checksum requires HTTP(S) or Git sources", reason="add-checksum-kind")
+    absolute = posixpath.normpath(posixpath.join(draft.workdir, target))
+    if target in (".", "..") or target.endswith(("/", "/.", "/..")):
+        absolute = absolute.rstrip("/") + "/"
+    chown, chmod = expand.word(step.chown), expand.word(step.chmod)
+    flags = "".join(f"--{name}={value} " for name, value in (("chown", chown), ("chmod", chmod)) if value)
+    shown = " ".join([*sources, *(f"<<{h.name}" for h in step.heredocs), target])
+    written = f"{'ADD' if step.is_add else 'COPY'} {flags}{shown} # buildkit"
+    return _Plan(sources, absolute, step.heredocs, chown, parse_mode(chmod) if chmod else None, step, written)
 
 
 def _from_layers(draft: Draft, plan: _Plan, layers: tuple[DiffId, ...], remotes: list[Remote], around: Surroundings) -> Done:
@@ -103,20 +114,18 @@ def _copy(draft: Draft, plan: _Plan, tree: Tree | None, remotes: list[Remote], a
     digests = [(path if plan.step.parents else posixpath.basename(path), tree.digest(path, keep)) for _, path in paths if tree]
     fetched = [(r.name, r.digest) for r in remotes]
     texts = [(h.name, _text(h, draft.expander())) for h in plan.heredocs]
-    flags = (plan.target, plan.chown, plan.step.chmod, plan.step.parents, plan.step.unpack, plan.step.is_add, plan.into)
-    parent = "link" if plan.step.link else draft.key
-    key = step_key(draft.key, parent, "COPY", digests, fetched, texts, flags)
-    shown = " ".join([*plan.sources, plan.target])
-    created_by = f"{'ADD' if plan.step.is_add else 'COPY'} {_shown_flags(plan)}{shown} # buildkit"
-    make = _Making(draft, key, created_by, around, plan.chown, plan.step.chmod)
+    step = plan.step
+    flags = (plan.target, plan.chown, plan.mode, step.parents and local, step.unpack, step.is_add)
+    key = step_key(draft.key, "link" if step.link else draft.key, "COPY", digests, fetched, texts, flags)
+    make = _Making(draft, key, plan.written, around, plan.chown, plan.mode, bool(tree and tree.own), step.place.start)
     if (done := make.cached()) is not None:
         return done
 
     def work(copier: Copier) -> None:
         if tree is not None:
             copier = replace(copier, source=tree, keep=keep)
-        for _, path in paths:
-            _put(copier, plan, path)
+        for source, path in paths:
+            _put(copier, plan, source, path)
         for remote in remotes:
             _put_remote(copier, plan, remote)
         for name, text in texts:
@@ -125,23 +134,35 @@ def _copy(draft: Draft, plan: _Plan, tree: Tree | None, remotes: list[Remote], a
     return make.done(work)
 
 
-def _put(copier: Copier, plan: _Plan, path: str) -> None:
+def _put(copier: Copier, plan: _Plan, source: str, path: str) -> None:
     if plan.step.is_add and plan.step.unpack is not False and is_archive(copier.source, path):
         extract(copier, path, plan.target)
         return
     target = plan.target
     if plan.step.parents:
-        target = posixpath.join(target, posixpath.dirname(path)) + "/"
-        if copier.source.is_directory(path):
-            target = posixpath.join(plan.target, path) + "/"
+        kept = _below_pivot(source, path)
+        is_folder = copier.source.is_directory(path)
+        target = posixpath.join(target, kept if is_folder else posixpath.dirname(kept)) + "/"
     copier.copy(path, target, into=plan.into or plan.step.parents)
+
+
+def _below_pivot(source: str, path: str) -> str:
+    """With `/./` in the source only what stands behind it is kept: `a/./b/c` gives `b/c`."""
+    before, pivot, _ = source.partition("/./")
+    if not pivot:
+        return path
+    depth = len([part for part in before.split("/") if part not in ("", ".")])
+    return "/".join(path.split("/")[depth:])
 
 
 def _put_remote(copier: Copier, plan: _Plan, remote: Remote) -> None:
     folder = os.open(remote.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        copied = replace(copier, source=Tree(folder), keep=lambda path: True)
-        if plan.step.unpack:
+        stamp = replace(copier.stamp, owner=copier.stamp.owner or (0, 0), time=remote.time or copier.stamp.time)
+        copied = replace(copier, source=Tree(folder), keep=lambda path: True, stamp=stamp)
+        if remote.is_folder:
+            copied.copy("", plan.target, into=True)
+        elif plan.step.unpack:
             extract(copied, remote.name, plan.target)
         else:
             copied.copy(remote.name, plan.target, into=plan.into)
@@ -160,21 +181,26 @@ def _keeper(step: ins.Copy) -> Callable[[str], bool]:
     return lambda path: not path or not rules.ignores(path)
 
 
-def _shown_flags(plan: _Plan) -> str:
-    flags = [("from", plan.step.from_), ("chown", plan.chown), ("chmod", plan.step.chmod)]
-    return "".join(f"--{name}={value} " for name, value in flags if value)
-
-
 @dataclass(slots=True)
 class _Making:
-    """One step that makes files without a process: cache, workplace, seal."""
+    """One step that makes files without a process: cache, workplace, seal. `own`: the source's owners count."""
 
     draft: Draft
     key: str
     created_by: str
     around: Surroundings
     chown: str = ""
-    chmod: str = ""
+    mode: ModeChange | None = None
+    own: bool = False
+    line: int = 0
+
+    def is_missing(self, path: str) -> bool:
+        """Whether there is no directory at `path`. Raises Invalid for something else."""
+        with self.around.workshop.viewed(self.draft.layers) as root:
+            tree = Tree(root)
+            if not tree.is_directory(path) and tree.exists(path.lstrip("/")):
+                raise Invalid(f"mkdir {path}: not a directory", reason="bad-workdir")
+            return not tree.is_directory(path)
 
     def cached(self) -> Done | None:
         if self.around.options.no_cache:
@@ -202,9 +228,11 @@ class _Making:
     def _copier(self, snapshot: str) -> Iterator[Copier]:
         with ExitStack() as stack:
             root = stack.enter_context(self.around.workshop.opened(snapshot))
-            owner = resolve_owner(self.chown, root) if self.chown else (0, 0)
-            mode = parse_mode(self.draft.expander().word(self.chmod)) if self.chmod else None
-            yield Copier(Tree(root), root, Stamp(owner=owner, mode=mode, time=self.around.newest))
+            owner = resolve_owner(self.chown, root, self._complain) if self.chown else None if self.own else (0, 0)
+            yield Copier(Tree(root), root, Stamp(owner=owner, chown=bool(self.chown), mode=self.mode, time=self.around.newest))
+
+    def _complain(self, text: str) -> None:
+        self.around.emit(Warned("UnknownOwner", text, self.line))
 
     def _after(self, layer: DiffId | None, *, cached: bool) -> Done:
         after = self.draft.with_layer(self.key, layer).noted(self.created_by, self.around.created, empty=layer is None)

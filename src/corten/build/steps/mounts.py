@@ -12,10 +12,11 @@ from typing import Final
 from corten.build.caches import Sharing
 from corten.build.dockerfile import instructions as ins
 from corten.build.draft import Draft
+from corten.build.files.relay import relayed
+from corten.build.files.tree import Tree, missing_source
 from corten.build.options import BindMount
 from corten.build.steps.surroundings import Surroundings
-from corten.build.tree import Tree
-from corten.errors import Invalid
+from corten.errors import Invalid, NotFound
 from corten.ids import DiffId
 from corten.kernel.mount import mount, umount2
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
@@ -46,8 +47,11 @@ async def mount_key(draft: Draft, flag: ins.MountFlag, around: Surroundings) -> 
     source = options.get("source", "").strip("/")
     if "from" in options:
         origin = await around.stage(options["from"])
-        return ("bind", options["target"], source, origin.key)
-    context = _context(around)
+        if origin.tree is None:
+            return ("bind", options["target"], source, origin.key)
+        context = origin.tree
+    else:
+        context = _context(around)
     return ("bind", options["target"], await asyncio.to_thread(context.digest, source))
 
 
@@ -73,30 +77,55 @@ async def opened_mounts(draft: Draft, step: ins.Run, around: Surroundings, stack
             case "bind":
                 extra.binds.append(await _bind(options, around, stack))
             case _:
-                _ssh(options)
+                await _ssh(options, around, stack, extra)
     return extra
 
 
-def _ssh(options: dict[str, str]) -> None:
-    if options.get("required", "false").lower() in _TRUE:
-        raise Invalid("no SSH agent was forwarded to this build", reason="no-ssh", hint="build with --ssh default")
+async def _ssh(options: dict[str, str], around: Surroundings, stack: AsyncExitStack, extra: MountedExtras) -> None:
+    name, agents = options.get("id") or "default", around.sources.agents
+    number = sum("ssh_agent." in m.target for m in extra.binds)
+    target = options.get("target") or f"/run/buildkit/ssh_agent.{number}"
+    first = await agents.connect(name)
+    if first is None:
+        if _is_on(options, "required"):
+            raise Invalid(f"unset ssh forward key {name}", reason="no-ssh", hint=f"build with --ssh {name}")
+        extra.env.append(f"SSH_AUTH_SOCK={target}")  # as BuildKit: a program that needs the agent says so itself
+        return
+    first[1].close()
+    path = await stack.enter_async_context(relayed(lambda: agents.connect(name), owner=_owner(options), mode=_mode(options, "0600")))
+    extra.binds.append(BindMount(source=path, target=target))
+    extra.env.append(f"SSH_AUTH_SOCK={target}")
+
+
+def _is_on(options: dict[str, str], name: str) -> bool:
+    return options.get(name, "false").lower() in _TRUE
+
+
+def _owner(options: dict[str, str]) -> tuple[int, int]:
+    return int(options.get("uid") or 0), int(options.get("gid") or 0)
+
+
+def _mode(options: dict[str, str], default: str) -> int:
+    return int(options.get("mode") or default, 8)
 
 
 async def _cache(options: dict[str, str], around: Surroundings, stack: AsyncExitStack) -> BindMount:
     sharing = _SHARING.get(options.get("sharing", ""))
     if sharing is None:
         raise Invalid(f"unsupported sharing value {options['sharing']!r}", reason="bad-mount", hint="one of shared, private, locked")
-    owner = (int(options.get("uid") or 0), int(options.get("gid") or 0))
     name = options.get("id") or options["target"]
-    held = around.caches.held(name, sharing, mode=int(options.get("mode") or "0755", 8), owner=owner)
-    return BindMount(source=await stack.enter_async_context(held), target=options["target"], read_only="ro" in options)
+    seed: str | None = None
+    if "from" in options:
+        seed = await _opened_source(options, around, stack, writable=False)
+    held = around.caches.held(name, sharing, mode=_mode(options, "0755"), owner=_owner(options), seed=seed)
+    return BindMount(source=await stack.enter_async_context(held), target=options["target"], read_only=_is_on(options, "ro"))
 
 
 async def _secret(options: dict[str, str], around: Surroundings, stack: AsyncExitStack, extra: MountedExtras) -> None:
     name = options.get("id") or os.path.basename(options.get("target", ""))
-    value = around.sources.secrets.find(name)
+    value = await around.sources.secrets.find(name)
     if value is None:
-        if options.get("required", "false").lower() in _TRUE:
+        if _is_on(options, "required"):
             raise Invalid(f"secret {name}: not found", reason="no-secret", hint=f"build with --secret id={name},src=FILE")
         return
     if "env" in options:
@@ -115,8 +144,8 @@ async def _secret_file(value: bytes, options: dict[str, str]) -> AsyncIterator[s
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
         os.write(fd, value)
-        os.fchmod(fd, int(options.get("mode") or "0400", 8))
-        os.fchown(fd, int(options.get("uid") or 0), int(options.get("gid") or 0))
+        os.fchmod(fd, _mode(options, "0400"))
+        os.fchown(fd, *_owner(options))
         os.close(fd)
         yield path
     finally:
@@ -124,15 +153,21 @@ async def _secret_file(value: bytes, options: dict[str, str]) -> AsyncIterator[s
 
 
 async def _bind(options: dict[str, str], around: Surroundings, stack: AsyncExitStack) -> BindMount:
-    source, writable = options.get("source", "").strip("/"), "rw" in options
-    if "from" in options:
-        layers = (await around.stage(options["from"])).layers
-        root = await stack.enter_async_context(_mounted_stack(around, layers, writable=writable))
-    else:
-        context = os.readlink(f"/proc/self/fd/{_context(around).root}")
-        root = await stack.enter_async_context(_scratch_over(context)) if writable else context
-    path = _inside(root, source)
+    writable = _is_on(options, "rw") or options.get("ro", "").lower() in ("false", "0")
+    path = await _opened_source(options, around, stack, writable=writable)
     return BindMount(source=path, target=options["target"], read_only=not writable)
+
+
+async def _opened_source(options: dict[str, str], around: Surroundings, stack: AsyncExitStack, *, writable: bool) -> str:
+    """The host path of `source` in `from` (a stage, an image, a named context) or in the context."""
+    origin = await around.stage(options["from"]) if "from" in options else None
+    if origin is not None and origin.tree is None:
+        root = await stack.enter_async_context(_mounted_stack(around, origin.layers))
+    else:
+        tree = origin.tree if origin and origin.tree else _context(around)
+        context = os.readlink(f"/proc/self/fd/{tree.root}")
+        root = await stack.enter_async_context(_scratch_over(context)) if writable else context
+    return _inside(root, options.get("source", "").strip("/"))
 
 
 def _inside(root: str, source: str) -> str:
@@ -141,7 +176,7 @@ def _inside(root: str, source: str) -> str:
     try:
         found = openat2(fd, source or ".", os.O_PATH | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT)
     except OSError as error:
-        raise Invalid(f'failed to compute cache key: "/{source}": not found', reason="mount-source-missing") from error
+        raise NotFound(missing_source(source), reason="mount-source-missing") from error
     finally:
         os.close(fd)
     try:
@@ -151,7 +186,7 @@ def _inside(root: str, source: str) -> str:
 
 
 @asynccontextmanager
-async def _mounted_stack(around: Surroundings, layers: Sequence[DiffId], *, writable: bool) -> AsyncIterator[str]:
+async def _mounted_stack(around: Surroundings, layers: Sequence[DiffId]) -> AsyncIterator[str]:
     """A stage's files at a host path while a step needs them; what the step writes there is thrown away."""
     workshop = around.workshop
     key = await asyncio.to_thread(workshop.prepare, layers)

@@ -4,9 +4,10 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from corten.build.dockerfile import instructions as ins
+from corten.build.dockerfile.quoting import go_quoted
 from corten.build.draft import DEFAULT_PATH, PROXY_ARGS, Draft, step_key
 from corten.build.events import StepOutput
-from corten.build.options import RunJob
+from corten.build.options import BuildOptions, RunJob
 from corten.build.steps.mounts import mount_key, opened_mounts
 from corten.build.steps.surroundings import Done, Surroundings
 from corten.errors import Denied, EngineError
@@ -21,7 +22,7 @@ class RunFailed(EngineError):
     kind = "system"
 
     def __init__(self, command: str, status: int) -> None:
-        super().__init__(f"process {command!r} did not complete successfully: exit code: {status}", reason="run-failed")
+        super().__init__(f"process {go_quoted(command)} did not complete successfully: exit code: {status}", reason="run-failed")
         self.command = command
         self.status = status
 
@@ -30,7 +31,7 @@ async def run_step(draft: Draft, step: ins.Run, step_id: str, around: Surroundin
     """Raises RunFailed, Denied for what needs an entitlement, Invalid for a bad mount."""
     _check_entitlements(step, around)
     argv, shown = _command(draft, step)
-    env = _environment(draft)
+    env = _environment(draft, around.options)
     key = step_key(
         draft.key, "RUN", argv, [e for e in env if e.partition("=")[0] not in PROXY_ARGS], draft.config.user, draft.workdir, step.network
     )
@@ -55,9 +56,13 @@ async def run_step(draft: Draft, step: ins.Run, step_id: str, around: Surroundin
                 tmpfs=extra.tmpfs,
                 extra_hosts=around.options.extra_hosts,
                 shm_size=around.options.shm_size,
+                ulimits=around.options.ulimits,
                 privileged=step.security == "insecure",
             )
-            status = await around.executor.run(job, lambda stream, data: around.emit(StepOutput(step_id, stream, data)))
+            try:
+                status = await around.executor.run(job, lambda stream, data: around.emit(StepOutput(step_id, stream, data)))
+            except EngineError as error:
+                raise _did_not_start(shown, error) from error
         if status != 0:
             raise RunFailed(shown, status)
         await asyncio.to_thread(workshop.remove_stubs, snapshot, stubs)
@@ -67,6 +72,11 @@ async def run_step(draft: Draft, step: ins.Run, step_id: str, around: Surroundin
         raise
     around.cache.put(key, layer, created_by)
     return _done(draft, key, layer, created_by, around, cached=False)
+
+
+def _did_not_start(command: str, error: EngineError) -> EngineError:
+    text = f"process {go_quoted(command)} did not complete successfully: {error.message}"
+    return type(error)(text, reason=error.reason, hint=error.hint)
 
 
 def _done(draft: Draft, key: str, layer: DiffId | None, created_by: str, around: Surroundings, *, cached: bool) -> Done:
@@ -87,20 +97,22 @@ def _command(draft: Draft, step: ins.Run) -> tuple[list[str], str]:
                 interpreter, _, body = text[2:].partition("\n")
                 script = f"cat > /tmp/.corten-heredoc <<'CORTEN_EOF'\n#!{interpreter}\n{body}CORTEN_EOF\n"
                 run = "chmod 755 /tmp/.corten-heredoc && /tmp/.corten-heredoc; s=$?; rm -f /tmp/.corten-heredoc; exit $s"
-                return ["/bin/sh", "-c", script + run], f"#!{interpreter}"
+                return ["/bin/sh", "-c", script + run], " ".join([*draft.shell, f"/dev/pipes/{first.name}"])
         else:
-            text = text + "\n" + "".join(f"{h.content}{h.name}\n" for h in step.heredocs)
+            text += "".join(f"\n{h.content}{h.name}" for h in step.heredocs)
     return [*draft.shell, text], " ".join([*draft.shell, text])
 
 
-def _environment(draft: Draft) -> list[str]:
-    env = {name: value for name, value in draft.args.items() if value is not None} | draft.env
+def _environment(draft: Draft, options: BuildOptions) -> list[str]:
+    """Proxies are there without being declared; they are no part of the cache key."""
+    proxies = {name: value for name, value in options.build_args.items() if name in PROXY_ARGS and value is not None}
+    env = proxies | draft.variables
     env.setdefault("PATH", DEFAULT_PATH)
     return [f"{name}={value}" for name, value in env.items()]
 
 
 def _noted_args(draft: Draft) -> str:
-    args = [f"{name}={value}" for name, value in draft.args.items() if value is not None and name not in PROXY_ARGS]
+    args = [f"{name}={value or ''}" for name, value in draft.args.items() if name not in PROXY_ARGS]
     return f"|{len(args)} {' '.join(args)} " if args else ""
 
 
@@ -108,7 +120,7 @@ def _check_entitlements(step: ins.Run, around: Surroundings) -> None:
     for wanted, needed in ((step.network == "host", "network.host"), (step.security == "insecure", "security.insecure")):
         if wanted and needed not in around.options.entitlements:
             raise Denied(
-                f"granting entitlement {needed} is not allowed by build daemon configuration",
+                f"{needed} is not allowed",
                 reason="entitlement",
                 hint=f"--allow {needed}",
             )

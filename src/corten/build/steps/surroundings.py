@@ -7,6 +7,7 @@ from corten.build.cache import BuildCache
 from corten.build.caches import CacheMounts
 from corten.build.draft import Draft
 from corten.build.events import Emit
+from corten.build.files.tree import Tree
 from corten.build.options import BuildOptions, Executor, Sources
 from corten.build.workshop import Workshop
 from corten.ids import DiffId
@@ -15,10 +16,11 @@ from corten.store.records.leases import Lease
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where `--from` leads: layers to be viewed, and a key that names them."""
+    """Where `--from` leads: layers to be viewed, and a key that names them; or the files of a named context."""
 
     key: str
     layers: tuple[DiffId, ...]
+    tree: Tree | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from corten.cli.building.here import build_here, write_id
+from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.image.context import local_context, stdin_context
 from corten.cli.kinds import BOOL, INT, LIST, STRING, STRINGS, checked
@@ -17,9 +19,10 @@ from corten.cli.options.quantities import BYTES, SWAP
 from corten.cli.output.progress import show_progress, watched
 from corten.cli.references import check_name, normalized_platform
 from corten.cli.session import Action, Session
+from corten.client.api import Api
 from corten.client.credentials import all_credentials
 
-SESSION_ONLY = "it needs BuildKit's session; `docker buildx build` offers it against Corten too"
+CORTEN_ONLY = ("secret", "ssh", "build-context", "no-cache-filter", "allow", "cache-to", "check")
 REMOTE = ("http://", "https://", "git://", "git@", "github.com/")
 NUMBERS = {"cpu-period": "cpuperiod", "cpu-quota": "cpuquota", "cpu-shares": "cpushares", "memory": "memory", "memory-swap": "memswap"}
 NUMBERS |= {"shm-size": "shmsize"}
@@ -30,6 +33,10 @@ SWITCHES = {"force-rm": "forcerm", "no-cache": "nocache", "squash": "squash", "q
 def build(session: Session, values: Values, arguments: list[str]) -> int:
     query = build_query(values, proxy_variables(session.config.table("proxies"), session.api.endpoint.host))
     where = arguments[0]
+    if is_corten(session.api):
+        return build_here(session, values, query, where)
+    if wanted := next((name for name in CORTEN_ONLY if values.given(name)), ""):
+        raise Failure(f"--{wanted} needs a Corten engine; {session.api.endpoint.host} is another one")
     stream: Iterator[bytes] | None = None
     if where == "-":
         stream, query["dockerfile"] = stdin_context(values.text("file"))
@@ -50,7 +57,7 @@ def build_query(values: Values, proxies: Mapping[str, str]) -> dict[str, str | l
     tables: dict[str, Any] = {
         "buildargs": {**proxies, **{n: v if equals else os.environ.get(n) for n, equals, v in _pairs(values.texts("build-arg"))}},
         "labels": labels(values.texts("label"), ()),
-        "cachefrom": values.texts("cache-from"),
+        "cachefrom": [text for text in values.texts("cache-from") if "=" not in text],
         "ulimits": last_of_each(values.items("ulimit")),
     }
     query |= {name: json.dumps(table) for name, table in tables.items() if table}
@@ -64,6 +71,11 @@ def build_query(values: Values, proxies: Mapping[str, str]) -> dict[str, str | l
         query["platform"] = normalized_platform(values.text("platform"))
     query["networkmode"] = values.text("network")
     return query
+
+
+def is_corten(api: Api) -> bool:
+    """Other engines get what Docker's classic builder takes."""
+    return (api.server or api.ping()).get("server", "").startswith("Corten/")
 
 
 def _pairs(texts: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -82,9 +94,7 @@ def _run(session: Session, values: Values, query: dict[str, str | list[str]], st
     identity = next((str(a["ID"]) for a in reversed(aux) if isinstance(a, dict) and "ID" in a), "")
     if quiet:
         session.say(identity or said.getvalue().strip())
-    if path := values.text("iidfile"):
-        with open(path, "w", encoding="ascii") as file:
-            file.write(identity)
+    write_id(values.text("iidfile"), identity)
     return 0
 
 
@@ -98,7 +108,11 @@ BUILD = Action(
     (
         Flag("add-host", EXTRA_HOSTS, "Line for /etc/hosts (host:ip)"),
         Flag("build-arg", LIST, "Value of an ARG (name=value)"),
-        Flag("cache-from", STRINGS, "Image whose layers may be used as cache"),
+        Flag("allow", STRINGS, "Leave for RUN steps (network.host, security.insecure)"),
+        Flag("build-context", LIST, "More files for COPY --from (name=folder|docker-image://ref|url)"),
+        Flag("cache-from", LIST, "Where cached steps may come from (image, type=registry|local)"),
+        Flag("cache-to", LIST, "Where cached steps go (type=inline|registry|local)"),
+        Flag("check", BOOL, "Check the Dockerfile, build nothing"),
         Flag("cgroup-parent", STRING, "Parent cgroup of RUN steps"),
         Flag("compress", BOOL, "Accepted for Docker's sake").hide(),
         Flag("cpu-period", INT, "Period of the CFS scheduler in microseconds"),
@@ -116,19 +130,24 @@ BUILD = Action(
         Flag("memory", BYTES, "Memory limit of RUN steps", short="m"),
         Flag("memory-swap", SWAP, "Limit of memory and swap together; -1 for no limit"),
         Flag("network", STRING, "Network of RUN steps", default="default"),
+        Flag("metadata-file", STRING, "Write the build's result as JSON to this file"),
         Flag("no-cache", BOOL, "Do every step anew"),
-        Flag("output", LIST, "Result elsewhere", short="o", refusal=SESSION_ONLY).hide(),
+        Flag("no-cache-filter", STRINGS, "Stages to be built anew"),
+        Flag("output", LIST, "Result elsewhere (type=docker|oci|tar|local|registry,dest=path)", short="o"),
         Flag("platform", STRING, "Platform of the image (os[/arch[/variant]])"),
-        Flag("progress", STRING, "How to show progress (auto, plain)", default="auto"),
+        Flag("progress", STRING, "How to show progress (auto, plain, tty, rawjson, quiet)", default="auto"),
+        Flag("provenance", STRING, "Provenance attestation (Corten makes none)").hide(),
+        Flag("sbom", STRING, "SBOM attestation (Corten makes none)").hide(),
+        Flag("builder", STRING, "Accepted for Docker's sake").hide(),
         Flag("pull", BOOL, "Ask the registry for newer base images"),
-        Flag("push", BOOL, "Push the result", refusal="build first, then push the image").hide(),
+        Flag("push", BOOL, "Push the result to its registry"),
         Flag("quiet", BOOL, "Print only the image's id", short="q"),
         Flag("rm", BOOL, "Accepted for Docker's sake", default=True),
-        Flag("secret", LIST, "Secret for RUN steps", refusal=SESSION_ONLY).hide(),
+        Flag("secret", LIST, "Secret for RUN steps (id=name[,src=path|,env=variable])"),
         Flag("security-opt", STRINGS, "Security option"),
         Flag("shm-size", BYTES, "Size of /dev/shm in RUN steps"),
         Flag("squash", BOOL, "Make one layer of all steps"),
-        Flag("ssh", LIST, "SSH agent for RUN steps", refusal=SESSION_ONLY).hide(),
+        Flag("ssh", LIST, "SSH agent for RUN steps (default or id=socket)"),
         Flag("tag", checked(_tag), "Name of the image (name:tag)", short="t"),
         Flag("target", STRING, "Stage to build"),
         Flag("ulimit", ULIMIT, "Resource limit of RUN steps (name=soft[:hard])"),

@@ -48,8 +48,11 @@ def _one_file(name: str, content: bytes) -> Iterator[bytes]:
     yield info.tobuf() + content + b"\0" * (-len(content) % 512) + b"\0" * 1024
 
 
-def local_context(folder: str, dockerfile: str) -> tuple[Iterator[bytes], str]:
-    """The folder as a tar stream without what .dockerignore names, and the Dockerfile's name in it. Raises Failure."""
+def local_context(folder: str, dockerfile: str, *, root: str = ".") -> tuple[Iterator[bytes], str]:
+    """The folder as a tar stream without what .dockerignore names, and the Dockerfile's name in it. Raises Failure.
+
+    Names in the stream begin with `root`.
+    """
     if not os.path.isdir(folder):
         raise Failure(f'unable to prepare context: path "{folder}" not found')
     outside: tuple[str, bytes] | None = None
@@ -64,14 +67,15 @@ def local_context(folder: str, dockerfile: str) -> tuple[Iterator[bytes], str]:
         if name.startswith(".."):
             with open(path, "rb") as file:
                 name, outside = INNER_DOCKERFILE, (INNER_DOCKERFILE, file.read())
-    return _context_stream(folder, _keeper(folder, name), outside), name
+    return _context_stream(folder, root, _keeper(folder, name), outside), name
 
 
-def _context_stream(folder: str, keep: Callable[[str, bool], bool] | None, outside: tuple[str, bytes] | None) -> Iterator[bytes]:
+def _context_stream(folder: str, root: str, keep: Callable[[str, bool], bool] | None, outside: tuple[str, bytes] | None) -> Iterator[bytes]:
     if outside is not None:
-        first = b"".join(_one_file(*outside))
+        name, content = outside
+        first = b"".join(_one_file(name if root == "." else f"{root}/{name}", content))
         yield first[:-1024]
-    yield from pack(folder, ".", keep=keep, follow=True)
+    yield from pack(folder, root, keep=keep, follow=True)
 
 
 def _keeper(folder: str, dockerfile: str) -> Callable[[str, bool], bool] | None:

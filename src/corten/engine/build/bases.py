@@ -14,9 +14,16 @@ class Bases:
         self._images = images
         self._pulls = pulls
         self._credentials = credentials
+        self._known: dict[tuple[str, str], BaseImage] = {}
 
     async def resolve(self, reference: str, *, pull: bool, platform: str) -> BaseImage:
-        """Raises NotFound, Unavailable, Unauthenticated."""
+        """Once for a build: a second call gives the same image. Raises NotFound, Unavailable, Unauthenticated."""
+        known = self._known.get((reference, platform))
+        if known is None:
+            known = self._known[reference, platform] = await self._resolved(reference, pull=pull, platform=platform)
+        return known
+
+    async def _resolved(self, reference: str, *, pull: bool, platform: str) -> BaseImage:
         found = None if pull else self._images.find(reference)
         if found is None:
             parsed = parse_reference(reference)

@@ -1,9 +1,10 @@
 """A build from request to tagged image."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final, NamedTuple
@@ -14,11 +15,17 @@ from corten.build.cache import BuildCache
 from corten.build.caches import CacheMounts
 from corten.build.dockerfile.parser import parse
 from corten.build.events import Emit
-from corten.build.options import BuildOptions, Executor, Secrets, Sources
+from corten.build.files.tree import Tree
+from corten.build.options import BuildOptions, Executor, Sources
 from corten.build.solve import Build, Result, Workbench
 from corten.build.workshop import Workshop
 from corten.engine.build.bases import Bases
-from corten.engine.build.context import ignore_rules, read_dockerfile, received
+from corten.engine.build.context import ignore_rules, read_dockerfile
+from corten.engine.build.delivery import Counted, Delivery, received, root_of
+from corten.engine.build.internal import Internal
+from corten.engine.build.lookover import look_over
+from corten.engine.build.remote import fetch_context
+from corten.engine.build.sent import LocalAgents, SentSecrets, named_images, remote_contexts, with_extras
 from corten.engine.events import Events
 from corten.engine.transfer.pull import Pulls
 from corten.ids import DiffId, ImageId
@@ -35,11 +42,17 @@ MIGRATIONS: Final = (*build_cache.MIGRATIONS, *build_caches.MIGRATIONS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
-    """`dockerfile` is its path in the context; `text` a Dockerfile that is not in it. `credentials` by registry domain."""
+    """`dockerfile` is its path in the context; `remote` where the context is to be fetched from. `credentials` by registry domain.
+
+    `parcel`: the body is one (see `delivery`). `explain` gets the Dockerfile's text once it is known, for errors.
+    """
 
     options: BuildOptions
     dockerfile: str = "Dockerfile"
+    remote: str = ""
+    parcel: bool = False
     tags: Sequence[Reference] = ()
+    explain: Callable[[str], None] = lambda text: None
     credentials: dict[str, Credentials] = field(default_factory=dict)
 
 
@@ -74,23 +87,61 @@ class Builds:
         self.caches = caches
         self.cache = BuildCache(store.db, store.layers)
 
-    async def build(self, request: BuildRequest, body: AsyncIterator[bytes], emit: Emit, secrets: Secrets | None = None) -> ImageId:
+    async def build(self, request: BuildRequest, body: AsyncIterator[bytes], emit: Emit) -> ImageId:
         """The image's id; it has its tags when this returns. Nothing is tagged when it fails. Cancelling ends what runs.
 
         Raises DockerfileError, StepFailed, NotFound, Invalid, Unavailable.
         """
+        inside = Internal(emit)
         async with AsyncExitStack() as stack:
-            tree = await stack.enter_async_context(received(self._store.layers, body))
-            text = await asyncio.to_thread(read_dockerfile, tree, request.dockerfile)
+            with inside.step("load build context") as step:
+                counted = Counted(body)
+                delivery = await stack.enter_async_context(received(self._store.layers, counted, parcel=request.parcel))
+                inside.moved(step, "transferring context", counted.size)
+            if request.remote:
+                delivery.context = await stack.enter_async_context(self._fetched(request.remote, request.dockerfile, inside))
+            for name, source in remote_contexts(delivery.extras).items():
+                delivery.named[name] = await stack.enter_async_context(self._fetched(source, "Dockerfile", inside))
+            with inside.step(f"load build definition from {request.dockerfile}") as step:
+                text = await asyncio.to_thread(read_dockerfile, delivery.context, request.dockerfile)
+                request.explain(text)
+                inside.moved(step, "transferring dockerfile", len(text.encode()))
             dockerfile = parse(text, request.dockerfile)
-            tree = replace(tree, rules=ignore_rules(tree, request.dockerfile))
+            delivery.context.rules = ignore_rules(delivery.context, request.dockerfile)
+            options = with_extras(request.options, delivery.extras)
+            sources = self._sources(request, delivery)
+            await look_over(dockerfile, options, sources, emit)
+            if delivery.extras.check:
+                return ImageId("")
             lease = stack.enter_context(self._store.layers.lease())
-            bases = Bases(self._store.images, self._pulls, request.credentials)
-            sources = Sources(context=tree, images=bases) if secrets is None else Sources(context=tree, images=bases, secrets=secrets)
-            result = await Build(dockerfile, request.options, sources, self._bench(), lease, emit).run()
-            image_id = self._record(result, request)
+            result = await Build(dockerfile, options, sources, self._bench(), lease, emit).run()
+            with inside.step("exporting to image", internal=False) as step:
+                image_id = self._record(result, request)
+                for name in (f"writing image {image_id}", *(f"naming to {tag}" for tag in request.tags)):
+                    inside.moved(step, name, 0)
         self._store.durability.settle_later()
         return image_id
+
+    @asynccontextmanager
+    async def _fetched(self, remote: str, dockerfile: str, inside: Internal) -> AsyncIterator[Tree]:
+        with self._store.layers.workplace() as work:
+            folder = os.path.join(work, "diff")
+            with inside.step(f"load remote build context {remote}"):
+                await fetch_context(remote, folder, dockerfile=dockerfile)
+            root = root_of(folder)
+            try:
+                yield Tree(root, own=False)
+            finally:
+                os.close(root)
+
+    def _sources(self, request: BuildRequest, delivery: Delivery) -> Sources:
+        return Sources(
+            context=delivery.context,
+            named={**delivery.named, **named_images(delivery.extras)},
+            images=Bases(self._store.images, self._pulls, request.credentials),
+            secrets=SentSecrets(delivery.secrets),
+            agents=LocalAgents(delivery.extras.ssh),
+        )
 
     async def prune(self, *, everything: bool, older_than: int | None = None) -> Pruned:
         """Forgets cached steps (all, or those that no image shares) not used since `older_than` (ns).

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from corten.build.events import BuildEvent, StepEnded, StepOutput, StepStarted, Warned
+from corten.build.events import BuildEvent, StepEnded, StepOutput, StepStarted
 from corten.build.solve import StepFailed
 from corten.build.steps.run import RunFailed
 from corten.errors import EngineError
@@ -20,6 +20,8 @@ class ClassicText:
 
     def of(self, event: BuildEvent) -> list[str]:
         match event:
+            case StepStarted(total=0):
+                return []
             case StepStarted():
                 self._number += 1
                 return [f"Step {self._number}/{event.total} : {event.name}\n"]
@@ -31,8 +33,6 @@ class ClassicText:
                 return [" ---> Using cache\n", f" ---> {short_id(layer)}\n"]
             case StepEnded(error="", layer=layer) if layer:
                 return [f" ---> {short_id(layer)}\n"]
-            case Warned():
-                return [f"[Warning] {event.rule}: {event.message} (line {event.line})\n"]
         return []
 
     def end(self, image: ImageId, tags: Sequence[str]) -> list[str]:

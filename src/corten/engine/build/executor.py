@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from corten.build.options import BindMount, RunJob
 from corten.engine.containers.run.bundles import Bundles
 from corten.engine.containers.run.release import Release, Rented
-from corten.engine.values.container import Container, ContainerConfig, Endpoint, EndpointConfig, HostConfig, MountPoint
+from corten.engine.values.container import Container, ContainerConfig, Endpoint, EndpointConfig, HostConfig, MountPoint, Resources, Ulimit
 from corten.errors import EngineError, NotFound
 from corten.http.frames import FrameDecoder
 from corten.ids import ContainerId, ImageId, NetworkId
@@ -120,6 +120,7 @@ def _container(job: RunJob) -> Container:
             privileged=job.privileged,
             auto_remove=True,
             tmpfs=dict(job.tmpfs),
+            resources=Resources(ulimits=tuple(Ulimit(name=name, soft=soft, hard=hard) for name, soft, hard in job.ulimits)),
         ),
         mounts=tuple(_point(m) for m in job.mounts),
         endpoints={network: Endpoint(config=EndpointConfig(network=network), network_id=NetworkId(""))},

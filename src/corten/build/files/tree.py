@@ -45,19 +45,16 @@ class Tree:
         return True
 
     def find(self, pattern: str) -> list[str]:
-        """The entries that a COPY source names, sorted: one, or all that match its wildcards.
+        """The entries that a COPY source names, sorted: one, or all that match its wildcards, which may be none.
 
-        Raises NotFound in BuildKit's words when there is none.
+        Raises NotFound in BuildKit's words for a name that is not there.
         """
         clean = posixpath.normpath("/" + pattern).lstrip("/")
         if not _WILD.search(clean):
-            if not self._exists(clean):
-                raise _missing(pattern)
+            if not self.exists(clean):
+                raise _missing(pattern, own=self.own)
             return [clean]
-        found = [p for p in self._match("", clean.split("/")) if not self.ignores(p)]
-        if not found:
-            raise _missing(pattern)
-        return sorted(found)
+        return sorted(p for p in self._match("", clean.split("/")) if not self.ignores(p))
 
     def walk(self, path: str) -> Iterator[tuple[str, os.stat_result]]:
         """`path` itself and all below it that is not left out, parents first, sorted; links are not followed."""
@@ -69,7 +66,9 @@ class Tree:
             os.close(fd)
 
     def digest(self, path: str, keep: Callable[[str], bool] = lambda path: True) -> str:
-        """What COPY of `path` would bring, as a digest: names, kinds, modes, contents and owners; never times."""
+        """What COPY of `path` would bring, as a digest: names, kinds, modes, contents and owners; never times. Raises NotFound."""
+        if path and not self.exists(path):
+            raise _missing(path, own=self.own)
         total = hashlib.sha256()
         for name, found in self.walk(path):
             if not keep(name):
@@ -118,7 +117,7 @@ class Tree:
         finally:
             os.close(inner)
 
-    def _exists(self, path: str) -> bool:
+    def exists(self, path: str) -> bool:
         if self.ignores(path) and not (self.rules and not self.rules.prunes(path)):
             return False
         try:
@@ -130,6 +129,9 @@ class Tree:
     def _match(self, folder: str, parts: list[str]) -> Iterator[str]:
         """Entries below `folder` whose path matches the pattern's parts, one part a level."""
         first, rest = parts[0], parts[1:]
+        if first == "**":
+            yield from self._match_deep(folder, rest)
+            return
         regex = re.compile(pattern_to_regex(first), re.DOTALL)
         try:
             fd = self.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -146,7 +148,31 @@ class Tree:
             else:
                 yield path
 
+    def _match_deep(self, folder: str, rest: list[str]) -> Iterator[str]:
+        """`**`: what matches `rest` in `folder` and every folder below it."""
+        if rest:
+            yield from self._match(folder, rest)
+        fd = self.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with os.scandir(fd) as entries:
+                found = sorted((e.name, e.is_dir(follow_symlinks=False)) for e in entries)
+        finally:
+            os.close(fd)
+        for name, is_folder in found:
+            path = posixpath.join(folder, name)
+            if not rest:
+                yield path
+            if is_folder:
+                yield from self._match_deep(path, rest)
 
-def _missing(pattern: str) -> NotFound:
-    text = f'failed to compute cache key: failed to calculate checksum: "/{pattern.lstrip("/")}": not found'
-    return NotFound(text, reason="copy-source-missing", hint="is it in the context, and not in .dockerignore?")
+
+def missing_source(path: str) -> str:
+    """BuildKit's words; it names a reference of its own where we say "the sources"."""
+    return f'failed to compute cache key: failed to calculate checksum of the sources: "/{path.lstrip("/")}": not found'
+
+
+def _missing(pattern: str, *, own: bool) -> NotFound:
+    if own:
+        text = f"lstat /{pattern.lstrip('/')}: no such file or directory"
+        return NotFound(text, reason="copy-source-missing", hint="--from reads from that stage's or image's root")
+    return NotFound(missing_source(pattern), reason="copy-source-missing", hint="is it in the context, and not in .dockerignore?")

@@ -1,8 +1,8 @@
 """Putting files where COPY and ADD want them: into the root of a stage that is being built, through descriptors only.
 
-Existing directories are merged and keep what they are; files replace files; a directory never replaces a file. Owner and mode
-come from `--chown` and `--chmod`, else root's and the source's own. Times are one fixed time, so that the same files make the
-same layer wherever and whenever they are copied.
+A directory over a directory is merged, and takes the source's owner and mode; files replace files; neither replaces the other
+kind. Owner and mode come from `--chown` and `--chmod`, else root's (for a context) or the source's own. Times are one fixed time,
+so that the same files make the same layer wherever and whenever they are copied.
 """
 
 import os
@@ -11,8 +11,8 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from corten.build.modes import ModeChange
-from corten.build.tree import Tree
+from corten.build.files.modes import ModeChange
+from corten.build.files.tree import Tree
 from corten.errors import Invalid
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
 from corten.store.copytree import copy_content
@@ -26,6 +26,7 @@ class Stamp:
     """What copied files get: `owner` None keeps the source's, `mode` None too; `time` is ns since the epoch, None keeps."""
 
     owner: tuple[int, int] | None = (0, 0)
+    chown: bool = False  # the owner was asked for
     mode: ModeChange | None = None
     time: int | None = None
 
@@ -62,7 +63,7 @@ class Copier:
         finally:
             os.close(fd)
         if stat.S_ISDIR(found.st_mode):
-            folder = self.directory(destination)
+            folder = self.directory(destination, whole=True)
             try:
                 self._contents(path, folder)
             finally:
@@ -70,7 +71,7 @@ class Copier:
             return
         if into or self._is_directory(destination):
             destination = posixpath.join(destination, posixpath.basename(path))
-        parent, name = posixpath.split(destination.rstrip("/"))
+        parent, name = posixpath.split(self._led_to(destination.rstrip("/")))
         folder = self.directory(parent)
         try:
             self._resolved_file(path, found, folder, name)
@@ -94,13 +95,18 @@ class Copier:
         finally:
             os.close(folder)
 
-    def directory(self, path: str) -> int:
-        """The directory `path` in the target, made (0755, with the stamp's owner) as far as it is missing. The caller closes it."""
+    def directory(self, path: str, *, whole: bool = False) -> int:
+        """The directory `path` in the target, made (0755, with the stamp's owner) as far as it is missing. The caller closes it.
+
+        `whole`: a directory is to be copied there, which an error then says.
+        """
         clean = posixpath.normpath("/" + path).lstrip("/")
         try:
             return openat2(self.target, clean or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT)
         except NotADirectoryError:
-            raise Invalid(f"cannot copy to {path!r}: not a directory", reason="copy-target") from None
+            if whole:
+                raise Invalid(f"cannot copy to non-directory: /{clean}", reason="copy-onto-file") from None
+            raise Invalid(f"mkdir {self._first_file(clean)}: not a directory", reason="copy-target") from None
         except FileNotFoundError:
             parent, name = posixpath.split(clean)
         above = self.directory(parent)
@@ -113,11 +119,34 @@ class Copier:
             fd = os.open(name, _DIRECTORY, dir_fd=above)
         finally:
             os.close(above)
-        os.fchmod(fd, 0o755)
+        mode = self.stamp.mode if whole else None
+        os.fchmod(fd, mode.apply(0o755, is_directory=True) if mode else 0o755)
         os.fchown(fd, *(self.stamp.owner or (0, 0)))
         if self.stamp.time is not None:
             os.utime(fd, ns=(self.stamp.time, self.stamp.time))
         return fd
+
+    def _first_file(self, path: str) -> str:
+        """The first part of `path` that is there and no directory."""
+        parts = path.split("/")
+        for depth in range(1, len(parts) + 1):
+            part = "/".join(parts[:depth])
+            if not self._is_directory(part):
+                return f"/{part}"
+        return f"/{path}"
+
+    def _led_to(self, path: str) -> str:
+        """Where a link at `path` leads, within the target; `path` itself when it is none or leads nowhere."""
+        clean = posixpath.normpath("/" + path).lstrip("/")
+        try:
+            fd = openat2(self.target, clean or ".", os.O_PATH | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT)
+        except OSError:
+            return path
+        try:
+            root = os.readlink(f"/proc/self/fd/{self.target}")
+            return "/" + os.path.relpath(os.readlink(f"/proc/self/fd/{fd}"), root)
+        finally:
+            os.close(fd)
 
     def _is_directory(self, path: str) -> bool:
         clean = posixpath.normpath("/" + path).lstrip("/")
@@ -155,16 +184,14 @@ class Copier:
             found = os.fstat(inner)
             if ignored and not self._anything_kept(inner, path):
                 return
-            is_new = self._make_room(folder, name, is_directory=True)
-            if is_new:
+            if self._make_room(folder, name, is_directory=True):
                 os.mkdir(name, 0o700, dir_fd=folder)
             outer = os.open(name, _DIRECTORY, dir_fd=folder)
             try:
                 for child in sorted(os.listdir(inner)):
                     self._entry(inner, child, posixpath.join(path, child), outer)
-                if is_new:
-                    _copy_xattrs(inner, outer)
-                    self.stamp.put(outer, found)
+                _copy_xattrs(inner, outer)
+                self.stamp.put(outer, found)
             finally:
                 os.close(outer)
         finally:
@@ -233,11 +260,15 @@ class Copier:
         if stat.S_ISDIR(there.st_mode):
             if is_directory:
                 return False
-            raise Invalid(f"cannot copy to non-directory: {name!r} is a directory", reason="copy-onto-directory")
+            raise Invalid(f"cannot replace to directory {self._shown(folder, name)} with file", reason="copy-onto-directory")
         if is_directory:
-            raise Invalid(f"cannot copy directory to non-directory: {name!r}", reason="copy-onto-file")
+            raise Invalid(f"cannot copy to non-directory: {self._shown(folder, name)}", reason="copy-onto-file")
         os.unlink(name, dir_fd=folder)
         return True
+
+    def _shown(self, folder: int, name: str) -> str:
+        root, above = (os.readlink(f"/proc/self/fd/{fd}") for fd in (self.target, folder))
+        return posixpath.join("/", os.path.relpath(above, root) if above != root else "", name)
 
 
 def _copy_xattrs(source: int, target: int) -> None:

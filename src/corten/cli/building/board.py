@@ -1,0 +1,92 @@
+"""A build as the CLI knows it from the engine's status messages: its steps, what they said, what the checks say."""
+
+from base64 import b64decode
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+Status = Mapping[str, Any]
+KEPT_LINES = 200
+
+
+class Vertex:
+    """One step. Times are seconds since the epoch."""
+
+    __slots__ = ("cached", "completed", "error", "lines", "name", "number", "open_line", "started", "statuses")
+
+    def __init__(self, number: int, name: str) -> None:
+        self.number = number
+        self.name = name
+        self.started = self.completed = 0.0
+        self.cached = False
+        self.error = ""
+        self.lines: list[str] = []
+        self.open_line = ""
+        self.statuses: dict[str, str] = {}
+
+    def seconds(self, now: float) -> float:
+        return max(0.0, (self.completed or now) - self.started)
+
+
+class Board:
+    """`take` returns the vertices that changed, with the lines that are new."""
+
+    def __init__(self) -> None:
+        self.vertices: dict[str, Vertex] = {}
+        self.warnings: list[Status] = []
+        self.failure: Status = {}
+
+    def take(self, status: Status) -> list[tuple[Vertex, list[str]]]:
+        self.failure = status.get("error") or self.failure
+        self.warnings += status.get("warnings") or ()
+        changed: list[tuple[Vertex, list[str]]] = []
+        for fields in status.get("vertexes") or ():
+            changed.append((self._vertex(fields), []))
+        for fields in status.get("statuses") or ():
+            vertex = self.vertices[fields["vertex"]]
+            line = _progress(fields)
+            vertex.statuses[str(fields["id"])] = line
+            changed.append((vertex, [line] if fields.get("completed") else []))
+        for fields in status.get("logs") or ():
+            changed.append(self._log(fields))
+        return changed
+
+    def _vertex(self, fields: Status) -> Vertex:
+        vertex = self.vertices.get(fields["digest"])
+        if vertex is None:
+            vertex = self.vertices[fields["digest"]] = Vertex(len(self.vertices) + 1, str(fields["name"]))
+        vertex.started = _moment(fields.get("started"))
+        vertex.completed = _moment(fields.get("completed"))
+        vertex.cached = bool(fields.get("cached"))
+        vertex.error = str(fields.get("error") or "")
+        return vertex
+
+    def _log(self, fields: Status) -> tuple[Vertex, list[str]]:
+        """Whole lines only; the rest waits for its end."""
+        vertex = self.vertices[fields["vertex"]]
+        text = vertex.open_line + b64decode(fields["data"]).decode(errors="replace")
+        *lines, vertex.open_line = text.replace("\r\n", "\n").split("\n")
+        at = _moment(fields.get("timestamp")) - vertex.started
+        new = [f"{at:.3f} {line.rpartition(chr(13))[2]}" for line in lines]
+        vertex.lines = [*vertex.lines, *new][-KEPT_LINES:]
+        return vertex, new
+
+
+def _progress(fields: Status) -> str:
+    from corten.cli.output.units import human_size
+
+    current, total = int(fields.get("current") or 0), int(fields.get("total") or 0)
+    amount = human_size(current, 4) if current else ""
+    if total and current != total:
+        amount += f" / {human_size(total, 4)}"
+    started, ended = _moment(fields.get("started")), _moment(fields.get("completed"))
+    took = f" {ended - started:.1f}s done" if ended - started >= 0.05 else " done" if ended else ""
+    return f"{fields['id']}{f': {amount}' if amount else ''}{took}"
+
+
+def _moment(text: Any) -> float:
+    """RFC 3339 with nanoseconds, which `fromisoformat` reads from Python 3.11 on when there are six digits."""
+    if not text:
+        return 0.0
+    whole, _, part = str(text).rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}+00:00").timestamp() + (float(f"0.{part}") if part else 0.0)

@@ -1,0 +1,112 @@
+"""`build` against a Corten engine: one request that carries everything, status messages back, then the outputs."""
+
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from typing import Any
+
+from corten.cli.building.board import Board
+from corten.cli.building.outputs import deliver, read_outputs
+from corten.cli.building.painters import painter
+from corten.cli.building.parts import PARCEL_TYPE, Parts, fields_of, parcel, read_agents, read_contexts, read_secrets, rewrapped
+from corten.cli.building.reports import check_report, failure_text, warnings_text
+from corten.cli.errors import Failure
+from corten.cli.flags import Values
+from corten.cli.image.context import local_context, stdin_context
+from corten.cli.session import Session
+from corten.client.credentials import all_credentials
+
+TRACE_ID = "corten.build.trace"
+REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
+CACHE_KEYS = ("type", "ref", "src", "dest", "mode", "ignore-error", "tag", "digest", "compression", "oci-mediatypes", "image-manifest")
+
+Query = dict[str, str | list[str]]
+
+
+def build_here(session: Session, values: Values, query: Query, where: str) -> int:
+    outputs = read_outputs(values.texts("output"), push=values.on("push"))
+    parts = _parts(session, values)
+    context: Iterator[bytes] | None = None
+    if where == "-":
+        stream, query["dockerfile"] = stdin_context(values.text("file"))
+        context = rewrapped(stream)
+    elif where.startswith(REMOTE):
+        query |= {"remote": where, "dockerfile": values.text("file") or "Dockerfile"}
+    else:
+        context, query["dockerfile"] = local_context(where, values.text("file"), root="context")
+    kind = "quiet" if values.on("quiet") else values.text("progress")
+    board = Board()
+    image = _built(session, query, parcel(parts, context), board, kind)
+    if parts.options["check"]:
+        session.say(check_report(board.warnings))
+        return 1 if board.warnings else 0
+    if kind not in ("quiet", "rawjson") and (text := warnings_text(board.warnings, long=session.debug)):
+        session.warn(text)
+    tags = [str(tag) for tag in values.texts("tag")]
+    for output in outputs:
+        deliver(session, output, image, tags)
+    if values.on("quiet"):
+        session.say(image)
+    write_id(values.text("iidfile"), image)
+    _write_metadata(values.text("metadata-file"), image, tags)
+    return 0
+
+
+def _parts(session: Session, values: Values) -> Parts:
+    folders, others = read_contexts(values.texts("build-context"))
+    agents = read_agents(values.texts("ssh"), session.environ)
+    if agents and not session.api.endpoint.host.startswith("unix://"):
+        raise Failure(f"--ssh forwards agents to an engine on the same machine only; this one is at {session.api.endpoint.host}")
+    options: dict[str, Any] = {
+        "no_cache_filter": values.texts("no-cache-filter"),
+        "allow": values.texts("allow"),
+        "ssh": agents,
+        "contexts": others,
+        "cache_from": [_cache(text, "cache-from") for text in values.texts("cache-from") if "=" in text],
+        "cache_to": [_cache(text, "cache-to") for text in values.texts("cache-to")],
+        "check": values.on("check"),
+    }
+    return Parts(options, read_secrets(values.texts("secret"), session.environ), folders)
+
+
+def _cache(text: str, flag: str) -> dict[str, str]:
+    if "=" not in text:
+        return {"type": "registry", "ref": text}
+    return {"type": "registry"} | fields_of(text, CACHE_KEYS, flag)
+
+
+def _built(session: Session, query: Query, body: Iterator[bytes], board: Board, kind: str) -> str:
+    """The image's id, "" for a check. Raises Failure with all that is to be said."""
+    paint = painter(kind, board, session.err)
+    credentials = urlsafe_b64encode(json.dumps(all_credentials(session.config)).encode()).decode()
+    headers = {"X-Registry-Config": credentials, "Content-Type": PARCEL_TYPE}
+    image, failed = "", ""
+    for message in session.api.call("POST", "/build", query, stream=body, headers=headers).json_lines():
+        if message.get("id") == TRACE_ID:
+            paint(message["aux"])
+        elif isinstance(aux := message.get("aux"), dict):
+            image = str(aux.get("ID", image))
+        elif message.get("error"):
+            failed = str(message["error"])
+    paint(None)
+    if failed:
+        if board.warnings and kind not in ("quiet", "rawjson"):
+            session.warn(warnings_text(board.warnings, long=session.debug))
+        raise Failure(failure_text(board) if board.failure else f"ERROR: failed to build: {failed}")
+    return image
+
+
+def write_id(path: str, image: str) -> None:
+    if path:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(image)
+
+
+def _write_metadata(path: str, image: str, tags: list[str]) -> None:
+    if not path:
+        return
+    found = {"containerimage.config.digest": image, "containerimage.digest": image}
+    if tags:
+        found["image.name"] = ",".join(tags)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(found, file, indent=2)

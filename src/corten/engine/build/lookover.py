@@ -1,0 +1,56 @@
+"""Build checks before a build: the Dockerfile, with the variables of its base images where these can be had."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+
+from corten.build.checks import Checking, checked, parse_check, refuse
+from corten.build.dockerfile import instructions as ins
+from corten.build.dockerfile.expand import Expander
+from corten.build.draft import DEFAULT_PATH, Draft
+from corten.build.events import Emit
+from corten.build.files.tree import Tree
+from corten.build.graph import Graph
+from corten.build.options import BuildOptions, Sources
+from corten.build.solve import global_values
+from corten.errors import EngineError
+
+
+async def look_over(file: ins.Dockerfile, options: BuildOptions, sources: Sources, emit: Emit) -> None:
+    """Emits what the checks say. Raises Invalid when the file wants such a build to fail."""
+    said = parse_check(file.directives.get("check", ""))
+    values = global_values(file, options)
+    checking = Checking(
+        file=file,
+        values=values,
+        defaults=global_values(file, replace(options, build_args={})),
+        declared=frozenset(name for arg in file.global_args for name, _ in arg.pairs),
+        environments=await _environments(file, options, sources, values),
+        ignored=sources.context.rules if sources.context else None,
+    )
+    warned = list(checked(checking, said, options.target))
+    for warning in warned:
+        emit(warning)
+    if said.error:
+        refuse(warned)
+
+
+async def _environments(
+    file: ins.Dockerfile, options: BuildOptions, sources: Sources, values: Mapping[str, str]
+) -> dict[str, Mapping[str, str]]:
+    """By image name; an image that cannot be had is left to the build, which says why."""
+    graph = Graph(file, frozenset(sources.named))
+    found: dict[str, Mapping[str, str]] = {"scratch": {"PATH": DEFAULT_PATH}}
+    for stage in graph.needed(graph.target(options.target)):
+        try:
+            name = Expander(values, escape=file.escape).word(stage.base.image)
+            known = sources.named.get(name, name)
+            if name in found or graph.find(name, stage.index) or isinstance(known, Tree) or not name:
+                continue
+            base = await sources.images.resolve(known, pull=options.pull, platform=options.platform)
+        except EngineError:
+            continue
+        env = Draft(key="", config=base.config.run).env
+        found[name] = {"PATH": DEFAULT_PATH, **env}
+        await asyncio.sleep(0)
+    return found

@@ -1,0 +1,78 @@
+"""Build contexts that the engine fetches itself: a git repository, an archive or a Dockerfile at a URL."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import closing
+
+import urllib3
+
+from corten.build.files.git import check_out, is_git, parse_git
+from corten.errors import Invalid, Unavailable
+from corten.store.streams.compression import decompressed, sniffed
+from corten.store.streams.threads import Chunk
+from corten.store.tar.header import checksum_holds
+from corten.store.tar.reader import TarReader
+from corten.store.tar.unpack import Unpacker, archive_error
+
+_PIECE = 1 << 20
+LARGEST_TEXT = 16 << 20
+
+
+async def fetch_context(remote: str, folder: str, *, dockerfile: str) -> str:
+    """Fills the empty `folder`; the commit or "" . A URL that is no archive is taken for a Dockerfile.
+
+    Raises Invalid, Unavailable, Unsupported.
+    """
+    if is_git(remote):
+        return await check_out(parse_git(remote), folder)
+    if remote.startswith(("http://", "https://")):
+        await asyncio.to_thread(_download, remote, folder, dockerfile)
+        return ""
+    raise Invalid(f"unable to prepare context: unsupported remote {remote!r}", reason="bad-remote")
+
+
+def _download(url: str, folder: str, dockerfile: str) -> None:
+    try:
+        answer = urllib3.PoolManager().request("GET", url, preload_content=False, retries=3, timeout=60)
+        with closing(answer):
+            if answer.status >= 400:
+                raise Invalid(f"failed to GET {url} with status {answer.status} {answer.reason}: ", reason="remote-status")
+            compression, chunks = sniffed(iter(lambda: answer.read(_PIECE), b""))
+            plain = decompressed(chunks, compression)
+            first = next(plain, b"")
+            if len(first) >= 512 and checksum_holds(bytes(first[:512])):
+                _unpack(itertools.chain([first], plain), folder)
+                return
+            text = bytearray(first)
+            for piece in plain:
+                text += piece
+                if len(text) > LARGEST_TEXT:
+                    raise Invalid(f"{url} is neither an archive nor a Dockerfile", reason="bad-remote")
+            _write(os.path.join(folder, dockerfile), bytes(text))
+    except urllib3.exceptions.HTTPError as error:
+        raise Unavailable(f"{url}: {error}", reason="remote-failed") from error
+
+
+def _write(path: str, content: bytes) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(content)
+
+
+def _unpack(chunks: Iterator[Chunk], folder: str) -> None:
+    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    unpacker = Unpacker(root, overlay=False)
+    entry = None
+    try:
+        reader = TarReader(chunks)
+        while (entry := reader.next_entry()) is not None:
+            entry.uid = entry.gid = 0
+            unpacker.add(entry, reader)
+        unpacker.finish()
+    except OSError as error:
+        raise archive_error(error, entry) from error
+    finally:
+        unpacker.close()
+        os.close(root)
