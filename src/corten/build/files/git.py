@@ -17,7 +17,7 @@ from corten.errors import Invalid, Unavailable, Unsupported
 _SCHEME = re.compile(r"(?:git://|ssh://|git@[^/\s]+:)")
 _WEB = re.compile(r"https?://[^?#]+\.git/?(?=$|[?#])")
 _GITHUB = re.compile(r"github\.com/[^/\s]+/[^/\s]+")
-_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SHORT_SHA = re.compile(r"[0-9a-f]{7,64}")
 _SAFE = re.compile(r"[\w./@{}^~+-]*")
 QUERY = {"ref", "branch", "tag", "commit", "checksum", "subdir", "keep-git-dir", "submodules"}
 
@@ -65,7 +65,7 @@ async def check_out(source: GitSource, folder: str, *, agent: str = "") -> str:
     work = tempfile.mkdtemp(prefix="corten-git-")
     try:
         await _git(["init", "-q", work], agent)
-        await _git(["-C", work, "fetch", "-q", "--depth", "1", "--no-tags", source.url, source.ref or "HEAD"], agent, source)
+        await _fetch(work, source, agent)
         await _git(["-C", work, "-c", "advice.detachedHead=false", "checkout", "-q", "FETCH_HEAD"], agent)
         await _git(["-C", work, "submodule", "-q", "update", "--init", "--recursive", "--depth", "1"], agent)
         commit = await _git(["-C", work, "rev-parse", "HEAD"], agent)
@@ -75,6 +75,21 @@ async def check_out(source: GitSource, folder: str, *, agent: str = "") -> str:
         return commit
     finally:
         await asyncio.to_thread(shutil.rmtree, work, True)
+
+
+async def _fetch(work: str, source: GitSource, agent: str) -> None:
+    """One commit; all of the history from servers that cannot give less (plain web servers), or not that commit by its number."""
+    words = ["-C", work, "fetch", "-q", "--no-tags"]
+    try:
+        await _git([*words, "--depth", "1", source.url, source.ref or "HEAD"], agent, source)
+    except (Unavailable, Invalid) as error:
+        if "shallow" in error.message:
+            await _git([*words, source.url, source.ref or "HEAD"], agent, source)
+        elif _SHORT_SHA.fullmatch(source.ref):
+            await _git([*words, source.url, "+refs/*:refs/remotes/origin/*"], agent, source)
+            await _git(["-C", work, "update-ref", "--no-deref", "FETCH_HEAD", f"{source.ref}^{{commit}}"], agent, source)
+        else:
+            raise
 
 
 def _take(work: str, source: GitSource, folder: str) -> None:
