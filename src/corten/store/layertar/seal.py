@@ -18,6 +18,7 @@ from corten.ids import DiffId
 from corten.oci.whiteout import OPAQUE, OPAQUE_VALUE, OPAQUE_XATTR, is_private_xattr, whiteout_name
 from corten.store.files import disk_error
 from corten.store.layers import Layer, Layers
+from corten.store.layertar.bytecode import CACHE, set_back
 from corten.store.records.leases import Lease
 from corten.store.snapshots import Snapshots
 from corten.store.tar.contents import Content
@@ -28,6 +29,7 @@ from corten.store.tar.writer import END, header, padding
 
 _PIECE: Final = 1 << 20
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_BYTE_CODE: Final = os.fsencode(CACHE)
 _SECOND: Final = 1_000_000_000
 _TYPES: Final = (
     (stat.S_ISREG, FILE),
@@ -88,7 +90,10 @@ class _Tar:
             self._add(entry)
         if _is_opaque(fd):
             self._add(_empty(path + b"/" + OPAQUE if path else OPAQUE))
-        for name in sorted(os.fsencode(n) for n in os.listdir(fd)):
+        names = sorted(os.fsencode(n) for n in os.listdir(fd))
+        if self._newest is not None and _BYTE_CODE in names:
+            set_back(fd, self._newest)
+        for name in names:
             self._member(fd, name, path + b"/" + name if path else name)
         if self._is_later(found):
             os.utime(fd, ns=(self._time(found), self._time(found)))
