@@ -19,6 +19,7 @@ SOCKET = Path("/run/docker.sock")
 
 def main() -> None:
     options = arguments()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed Corten is compiled
     if shutil.which("docker") is None:
         raise SystemExit("the stock docker CLI is needed: it is what both engines are called with")
     with ExitStack() as stack:

@@ -14,6 +14,7 @@ from tools.bench.account import Account
 from tools.bench.engine import Engine
 from tools.bench.image import LINES_BYTES, LINES_FILE, small_tar
 from tools.bench.measure import Goal, Row, interleave, spread
+from tools.bench.pulls import pulls
 
 AT_A_TIME = 8
 WINDOW = 10
@@ -237,4 +238,5 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "burst": burst,
     "logs": logs,
     "load": load,
+    "pulls": lambda bench: pulls(bench.engines, bench.accounts),
 }

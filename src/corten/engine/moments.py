@@ -8,6 +8,7 @@ from corten.errors import Invalid
 
 _UNIX = re.compile(r"(-?\d+)(?:\.(\d{1,9}))?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_DURATIONS = re.compile(rf"(?:{_DURATION.pattern})+")
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 
@@ -38,10 +39,9 @@ def parse_moment(text: str) -> int:
 
 def find_duration(text: str) -> int | None:
     """Go's durations (`1h30m`, `250ms`) in ns; None for anything else."""
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    if _DURATIONS.fullmatch(text) is None:
         return None
-    return sum(int(float(number) * _UNITS[unit]) for number, unit in parts)
+    return sum(int(float(number) * _UNITS[unit]) for number, unit in _DURATION.findall(text))
 
 
 def format_moment(ns: int) -> str:

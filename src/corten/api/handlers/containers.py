@@ -1,7 +1,5 @@
 """The calls on containers as a collection: create, list, inspect, rename, update, remove, prune."""
 
-import asyncio
-
 from corten.api.handlers.containers_view import inspect_answer, summary
 from corten.api.request import Request
 from corten.api.types.containers import CreateAnswer, CreateBody, PruneAnswer, UpdateAnswer, UpdateBody
@@ -32,8 +30,8 @@ async def container_list(request: Request) -> Reply:
     query = ListQuery(all=request.flag("all"), limit=request.integer("limit"), filters=request.filters(*ACCEPTED))
     containers = request.app.containers
     found = containers.list(query, request.app.images.catalog.family)
-    sizes = await asyncio.gather(*(containers.sizes(c) for c in found)) if request.flag("size") else [None] * len(found)
-    return json_response([summary(c, size, containers.current_image_name(c)) for c, size in zip(found, sizes, strict=True)])
+    sizes = await containers.all_sizes(found) if request.flag("size") else [None] * len(found)
+    return json_response([summary(c, size, name) for c, size, name in zip(found, sizes, containers.image_names(found), strict=True)])
 
 
 async def container_inspect(request: Request) -> Reply:

@@ -91,7 +91,9 @@ class Catalog:
         everything = self._images.all()
         wanted = _Wanted(query, self._images)
         parents = {image.parent for image in everything}
-        users = self._users()
+        users: dict[ImageId, list[ContainerId]] = {}
+        for user in self._users():
+            users.setdefault(user.image, []).append(user.container)
         shared_sizes = self._shared_sizes(everything) if query.shared_size else None
         found = []
         for image in everything:
@@ -100,7 +102,7 @@ class Catalog:
                 continue
             tags, digests = names
             shared = sum(shared_sizes.get(diff_id, 0) for diff_id in set(image.layers)) if shared_sizes is not None else -1
-            found.append(Summary(image, tags, digests, shared, tuple(u.container for u in users if u.image == image.id)))
+            found.append(Summary(image, tags, digests, shared, tuple(users.get(image.id, ()))))
         return sorted(found, key=lambda summary: created_ns(summary.image), reverse=True)
 
     def history(self, name: str, platform: Platform | None = None) -> list[HistoryLine]:

@@ -148,9 +148,9 @@ async def test_list_names_the_image_by_id_once_its_name_moved_on(tmp_path: Path)
     async with world(tmp_path) as w:
         await w.create()
         containers = w.engine.services.containers
-        assert containers.current_image_name(w.get("web")) == "busybox"
+        assert containers.image_names([w.get("web")]) == ["busybox"]
         w.store.images.untag(["docker.io/library/busybox:latest"])
-        assert containers.current_image_name(w.get("web")) == w.get("web").image_id
+        assert containers.image_names([w.get("web")]) == [w.get("web").image_id]
 
 
 async def test_the_directories_in_inspect(tmp_path: Path) -> None:

@@ -65,8 +65,8 @@ def _cached(item: CacheUsage) -> BuildCacheItem:
 async def _containers(request: Request) -> list[ContainerSummary]:
     containers = request.app.containers
     found = containers.list(ContainerQuery(all=True), request.app.images.catalog.family)
-    sizes = await asyncio.gather(*(containers.sizes(container) for container in found))
-    return [summary(c, size, containers.current_image_name(c)) for c, size in zip(found, sizes, strict=True)]
+    sizes = await containers.all_sizes(found)
+    return [summary(c, size, name) for c, size, name in zip(found, sizes, containers.image_names(found), strict=True)]
 
 
 async def _volumes(request: Request) -> list[VolumeAnswer]:
