@@ -20,11 +20,13 @@ from corten.registry.auth import Credentials
 from corten.registry.client import Repository, Session
 from corten.registry.hosts import RegistrySettings
 from corten.registry.partial import Partial
+from corten.registry.retry import RetryPolicy
 from corten.store.opened import Store, open_store
 from tests.support.faulty_registry import Faults, Registry, running_registry
 from tests.support.remote_images import add_image, add_index, random_layers, sha256
 
 pytestmark = pytest.mark.privileged
+SETTINGS = RegistrySettings(certs_d=(), retry=RetryPolicy(first=0.01, longest=0.05))
 
 
 def statuses(lines: list[Message]) -> list[str]:
@@ -39,7 +41,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def pulls(store: Store) -> Pulls:
-    return Pulls(store, RegistrySettings(certs_d=()), Events())
+    return Pulls(store, SETTINGS, Events())
 
 
 def name(registry: Registry, suffix: str = "") -> Reference:
@@ -211,7 +213,7 @@ def test_too_little_room_is_said_before_the_first_byte(store: Store) -> None:
         manifest = json.loads(raw)
         manifest["layers"][0]["size"] = 1 << 60
         registry.add_manifest("latest", json.dumps(manifest).encode(), media_type)
-        tight = Pulls(store, RegistrySettings(certs_d=()), Events(), lambda: 123_000_000)
+        tight = Pulls(store, SETTINGS, Events(), lambda: 123_000_000)
         with pytest.raises(Unavailable, match=r"need at least 2\.306EB, .* are free, 123MB can be reclaimed"):
             asyncio.run(tight.pull(name(registry), lambda line: None))
         assert not [path for path in registry.paths("GET") if manifest["layers"][0]["digest"] in path]
@@ -227,7 +229,7 @@ def test_layers_that_were_finished_outlive_the_pull_and_the_process(store: Store
         folder = Path(store.root.content) / "partials"
         job = LayerPull(store, folder, InFlight(), lambda line: None, lambda: False)
         layer = RemoteLayer(finished["digest"], DiffId(sha256(layers[0])), finished["size"], finished["mediaType"], str(name(registry)))
-        with Session(registry.host, RegistrySettings(certs_d=())) as session, store.layers.lease() as lease:
+        with Session(registry.host, SETTINGS) as session, store.layers.lease() as lease:
             job.bring(Repository(session, "x"), [layer], lease)
         store.layers.collect()
         before = len(registry.seen)

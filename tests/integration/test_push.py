@@ -15,12 +15,13 @@ from corten.errors import NotFound
 from corten.oci.platform import Platform, parse_platform
 from corten.oci.reference import parse_reference
 from corten.registry.hosts import RegistrySettings
+from corten.registry.retry import RetryPolicy
 from corten.store.opened import Store, open_store
 from tests.support.faulty_registry import Registry, running_registry
 from tests.support.remote_images import add_image, add_index, random_layers
 
 pytestmark = pytest.mark.privileged
-SETTINGS = RegistrySettings(certs_d=())
+SETTINGS = RegistrySettings(certs_d=(), retry=RetryPolicy(first=0.01, longest=0.05))
 
 
 def statuses(lines: list[Message]) -> list[str]:

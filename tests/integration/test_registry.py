@@ -8,25 +8,29 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from corten.errors import EngineError, Invalid, NotFound, Unauthenticated, Unavailable
 from corten.ids import Digest
-from corten.registry.auth import Credentials
+from corten.registry.auth import Authenticator, Credentials
 from corten.registry.client import Repository, Session
 from corten.registry.download import Fetcher, Wanted
+from corten.registry.endpoint import Endpoint
 from corten.registry.hosts import RegistrySettings
 from corten.registry.partial import Partial
 from corten.registry.proxies import ProxySettings
-from corten.registry.transport import RetryPolicy
+from corten.registry.retry import RetryPolicy
+from corten.registry.transport import Transport
 from corten.registry.upload import Uploader
 from tests.support.faulty_registry import Faults, Registry, running_registry
 
-FAST = RetryPolicy(attempts=4, first=0.01, longest=0.05)
+FAST = RetryPolicy(attempts=4, first=0.01, longest=0.05, silence=2)
+SETTINGS = RegistrySettings(certs_d=(), retry=FAST)
 BLOB = os.urandom(5 << 20) + b"tail"
 
 
 def repository(registry: Registry, credentials: Credentials | None = None, *, push: bool = False) -> Repository:
-    session = Session(registry.host, RegistrySettings(certs_d=()), credentials, push=push, retry=FAST)
+    session = Session(registry.host, SETTINGS, credentials, push=push)
     registry.at_end.append(session.close)
     return Repository(session, "x", push=push)
 
@@ -111,8 +115,8 @@ def test_requests_go_through_the_proxy_with_its_own_credentials() -> None:
     with running_registry() as proxy:
         proxy.add_manifest("latest", b'{"schemaVersion": 2}')
         proxies = ProxySettings(http=f"http://me:secret@{proxy.host}")
-        settings = RegistrySettings(insecure=("registry.invalid",), certs_d=(), proxies=proxies)
-        with Session("registry.invalid", settings, Credentials("u", "p"), retry=FAST) as session:
+        settings = RegistrySettings(insecure=("registry.invalid",), certs_d=(), proxies=proxies, retry=FAST)
+        with Session("registry.invalid", settings, Credentials("u", "p")) as session:
             Repository(session, "x").manifest("latest")
         method, path, headers = proxy.seen[-1]
     assert (method, path) == ("GET", "http://registry.invalid/v2/x/manifests/latest")
@@ -127,7 +131,7 @@ def test_a_mirror_that_lost_a_blob_is_passed_over(tmp_path: Path) -> None:
         folder = tmp_path / "certs" / "name.invalid"
         folder.mkdir(parents=True)
         (folder / "hosts.toml").write_text(f'server = "{upstream.url}"\n[host."{mirror.url}"]\ncapabilities = ["pull", "resolve"]\n')
-        with Session("name.invalid", RegistrySettings(certs_d=(tmp_path / "certs",)), retry=FAST) as session:
+        with Session("name.invalid", RegistrySettings(certs_d=(tmp_path / "certs",), retry=FAST)) as session:
             there = Repository(session, "x")
             there.manifest("latest")
             partial = Partial(tmp_path / "partials", Digest(digest), len(BLOB))
@@ -154,22 +158,75 @@ def test_retry_after_may_be_a_date() -> None:
 def test_login_brings_an_identity_token_where_the_registry_gives_one() -> None:
     with running_registry() as registry:
         registry.faults.token_realm = f"{registry.url}/token"
-        with Session(registry.host, RegistrySettings(certs_d=()), Credentials("u", "p"), login=True, retry=FAST) as session:
+        with Session(registry.host, SETTINGS, Credentials("u", "p"), login=True) as session:
             assert session.login() == "refresh"
         (asked,) = [path for path in registry.paths("GET") if path.startswith("/token")]
         assert "offline_token=true" in asked
-        with Session(registry.host, RegistrySettings(certs_d=()), Credentials(identity_token="refresh"), retry=FAST) as session:
+        with Session(registry.host, SETTINGS, Credentials(identity_token="refresh")) as session:
             session.login()
         assert registry.paths("POST") == ["/token"]
 
 
 def test_login_with_a_wrong_password() -> None:
     with running_registry(Faults(password="u:good")) as registry:
-        with Session(registry.host, RegistrySettings(certs_d=()), Credentials("u", "good"), login=True, retry=FAST) as session:
+        with Session(registry.host, SETTINGS, Credentials("u", "good"), login=True) as session:
             assert session.login() == ""
         refused = pytest.raises(Unauthenticated, match=r"login attempt to http://.*/v2/ failed with status: 401 Unauthorized")
-        with Session(registry.host, RegistrySettings(certs_d=()), Credentials("u", "bad"), login=True, retry=FAST) as session, refused:
+        with Session(registry.host, SETTINGS, Credentials("u", "bad"), login=True) as session, refused:
             session.login()
+
+
+def test_a_redirected_manifest_is_asked_for_without_credentials() -> None:
+    with running_registry() as elsewhere, running_registry(Faults(password="u:p", redirect_manifests_to="")) as registry:
+        elsewhere.add_manifest("latest", b'{"schemaVersion": 2}')
+        registry.faults.redirect_manifests_to = elsewhere.url
+        assert repository(registry, Credentials("u", "p")).manifest("latest").raw == b'{"schemaVersion": 2}'
+        assert elsewhere.seen
+        assert not any("Authorization" in headers for _, _, headers in elsewhere.seen)
+
+
+def test_endless_redirects_end() -> None:
+    with running_registry() as registry:
+        registry.faults.redirect_manifests_to = registry.url
+        with pytest.raises(Unavailable, match="too many redirects"):
+            repository(registry).manifest("latest")
+
+
+def test_a_registry_that_falls_silent_is_given_up(tmp_path: Path) -> None:
+    silent = RegistrySettings(certs_d=(), retry=RetryPolicy(attempts=2, first=0.01, longest=0.05, silence=0.1))
+    with running_registry(Faults(stall_after=1 << 20)) as registry, Session(registry.host, silent) as session:
+        digest = registry.add_blob(BLOB)
+        partial = Partial(tmp_path, Digest(digest), len(BLOB))
+        registry.faults.stall_after = 0
+        fetcher = Fetcher(Repository(session, "x"), [Wanted(partial)], connections=1)
+        fetcher.start()
+        with pytest.raises(Unavailable, match="ends the transfer early"):
+            fetcher.wait()
+        partial.discard()
+
+
+def test_a_registry_that_always_limits_is_an_error_with_a_hint() -> None:
+    with running_registry(Faults(status_first=[429] * 50, retry_after="0")) as registry, pytest.raises(Unavailable) as caught:
+        repository(registry).manifest("latest")
+    assert caught.value.message.startswith("toomanyrequests: ")
+    assert caught.value.hint == "the registry limits requests: log in, wait, or use a mirror"
+    assert len(registry.seen) == FAST.attempts
+
+
+def test_a_password_is_not_sent_to_a_realm_without_tls() -> None:
+    """A registry with TLS names a token server without."""
+    authenticator = Authenticator(Transport(Endpoint("https://registry.invalid")), Credentials("u", "p"))
+    challenge = HTTPHeaderDict({"WWW-Authenticate": 'Bearer realm="http://token.invalid/token",service="s"'})
+    with pytest.raises(Unauthenticated, match="over plain http"):
+        authenticator.answer(HTTPResponse(b"", challenge, 401), "repository:x:pull")
+
+
+def test_an_upload_goes_on_where_its_connection_was_reset() -> None:
+    with running_registry(Faults(reset_uploads=3)) as registry:
+        digest = Digest(f"sha256:{hashlib.sha256(BLOB).hexdigest()}")
+        Uploader(repository(registry, push=True), chunk=1 << 20).upload(digest, Bytes(BLOB))
+        assert registry.blobs[digest] == BLOB
+        assert len([path for path in registry.paths("POST") if "uploads" in path]) == 1
 
 
 def test_bearer_token_is_fetched_once(tmp_path: Path) -> None:
@@ -210,7 +267,7 @@ def test_an_unknown_manifest_in_dockers_words() -> None:
 
 
 def test_nobody_there_is_said_at_once() -> None:
-    session = Session("127.0.0.1:1", RegistrySettings(certs_d=()), retry=FAST)
+    session = Session("127.0.0.1:1", SETTINGS)
     with pytest.raises(Unavailable, match="connection refused"):
         Repository(session, "x").manifest("latest")
 

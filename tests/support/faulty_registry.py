@@ -6,6 +6,8 @@ Each knob is a field of `Faults`; requests are recorded in `Registry.seen` as (m
 import base64
 import hashlib
 import json
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,16 +15,24 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+PIECE = 1 << 16
+
 
 @dataclass
 class Faults:
     ignore_range: bool = False
     truncate_after: int | None = None  # bytes of each blob answer, then the connection closes
+    reset_after: int | None = None  # bytes of each blob answer, then the connection is reset
+    before_reset: Callable[[], None] = lambda: None  # a reset takes away what the peer has not read yet
+    reset_uploads: int = 0  # so many chunks are taken by half, then their connection is reset
+    stall_after: int | None = None  # bytes of each blob answer, then nothing more until the registry ends
+    hold_at: int | None = None  # bytes of blobs in all; then every blob answer waits for `Registry.go_on`
     corrupt: bool = False  # flips a byte in every blob
     lie_about_manifest: bool = False
     status_first: list[int] = field(default_factory=list)  # answered, one each, before anything works
     retry_after: str | None = None
     redirect_blobs_to: str | None = None
+    redirect_manifests_to: str | None = None
     token_realm: str | None = None
     password: str | None = None  # "user:secret"
     always_401: bool = False
@@ -39,6 +49,9 @@ class Registry:
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     uploads: dict[str, bytearray] = field(default_factory=dict)
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    sent: int = 0  # bytes of blobs that went out
+    held: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
     at_end: list[Callable[[], None]] = field(default_factory=list)  # what clients opened, to be closed with the registry
 
     @property
@@ -75,6 +88,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def reset(self) -> None:
+        """Ends the connection so that the peer gets ECONNRESET."""
+        self.wfile.flush()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
 
     def error(self, status: int, code: str) -> None:
         self.reply(status, json.dumps({"errors": [{"code": code, "message": code.lower().replace("_", " ")}]}).encode())
@@ -130,6 +149,9 @@ class _Handler(BaseHTTPRequestHandler):
             digest = self.registry.add_manifest(name, body, self.headers["Content-Type"])
             self.reply(201, b"", {"Docker-Content-Digest": digest})
             return
+        if self.registry.faults.redirect_manifests_to:
+            self.reply(307, b"", {"Location": f"{self.registry.faults.redirect_manifests_to}{self.path}"})
+            return
         if self.registry.faults.endless_manifest:
             self.reply(200, b"[" + b" " * (8 << 20))
             return
@@ -167,10 +189,37 @@ class _Handler(BaseHTTPRequestHandler):
         if faults.truncate_after is not None and len(data) > faults.truncate_after:
             data = data[: faults.truncate_after]
             self.close_connection = True
-        self.reply(status, data, headers)
+        if self.command == "HEAD":
+            self.reply(status, b"", headers)
+            return
+        self.reply(status, b"", headers)
+        self.send_blob(data)
+
+    def send_blob(self, data: bytes) -> None:
+        registry, faults = self.registry, self.registry.faults
+        for start in range(0, len(data), PIECE):
+            piece = data[start : start + PIECE]
+            if faults.hold_at is not None and registry.sent >= faults.hold_at:
+                registry.held.set()
+                registry.go_on.wait()
+            if faults.stall_after is not None and start >= faults.stall_after:
+                registry.go_on.wait()
+                self.close_connection = True
+                return
+            if faults.reset_after is not None and start >= faults.reset_after:
+                faults.before_reset()
+                self.reset()
+                return
+            self.wfile.write(piece)
+            registry.sent += len(piece)
 
     def upload(self, key: str, query: dict[str, list[str]]) -> None:
         registry = self.registry
+        if registry.faults.reset_uploads and self.command == "PATCH":
+            registry.faults.reset_uploads -= 1
+            registry.uploads[key] += self.rfile.read(int(self.headers["Content-Length"]) // 2)
+            self.reset()
+            return
         body = self.read_body()
         if registry.faults.largest_body is not None and len(body) > registry.faults.largest_body:
             self.error(413, "SIZE_INVALID")
@@ -194,11 +243,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.reply(202 if self.command in ("POST", "PATCH") else 204, b"", headers)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away in the middle, as killed ones do, is no news."""
+
+
 @contextmanager
 def running_registry(faults: Faults | None = None) -> Iterator[Registry]:
     """A registry on a free loopback port, ended on leaving."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Handler)
     registry = Registry(f"http://127.0.0.1:{server.server_address[1]}", faults or Faults())
     server.RequestHandlerClass = type("Handler", (_Handler,), {"registry": registry})
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -206,6 +261,7 @@ def running_registry(faults: Faults | None = None) -> Iterator[Registry]:
     try:
         yield registry
     finally:
+        registry.go_on.set()
         for close in registry.at_end:
             close()
         server.shutdown()

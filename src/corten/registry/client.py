@@ -20,7 +20,7 @@ from corten.registry.auth import Authenticator, Credentials
 from corten.registry.endpoint import Endpoint
 from corten.registry.failures import access_denied
 from corten.registry.hosts import RegistrySettings, endpoints
-from corten.registry.transport import Answer, Cancelled, RetryPolicy, Transport, close_quietly, registry_error
+from corten.registry.transport import Answer, Cancelled, Transport, close_quietly, registry_error
 
 MANIFEST_TYPES = (
     "application/vnd.oci.image.index.v1+json",
@@ -52,14 +52,15 @@ class Session:
         *,
         push: bool = False,
         login: bool = False,
-        retry: RetryPolicy | None = None,
     ) -> None:
         """`push` and `login` leave mirrors out; `login` asks for an identity token besides."""
         self.domain = domain
         self.connections = settings.connections
-        self.retry = retry or RetryPolicy()
+        self.retry = settings.retry
         found = endpoints(domain, settings, push=push or login)
-        self._links = [_Link(Transport(endpoint, settings.proxies, retry=retry), credentials, wants_identity=login) for endpoint in found]
+        self._links = [
+            _Link(Transport(endpoint, settings.proxies, retry=settings.retry), credentials, wants_identity=login) for endpoint in found
+        ]
         self._chosen: _Link | None = None
 
     def close(self) -> None:

@@ -98,10 +98,13 @@ class Fetcher:
                 if wanted.partial.digest in self._whole:
                     return
             reached = self._read_once(wanted, (position, span[1]))
-            stalls = 0 if reached > position else stalls + 1
-            position = max(position, reached)
+            if reached > position:
+                position, stalls = reached, 0
+                continue
+            stalls += 1
             if stalls >= STALLS:
                 raise _truncated(wanted.partial.digest)
+            self._repository.session.retry.wait(stalls - 1, None)
 
     def _read_once(self, wanted: Wanted, span: Span) -> int:
         """One GET; the offset up to which bytes are there now."""
@@ -119,7 +122,7 @@ class Fetcher:
     def _copy(self, answer: Answer, wanted: Wanted, position: int, end: int) -> int:
         while not self._cancelled():
             try:
-                data = answer.read(min(READ, end - position + 1))
+                data = answer.read1(min(READ, end - position + 1))
             except HTTPError:
                 break
             if not data:

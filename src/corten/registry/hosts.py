@@ -16,16 +16,18 @@ from corten.errors import Invalid
 from corten.registry.endpoint import Endpoint
 from corten.registry.hostsfile import parse_hosts
 from corten.registry.proxies import ProxySettings
+from corten.registry.retry import RetryPolicy
 
 DOCKER_HUB = "docker.io"
 HUB_HOST = "registry-1.docker.io"
 DIRECT = ProxySettings()
+PATIENT = RetryPolicy()
 CERTS_D = (Path("/etc/corten/certs.d"), Path("/etc/docker/certs.d"))
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrySettings:
-    """The daemon's settings: `--registry-mirror`, `--insecure-registry`, where certs.d folders lie, proxies.
+    """The daemon's settings: `--registry-mirror`, `--insecure-registry`, where certs.d folders lie, proxies, patience.
 
     `connections`: requests that one pull has under way at a time.
     """
@@ -35,6 +37,7 @@ class RegistrySettings:
     certs_d: tuple[Path, ...] = CERTS_D
     proxies: ProxySettings = DIRECT
     connections: int = 6
+    retry: RetryPolicy = PATIENT
 
 
 def endpoints(domain: str, settings: RegistrySettings, *, push: bool = False) -> tuple[Endpoint, ...]:

@@ -8,7 +8,8 @@ import msgspec
 from corten.errors import Invalid, Unavailable
 from corten.registry.auth import Credentials
 from corten.registry.hosts import DOCKER_HUB, RegistrySettings, own_endpoints
-from corten.registry.transport import Answer, RetryPolicy, Transport, close_quietly
+from corten.registry.retry import RetryPolicy
+from corten.registry.transport import Answer, Transport, close_quietly
 
 INDEX_HOST: Final = "index.docker.io"
 LARGEST_ANSWER: Final = 4 << 20

@@ -5,13 +5,9 @@ reads or closes it. A retry happens on connection errors, 429 and 5xx, honours R
 be sent twice.
 """
 
-import random
 import ssl
 import threading
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import NoReturn
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
@@ -32,6 +28,7 @@ from corten.errors import EngineError, Unavailable
 from corten.registry.endpoint import Endpoint
 from corten.registry.failures import failure
 from corten.registry.proxies import ProxySettings
+from corten.registry.retry import RetryPolicy
 
 Answer = urllib3.response.BaseHTTPResponse
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
@@ -43,31 +40,6 @@ USER_AGENT = f"corten/{__version__}"
 
 class Cancelled(Exception):
     """The caller no longer wants the answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """`attempts` in all; waits `first` seconds, doubling, up to `longest`; `longest` also caps Retry-After."""
-
-    attempts: int = 6
-    first: float = 0.25
-    longest: float = 30.0
-    sleep: Callable[[float], None] = time.sleep
-
-    def wait(self, attempt: int, retry_after: str | None) -> None:
-        asked = _seconds(retry_after) if retry_after else None
-        seconds = self.first * 2**attempt * random.uniform(0.8, 1.2) if asked is None else asked
-        self.sleep(min(self.longest, seconds))
-
-
-def _seconds(retry_after: str) -> float | None:
-    """`Retry-After`: seconds, or a date (RFC 9110 §10.2.3). None for neither."""
-    if retry_after.strip().isdecimal():
-        return float(retry_after)
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
-        return None
 
 
 class Transport:
@@ -137,7 +109,7 @@ class Transport:
                 preload_content=False,
                 redirect=False,
                 retries=False,
-                timeout=urllib3.Timeout(connect=15, read=60),
+                timeout=urllib3.Timeout(connect=15, read=self._retry.silence),
             )
             target = answer.headers.get("Location")
             if answer.status not in REDIRECTS or not target or method not in ("GET", "HEAD"):
