@@ -27,6 +27,8 @@ from corten.engine import execs
 from corten.engine.build import builds
 from corten.engine.build.builds import Builds
 from corten.engine.build.executor import BuildExecutor
+from corten.engine.cleanup import opened as cleanup
+from corten.engine.cleanup.opened import Nouns, make_cleanup, make_marks
 from corten.engine.containers import catalog
 from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.containers import Containers
@@ -83,7 +85,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("corten.daemon")
 _M_ARENA_MAX = -8  # malloc.h
-MIGRATIONS = (*catalog.MIGRATIONS, *execs.MIGRATIONS, *network_parts.MIGRATIONS, *volume_store.MIGRATIONS, *builds.MIGRATIONS)
+MIGRATIONS = (
+    *catalog.MIGRATIONS,
+    *execs.MIGRATIONS,
+    *network_parts.MIGRATIONS,
+    *volume_store.MIGRATIONS,
+    *builds.MIGRATIONS,
+    *cleanup.MIGRATIONS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +122,9 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     config, store = parts.config, parts.store
     paths = Paths(config.data_root, config.exec_root)
     trash = Trash(store.root.trash, store.background)
-    volumes = Volumes(volume_store.Volumes(os.path.join(config.data_root, "volumes"), store.db, trash), store.layers, events)
+    volume_rows = volume_store.Volumes(os.path.join(config.data_root, "volumes"), store.db, trash)
+    marks = make_marks(store, volume_rows)
+    volumes = Volumes(volume_rows, store.layers, events, marks.removal)
     shelves = Shelves(store.db, store.images, store.layers, store.snapshots, volumes, paths)
     containers = Catalog(store.db)
     rented = Rented(parts.monitors, parts.networks, volumes, Staging(paths.mounts, store.layers), paths)
@@ -131,10 +142,22 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     executor = BuildExecutor(rented, bundles, release)
     caches = CacheMounts(os.path.join(config.data_root, "build"), store.db, trash)
     images = make_images(store, users_of(containers), events, pulls.refetch())
+    upkeep = Upkeep(containers, found, lifecycle, removal, parts.networks, events)
+    making = Builds(store, executor, pulls, events, caches)
+    nouns = Nouns(
+        catalog=containers,
+        containers=found,
+        upkeep=upkeep,
+        volumes=volumes,
+        networks=parts.known_networks,
+        images=images.removal,
+        builds=making,
+        caches=caches,
+    )
     services = Services(
         creation=Creation(containers, shelves, images.catalog, Defaults(config, parts.facts, parts.machine), parts.networks, events),
         containers=found,
-        upkeep=Upkeep(containers, found, lifecycle, removal, parts.networks, events),
+        upkeep=upkeep,
         update=Update(containers, parts.monitors, parts.facts, events),
         lifecycle=lifecycle,
         streams=Streams(containers, parts.monitors, ends, paths, events),
@@ -145,11 +168,12 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         images=images,
         networks=parts.known_networks,
         connections=network_parts.Connections(parts.known_networks, containers, paths, events),
-        builds=Builds(store, executor, pulls, events, caches),
+        builds=making,
         pulls=pulls,
         pushes=Pushes(store, settings, events),
         registries=Registries(settings),
         commits=Commits(store, containers, lifecycle, events),
+        cleanup=make_cleanup(store, marks, nouns, events),
     )
     return Engine(services, ends, executor, Reconcile(containers, ends, removal, release, sessions, parts.monitors))
 
@@ -205,7 +229,8 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, logger.info, "SIGHUP: restart the daemon to read its configuration again; containers run on")
     async with AsyncExitStack() as stack:
-        store = open_store(config.data_root, MIGRATIONS, largest_layer=config.max_layer_size or None)
+        keep = config.gc.trash * 10**9
+        store = open_store(config.data_root, MIGRATIONS, largest_layer=config.max_layer_size or None, trash_keep=keep)
         stack.callback(store.close)
         os.makedirs(config.exec_root, mode=0o711, exist_ok=True)
         news = News()

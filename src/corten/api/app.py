@@ -11,6 +11,7 @@ from corten.api.request import Request
 from corten.api.router import Match, Route, Router, split_version
 from corten.api.versions import CURRENT, find_refusal, format_version, parse_version
 from corten.engine.build.builds import Builds
+from corten.engine.cleanup.opened import Cleanup
 from corten.engine.containers.containers import Containers
 from corten.engine.containers.create.creation import Creation
 from corten.engine.containers.run.lifecycle import Lifecycle
@@ -66,6 +67,7 @@ class Services:
     pushes: Pushes
     registries: Registries
     commits: Commits
+    cleanup: Cleanup
 
 
 class App:

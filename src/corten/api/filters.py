@@ -1,12 +1,15 @@
 """The `filters` query value: `{"label":["a","b"]}` and the older `{"label":{"a":true}}`, with Docker's error texts."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from corten.engine.moments import parse_moment
 from corten.errors import Invalid
+
+_GO_TRUE: Final = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+_GO_FALSE: Final = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 
 
 def parse_filters(text: str, accepted: Collection[str] | None) -> dict[str, list[str]]:
@@ -30,6 +33,18 @@ def filter_bool(filters: dict[str, list[str]], name: str, default: bool = False)
     if values <= {"0", "false"}:
         return False
     raise Invalid(f"invalid filter '{name}={filters[name]}'", reason="bad-filter")
+
+
+def filter_parsed_bool(filters: dict[str, list[str]], name: str) -> bool:
+    """As `filter_bool`, for filters that take one value in Go's forms. Raises Invalid in Docker's words."""
+    values = filters.get(name, ())
+    if len(values) > 1:
+        raise Invalid(f"invalid filter '{name}=[{' '.join(values)}]': only one value is expected", reason="bad-filter")
+    for value in values:
+        if value not in _GO_TRUE | _GO_FALSE:
+            text = f"invalid filter '{name}': strconv.ParseBool: parsing \"{value}\": invalid syntax"
+            raise Invalid(text, reason="bad-filter")
+    return any(value in _GO_TRUE for value in values)
 
 
 def filter_until(filters: dict[str, list[str]]) -> int:

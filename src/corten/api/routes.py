@@ -20,6 +20,7 @@ from corten.api.handlers import (
     registry,
     volumes,
 )
+from corten.api.handlers.cleanup import marks, prunes, rehearsals, trash
 from corten.api.handlers.system import disk_usage, events, handshake, info
 from corten.api.handlers.unsupported import NO_CLUSTER_VOLUMES, NO_SWARM_MODE, NOT_A_MANAGER, NOT_IN_SWARM, unbuilt
 from corten.api.router import Route
@@ -44,7 +45,7 @@ ROUTES: Final = (
     # Containers
     Route("GET", "/containers/json", containers.container_list),
     Route("POST", "/containers/create", containers.container_create),
-    Route("POST", "/containers/prune", containers.container_prune, (1, 25)),
+    Route("POST", "/containers/prune", prunes.container_prune, (1, 25)),
     Route("GET", "/containers/{id}/json", containers.container_inspect),
     Route("GET", "/containers/{id}/top", containers_streams.container_top),
     Route("GET", "/containers/{id}/logs", containers_streams.container_logs),
@@ -79,7 +80,7 @@ ROUTES: Final = (
     Route("GET", "/images/json", images.image_list),
     Route("POST", "/images/create", images_transfer.image_create),
     Route("GET", "/images/search", registry.search),
-    Route("POST", "/images/prune", images.image_prune, (1, 25)),
+    Route("POST", "/images/prune", prunes.image_prune, (1, 25)),
     Route("GET", "/images/get", images_transfer.image_get),
     Route("POST", "/images/load", images_transfer.image_load),
     Route("GET", "/images/{name}/json", images.image_inspect),
@@ -93,22 +94,31 @@ ROUTES: Final = (
     Route("POST", "/corten/images/verify", images_verify.images_verify),
     # Build
     Route("POST", "/build", build.build),
-    Route("POST", "/build/prune", build.build_prune, (1, 31)),
+    Route("POST", "/build/prune", prunes.build_prune, (1, 31)),
     Route("POST", "/build/cancel", _BUILD, (1, 31)),
     Route("POST", "/session", _BUILD, (1, 31)),
     Route("POST", "/grpc", _BUILD, (1, 38)),
     # Volumes
     Route("GET", "/volumes", volumes.volume_list),
     Route("POST", "/volumes/create", volumes.volume_create),
-    Route("POST", "/volumes/prune", volumes.volume_prune, (1, 25)),
+    Route("POST", "/volumes/prune", prunes.volume_prune, (1, 25)),
     Route("GET", "/volumes/{name}", volumes.volume_inspect),
     Route("PUT", "/volumes/{name}", NO_CLUSTER_VOLUMES, (1, 42)),
     Route("DELETE", "/volumes/{name}", volumes.volume_remove),
+    Route("GET", "/corten/volumes", marks.volume_marks),
+    Route("POST", "/corten/volumes/{name}/protect", marks.volume_protect),
+    Route("POST", "/corten/volumes/{name}/unprotect", marks.volume_unprotect),
+    # Clean-up
+    Route("POST", "/corten/rehearse/prune", rehearsals.rehearse_prune),
+    Route("POST", "/corten/rehearse/images/remove", rehearsals.rehearse_removal),
+    Route("GET", "/corten/trash", trash.trash_list),
+    Route("POST", "/corten/trash/empty", trash.trash_empty),
+    Route("POST", "/corten/trash/{id}/restore", trash.trash_restore),
     # Networks
     Route("GET", "/networks", networks.network_list),
     Route("GET", "/networks/", networks.network_list),
     Route("POST", "/networks/create", networks.network_create),
-    Route("POST", "/networks/prune", networks.network_prune, (1, 25)),
+    Route("POST", "/networks/prune", prunes.network_prune, (1, 25)),
     Route("GET", "/networks/{id}", networks.network_inspect),
     Route("DELETE", "/networks/{id}", networks.network_remove),
     Route("POST", "/networks/{id}/connect", networks.network_connect),

@@ -6,8 +6,8 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
+from corten.engine.cleanup.volumes import VolumeRemoval
 from corten.engine.containers import mounts
 from corten.engine.events import Events
 from corten.engine.localdriver import NAME as DRIVER
@@ -17,6 +17,7 @@ from corten.errors import EngineError, Invalid, NotFound
 from corten.ids import ContainerId, DiffId, random_hex64
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
 from corten.store.layers import Layers
+from corten.store.trashbin.bin import UNKNOWN
 from corten.store.view import opened_view
 from corten.store.volumes import ANONYMOUS_LABEL, Volume
 from corten.store.volumes import Volumes as VolumeStore
@@ -24,17 +25,12 @@ from corten.store.volumes import Volumes as VolumeStore
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    names: tuple[str, ...]
-    reclaimed: int  # bytes
-
-
 class Volumes:
     """Belongs to the event loop; file work goes to threads."""
 
-    def __init__(self, store: VolumeStore, layers: Layers, events: Events) -> None:
+    def __init__(self, store: VolumeStore, layers: Layers, events: Events, removal: VolumeRemoval) -> None:
         self._store = store
+        self._removal = removal
         self._layers = layers
         self._events = events
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # by volume: one mounts or fills it at a time
@@ -71,32 +67,22 @@ class Volumes:
         """Oldest first. Filters: `name` (part of it), `driver`, `label` (`key` or `key=value`), `dangling` (true or false)."""
         return [v for v in self._store.all() if _matches(v, filters)]
 
-    async def remove(self, name: str, *, force: bool = False) -> None:
-        """Raises Conflict while a container uses it, NotFound unless `force`."""
+    async def remove(
+        self, name: str, *, force: bool = False, force_protected: bool = False, for_good: bool = False, size: int = UNKNOWN
+    ) -> None:
+        """Into the trash, or `for_good`. `size`: bytes that it holds, if somebody has measured.
+
+        Raises Conflict while a container uses it and when it is protected, NotFound unless `force`."""
         volume = self._store.find(name)
         if volume is None and force:
             return
+        if volume is not None and not volume.users and not force_protected:
+            self._removal.check(volume)
         if volume is not None and not volume.users:
             unmount_volume(self.mountpoint(volume))  # or its removal would empty what is mounted there
-        self._store.remove(name)
+        self._removal.remove(name, size=size, for_good=for_good)
         self._locks.pop(name, None)
         self._events.publish("volume", "destroy", name, {"driver": DRIVER})
-
-    async def prune(self, filters: Mapping[str, Collection[str]], *, everything: bool) -> Pruned:
-        """Removes what no container uses: anonymous volumes, or all of them. Filters: `label`, `label!`."""
-        removed, reclaimed = [], 0
-        for volume in self._store.all():
-            if volume.users or not (everything or volume.anonymous) or not _matches(volume, filters):
-                continue
-            usage = await asyncio.to_thread(self._store.usage, volume.name)
-            try:
-                await self.remove(volume.name)
-            except EngineError:
-                continue  # taken or gone while we measured
-            removed.append(volume.name)
-            reclaimed += usage.size
-        self._events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
-        return Pruned(tuple(removed), reclaimed)
 
     async def usage(self, name: str) -> int:
         """Bytes that it holds."""
@@ -111,11 +97,11 @@ class Volumes:
                 await asyncio.to_thread(self._fill_once, volume, user, layers, request.target)
         return mounts.Volume(name=volume.name, source=self.mountpoint(volume), driver=DRIVER, anonymous=volume.anonymous)
 
-    async def release(self, user: ContainerId, *, remove_anonymous: bool) -> None:
+    async def release(self, user: ContainerId, *, remove_anonymous: bool, for_good: bool = False) -> None:
         await self.deactivate(user)
         for volume in self._store.release(user):
-            if remove_anonymous and volume.anonymous and not volume.users:
-                await self.remove(volume.name, force=True)
+            if remove_anonymous and volume.anonymous and not volume.users and not self._removal.is_protected(volume):
+                await self.remove(volume.name, force=True, for_good=for_good)
 
     async def activate(self, user: ContainerId) -> None:
         """Before `user` starts: volumes with a file system of their own (bind, tmpfs, nfs, ...) are mounted if they are not.

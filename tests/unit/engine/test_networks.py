@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from corten.engine.cleanup.prune.asked import Chosen, Manner
+from corten.engine.cleanup.prune.networks import NetworkPrune
 from corten.engine.events import Events
 from corten.engine.networks.catalog import MIGRATIONS, NetworkCatalog
 from corten.engine.networks.networks import Networks
@@ -46,7 +48,7 @@ class Ground:
         self.networks = Networks(NetworkCatalog(self.database), self.fabric, settings, self.names, self.events)
 
     def told(self) -> list[tuple[str, str]]:
-        return [(event.action, event.attributes["name"]) for event in self.events.past(0, None, {"type": ["network"]})]
+        return [(event.action, event.attributes.get("name", "")) for event in self.events.past(0, None, {"type": ["network"]})]
 
 
 @contextmanager
@@ -219,10 +221,19 @@ async def test_create_and_remove(g: Ground) -> None:
     with pytest.raises(Denied, match=r"network front has active endpoints \(name:\"one\""):
         await g.networks.remove("front")
     await g.networks.detach(value)
-    assert await g.networks.prune(labels=["a=2"]) == []
-    assert await g.networks.prune(labels=["a"]) == ["front"]
+    prune = NetworkPrune(g.networks, g.events)
+    assert (await prune.run(Chosen(labels=["a=2"]), Manner())).names == ()
+    assert (await prune.run(Chosen(labels=["a"]), Manner(dry=True))).names == ("front",)
+    assert (await prune.run(Chosen(labels=["a"]), Manner())).names == ("front",)
     assert list(g.fabric.bridges) == ["corten0"]
-    assert g.told() == [("create", "front"), ("connect", "front"), ("disconnect", "front"), ("destroy", "front")]
+    assert g.told() == [
+        ("create", "front"),
+        ("connect", "front"),
+        ("disconnect", "front"),
+        ("prune", ""),
+        ("destroy", "front"),
+        ("prune", ""),
+    ]
 
 
 async def test_a_bridge_that_cannot_be_made_is_no_network(g: Ground) -> None:

@@ -10,16 +10,14 @@ import msgspec
 
 from corten.api.narration import stream_line
 from corten.api.request import Request
-from corten.api.types.build import BuildAux, BuildPrune, BuildUlimit
+from corten.api.types.build import BuildAux, BuildUlimit
 from corten.api.types.images import ErrorDetail, StreamMessage
-from corten.api.wire import json_response
 from corten.build.events import BuildEvent
 from corten.build.options import BuildOptions
 from corten.engine.build.builds import BuildRequest
 from corten.engine.build.classic import ClassicText, failure
 from corten.engine.build.delivery import PARCEL_TYPE
 from corten.engine.build.trace import TRACE_ID, Trace, failure_details
-from corten.engine.moments import parse_moment
 from corten.engine.transfer.credentials import registry_credentials
 from corten.errors import EngineError, Invalid, Unsupported
 from corten.http.response import Reply, Stream
@@ -40,14 +38,6 @@ async def build(request: Request) -> Reply:
     if wanted.parcel:
         return Stream(_trace_lines(request, wanted))
     return Stream(_lines(request, wanted, quiet=request.flag("q")))
-
-
-async def build_prune(request: Request) -> Reply:
-    filters = request.filters("until", "unused-for", "id", "inuse", "shared", "private", "type", "description", "parent", "label", "label!")
-    moment = next(iter(filters.get("until") or filters.get("unused-for") or ()), "")
-    older_than = parse_moment(moment) if moment else None
-    pruned = await request.app.builds.prune(everything=request.flag("all"), older_than=older_than)
-    return json_response(BuildPrune(caches_deleted=list(pruned.keys) or None, space_reclaimed=pruned.reclaimed))
 
 
 async def _lines(request: Request, wanted: BuildRequest, *, quiet: bool) -> AsyncIterator[bytes]:

@@ -2,7 +2,7 @@
 
 from corten.api.handlers.containers_view import inspect_answer, summary
 from corten.api.request import Request
-from corten.api.types.containers import CreateAnswer, CreateBody, PruneAnswer, UpdateAnswer, UpdateBody
+from corten.api.types.containers import CreateAnswer, CreateBody, UpdateAnswer, UpdateBody
 from corten.api.types.host_config import to_restart_policy
 from corten.api.types.resources import to_resources
 from corten.api.versions import Creation, as_meant
@@ -51,10 +51,11 @@ async def container_update(request: Request) -> Reply:
 
 
 async def container_remove(request: Request) -> Reply:
-    await request.app.upkeep.remove(request.params["id"], force=request.flag("force"), volumes=request.flag("v"), link=request.flag("link"))
+    await request.app.upkeep.remove(
+        request.params["id"],
+        force=request.flag("force"),
+        volumes=request.flag("v"),
+        link=request.flag("link"),
+        force_protected=request.flag("force-protected"),
+    )
     return Response(204)
-
-
-async def container_prune(request: Request) -> Reply:
-    pruned = await request.app.upkeep.prune(request.filters("label", "label!", "until"))
-    return json_response(PruneAnswer(containers_deleted=list(pruned.ids) or None, space_reclaimed=pruned.reclaimed))

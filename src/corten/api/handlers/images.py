@@ -17,7 +17,6 @@ from corten.api.types.images import (
     HistoryItem,
     ImageData,
     ImageInspect,
-    ImagePrune,
     ImageSummary,
     ManifestSize,
     ManifestSummary,
@@ -30,7 +29,7 @@ from corten.api.types.images import (
 from corten.api.wire import json_response
 from corten.engine.images.catalog import LIST_FILTERS, Catalog, ListQuery, Summary, created_ns
 from corten.engine.images.platforms import Entry
-from corten.engine.images.removal import PRUNE_FILTERS, How, PruneWhat, Removed
+from corten.engine.images.removal import How, PruneWhat, Removed
 from corten.engine.moments import format_moment, parse_moment
 from corten.errors import Invalid
 from corten.http.response import Reply, Response
@@ -101,12 +100,7 @@ async def image_remove(request: Request) -> Reply:
     if not name:
         raise Invalid("image name cannot be blank", reason="bad-reference")
     removed = await request.app.images.removal.remove(name, removal_how(request))
-    return json_response(_deleted(removed))
-
-
-async def image_prune(request: Request) -> Reply:
-    pruned = await request.app.images.removal.prune(prune_what(request.filters(*PRUNE_FILTERS)), removal_how(request))
-    return json_response(ImagePrune(images_deleted=_deleted(pruned.removed) or None, space_reclaimed=pruned.reclaimed))
+    return json_response(deleted_items(removed))
 
 
 def removal_how(request: Request) -> How:
@@ -146,7 +140,7 @@ def _list_filters(request: Request) -> dict[str, list[str]]:
     return filters
 
 
-def _deleted(removed: list[Removed] | tuple[Removed, ...]) -> list[DeletedItem]:
+def deleted_items(removed: list[Removed] | tuple[Removed, ...]) -> list[DeletedItem]:
     return [DeletedItem(untagged=line.untagged, deleted=line.deleted) for line in removed]
 
 

@@ -12,11 +12,11 @@ from corten.api.types.networks import (
     NetworkCreated,
     NetworkDisconnect,
     NetworkMember,
-    NetworksPruned,
 )
 from corten.api.wire import json_response
-from corten.engine.moments import format_moment, parse_moment
-from corten.engine.networks.listing import FILTERS, PRUNE_FILTERS, select
+from corten.engine.cleanup.protection import check_labels
+from corten.engine.moments import format_moment
+from corten.engine.networks.listing import FILTERS, select
 from corten.engine.networks.networks import Member
 from corten.engine.networks.values import IpamPool, Network, NetworkRequest
 from corten.http.response import Reply, Response
@@ -40,7 +40,10 @@ async def network_inspect(request: Request) -> Reply:
 
 
 async def network_remove(request: Request) -> Reply:
-    await request.app.networks.remove(request.params["id"])
+    network = request.app.networks.catalog.get(request.params["id"])
+    if not request.flag("force-protected"):
+        check_labels(f"network {network.name}", network.labels)
+    await request.app.networks.remove(network.id)
     return Response(204)
 
 
@@ -55,15 +58,6 @@ async def network_disconnect(request: Request) -> Reply:
     body = await request.json(NetworkDisconnect)
     await request.app.connections.disconnect(request.params["id"], body.container or "", force=bool(body.force))
     return Response(200)
-
-
-async def network_prune(request: Request) -> Reply:
-    filters = request.filters(*PRUNE_FILTERS)
-    until = [parse_moment(text) for text in filters.get("until", ())]
-    gone = await request.app.networks.prune(
-        until=until[0] if until else None, labels=filters.get("label", ()), not_labels=filters.get("label!", ())
-    )
-    return json_response(NetworksPruned(networks_deleted=gone or None))
 
 
 def to_request(body: NetworkCreate) -> NetworkRequest:

@@ -6,11 +6,10 @@ from msgspec import UNSET, UnsetType
 
 from corten.api.filters import filter_bool
 from corten.api.request import Request
-from corten.api.types.volumes import UsageData, VolumeAnswer, VolumeCreate, VolumeList, VolumePrune
-from corten.api.versions import spares_named_volumes
+from corten.api.types.volumes import UsageData, VolumeAnswer, VolumeCreate, VolumeList
 from corten.api.wire import json_response
 from corten.engine.volumes import Volumes
-from corten.errors import Invalid, Unsupported
+from corten.errors import Unsupported
 from corten.http.response import Reply, Response
 from corten.store.volumes import Volume
 
@@ -37,18 +36,8 @@ async def volume_inspect(request: Request) -> Reply:
 
 
 async def volume_remove(request: Request) -> Reply:
-    await request.app.volumes.remove(request.params["name"], force=request.flag("force"))
+    await request.app.volumes.remove(request.params["name"], force=request.flag("force"), force_protected=request.flag("force-protected"))
     return Response(204)
-
-
-async def volume_prune(request: Request) -> Reply:
-    filters = request.filters("label", "label!", "all")
-    spares = spares_named_volumes(request.version)
-    everything = filter_bool(filters, "all") or not spares
-    if filters.get("all") and not spares:
-        raise Invalid("invalid filter 'all'", reason="bad-filter")
-    pruned = await request.app.volumes.prune(filters, everything=everything)
-    return json_response(VolumePrune(volumes_deleted=list(pruned.names), space_reclaimed=pruned.reclaimed))
 
 
 def answer(volumes: Volumes, volume: Volume, usage: UsageData | UnsetType = UNSET) -> VolumeAnswer:

@@ -179,11 +179,6 @@ class ContainerSummary(AnswerStruct, frozen=True, kw_only=True):
     mounts: list[MountPointAnswer]
 
 
-class PruneAnswer(AnswerStruct, frozen=True, kw_only=True):
-    containers_deleted: list[str] | None
-    space_reclaimed: int
-
-
 class TopAnswer(AnswerStruct, frozen=True, kw_only=True):
     titles: list[str]
     processes: list[list[str]]

@@ -125,11 +125,6 @@ class DeletedItem(AnswerStruct, frozen=True, kw_only=True, omit_defaults=True):
     deleted: str = ""
 
 
-class ImagePrune(AnswerStruct, frozen=True, kw_only=True):
-    images_deleted: list[DeletedItem] | None
-    space_reclaimed: int
-
-
 class ProgressDetail(Struct, frozen=True, omit_defaults=True):
     current: int = 0
     total: int = 0

@@ -80,7 +80,3 @@ class NetworkAnswer(AnswerStruct, frozen=True, kw_only=True):
     containers: dict[str, NetworkMember]
     options: dict[str, str] | None
     labels: dict[str, str] | None
-
-
-class NetworksPruned(AnswerStruct, frozen=True, kw_only=True):
-    networks_deleted: list[str] | None

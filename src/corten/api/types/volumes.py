@@ -32,8 +32,3 @@ class VolumeAnswer(AnswerStruct, frozen=True, kw_only=True):
 class VolumeList(AnswerStruct, frozen=True, kw_only=True):
     volumes: list[VolumeAnswer]
     warnings: list[str] | None = None
-
-
-class VolumePrune(AnswerStruct, frozen=True, kw_only=True):
-    volumes_deleted: list[str]
-    space_reclaimed: int

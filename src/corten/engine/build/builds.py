@@ -56,12 +56,6 @@ class BuildRequest:
     credentials: dict[str, Credentials] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    keys: tuple[str, ...]
-    reclaimed: int  # bytes
-
-
 class CacheUsage(NamedTuple):
     """One thing in the build cache. Times are ns since the epoch, `size` bytes; `shared`: an image has the layer too."""
 
@@ -142,26 +136,6 @@ class Builds:
             secrets=SentSecrets(delivery.secrets),
             agents=LocalAgents(delivery.extras.ssh),
         )
-
-    async def prune(self, *, everything: bool, older_than: int | None = None) -> Pruned:
-        """Forgets cached steps (all, or those that no image shares) not used since `older_than` (ns).
-
-        Cache mounts, which are dear to make again, go only with `everything`.
-        """
-        images = {layer for image in self._store.images.all() for layer in image.layers}
-        gone = self.cache.forget(
-            lambda entry: (older_than is None or entry.used < older_than) and (everything or entry.layer not in images)
-        )
-        removed = await asyncio.to_thread(self._store.layers.collect)
-        reclaimed = sum(layer.size for layer in removed)
-        names = [entry.key[:25] for entry in gone]
-        for mount in self.caches.list() if everything else ():
-            if mount.in_use or (older_than is not None and mount.used >= older_than):
-                continue
-            reclaimed += await asyncio.to_thread(self.caches.size, mount.id)
-            self.caches.remove(mount.id)
-            names.append(mount.id)
-        return Pruned(tuple(names), reclaimed)
 
     async def usage(self) -> list[CacheUsage]:
         """Cached steps and cache mounts, least recently used first of each."""

@@ -74,6 +74,11 @@ class Containers:
         except Invalid:
             return None
 
+    def image_labels(self, container: Container) -> Mapping[str, str]:
+        """Labels of the image that it was made from."""
+        image = self._shelves.images.by_id(container.image_id)
+        return (image.config.run.labels or {}) if image else {}
+
     async def inspect(self, ref: str, *, size: bool = False) -> Inspection:
         """`size` measures what the container wrote, which takes its time."""
         container = self.get(ref)

@@ -49,8 +49,8 @@ class Volumes(Protocol):
         """After `user` has ended: what was mounted for it and nobody else needs is unmounted."""
         ...
 
-    async def release(self, user: ContainerId, *, remove_anonymous: bool) -> None:
-        """The container is gone; its anonymous volumes too, when asked for."""
+    async def release(self, user: ContainerId, *, remove_anonymous: bool, for_good: bool = False) -> None:
+        """The container is gone; its anonymous volumes too, when asked for. `for_good`: past the trash."""
         ...
 
 

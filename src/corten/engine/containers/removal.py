@@ -40,7 +40,7 @@ class Removal:
         # Half a start may have left one: the daemon was killed in between.
         shutil.rmtree(self._shelves.paths.bundle(container.id), ignore_errors=True)
         if any(point.type == "volume" for point in container.mounts):
-            await self._shelves.volumes.release(container.id, remove_anonymous=volumes)
+            await self._shelves.volumes.release(container.id, remove_anonymous=volumes, for_good=container.host.auto_remove)
         self._events.container(container, "destroy")
         entry.waiters.removed(WaitResult(container.state.exit_code))
 

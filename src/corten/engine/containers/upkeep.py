@@ -1,27 +1,17 @@
-"""Containers under change: rename, remove, prune, update."""
+"""Containers under change: rename and remove."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from corten.engine.cleanup.protection import check_container
 from corten.engine.containers.catalog import Catalog, Entry
 from corten.engine.containers.containers import Containers
 from corten.engine.containers.create.names import check_name
-from corten.engine.containers.listing import check_filters, has_labels
 from corten.engine.containers.removal import Removal
 from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.containers.run.needs import Networks
 from corten.engine.containers.state import is_up, moved, require
 from corten.engine.events import Events
-from corten.engine.moments import parse_moment
-from corten.engine.values.container import Container
-from corten.errors import Conflict, EngineError, Invalid, NotFound, Unsupported
-from corten.ids import ContainerId
-
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    ids: tuple[ContainerId, ...]
-    reclaimed: int  # bytes
+from corten.errors import Conflict, EngineError, Invalid, Unsupported
 
 
 class Upkeep:
@@ -54,36 +44,21 @@ class Upkeep:
             await self._networks.renamed(entry.value)
         self._events.container(entry.value, "rename", oldName=f"/{old}")
 
-    async def remove(self, ref: str, *, force: bool = False, volumes: bool = False, link: bool = False) -> None:
-        """Raises Conflict for one that runs, unless `force`, which kills it. `volumes`: its anonymous volumes too."""
+    async def remove(
+        self, ref: str, *, force: bool = False, volumes: bool = False, link: bool = False, force_protected: bool = False
+    ) -> None:
+        """`volumes`: its anonymous volumes too. Raises Conflict for a protected one and, unless `force` kills it, for one that runs."""
         if link:
             raise Unsupported("removing a link is not supported", reason="links-not-built", hint="use a network with aliases")
         entry = self._catalog.get(ref)
+        if not force_protected:
+            check_container(entry.value.name, entry.value.config.labels, self._containers.image_labels(entry.value))
         if force:
             await self._end(entry)
         async with entry.lock:
             self._catalog.check_present(entry, ref)
             require("remove", entry.value, ref)
             await self._delete(entry, volumes)
-
-    async def prune(self, filters: Mapping[str, Collection[str]]) -> Pruned:
-        """Remove every container that does not run, as far as `label`, `label!` and `until` allow."""
-        check_filters(filters, ("label", "label!", "until"))
-        until = min((parse_moment(text) for text in filters.get("until", ())), default=None)
-        removed: list[ContainerId] = []
-        reclaimed = 0
-        for entry in self._catalog:
-            if not _is_prunable(entry.value, filters, until):
-                continue
-            try:
-                size = (await self._containers.sizes(entry.value)).writable
-                await self.remove(entry.id)
-            except (NotFound, Conflict):
-                continue  # gone or started meanwhile
-            removed.append(entry.id)
-            reclaimed += size
-        self._events.publish("container", "prune", "", {"reclaimed": str(reclaimed)})
-        return Pruned(tuple(removed), reclaimed)
 
     async def _end(self, entry: Entry) -> None:
         """Kill it; it shall neither start again nor remove itself meanwhile."""
@@ -105,12 +80,3 @@ class Upkeep:
             if self._catalog.find(entry.id) is entry:
                 self._catalog.set_live(entry, state=replace(moved(entry.state, "remove_failed"), error=str(error)))
             raise
-
-
-def _is_prunable(container: Container, filters: Mapping[str, Collection[str]], until: int | None) -> bool:
-    labels = container.config.labels
-    if is_up(container.state) or container.state.status == "removing" or not has_labels(labels, filters.get("label", ())):
-        return False
-    if any(has_labels(labels, [unwanted]) for unwanted in filters.get("label!", ())):
-        return False
-    return until is None or container.created < until

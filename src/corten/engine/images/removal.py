@@ -5,12 +5,12 @@ Conflicts are hard (a child image, a running container) or soft (names left, a s
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 from corten.engine.cleanup.protection import check_labels, is_protecting
+from corten.engine.cleanup.rehearsal import all_or_nothing
 from corten.engine.containers.listing import has_labels
 from corten.engine.events import Events
 from corten.engine.images.catalog import Catalog, ImageUser, Users, created_ns
@@ -44,12 +44,11 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class How:
-    """`dry`: only say what would happen. `without`: containers that are to be thought away. `for_good`: past the trash."""
+    """`without`: containers that are to be thought away. `for_good`: past the trash."""
 
     force: bool = False
     prune_parents: bool = True
     force_protected: bool = False
-    dry: bool = False
     without: frozenset[ContainerId] = frozenset()
     for_good: bool = False
 
@@ -83,12 +82,8 @@ class _Work:
     freed: int = 0
 
 
-class _Undone(Exception):
-    """Takes a dry run's transaction back."""
-
-
 class Removal:
-    """Belongs to the event loop. A removal is one transaction, and a dry run is the same one, taken back."""
+    """Belongs to the event loop. A removal is one transaction; a dry run is the same one, taken back."""
 
     def __init__(self, store: Store, catalog: Catalog, users: Users, events: Events) -> None:
         self._store = store
@@ -100,59 +95,54 @@ class Removal:
 
     async def remove(self, name: str, how: How = How()) -> list[Removed]:
         """Raises NotFound, and Conflict in Docker's words."""
-        work = self._transact(how, partial(self._remove, name))
+        work = self._transact(how, name, {})
         await self._conclude([work])
         return work.lines
 
+    def rehearse(self, name: str, how: How) -> list[Removed]:
+        """What `remove` would say. To be called in a `rehearsal`; what is rehearsed there before counts as done."""
+        return self._transact(how, name, {}).lines
+
     async def prune(self, what: PruneWhat, how: How = How()) -> Pruned:
         """Images that no container uses: untagged ones, or all of them."""
+        done, pruned = self._prune(what, how)
+        await self._conclude(done)
+        self._events.publish("image", "prune", "", {"reclaimed": str(pruned.reclaimed)})
+        return pruned
+
+    def rehearse_prune(self, what: PruneWhat, how: How) -> Pruned:
+        """As `rehearse`."""
+        return self._prune(what, how)[1]
+
+    def _prune(self, what: PruneWhat, how: How) -> tuple[list[_Work], Pruned]:
         images = self._images.all()
         parents = {image.parent for image in images}
         wanted = [i for i in images if what.wants(i) and (i.names or i.id not in parents)]
         kept = [] if how.force_protected else [i for i in wanted if is_protecting(i.config.run.labels or {})]
-        done: list[_Work] = []
-
-        def go(_: _Work) -> None:
-            done.extend(found for image in wanted if image not in kept and (found := self._prune_one(image, how)) is not None)
-
-        if how.dry:
-            self._transact(how, go)
-        else:
-            go(_Work(how))
-            await self._conclude(done)
-            self._events.publish("image", "prune", "", {"reclaimed": str(sum(work.freed for work in done))})
+        done = [work for image in wanted if image not in kept for work in self._prune_one(image, how)]
         lines = tuple(line for work in done for line in work.lines)
-        return Pruned(lines, sum(work.freed for work in done), tuple(self._shown(i) for i in kept if not self._is_used(i, how)))
+        shown = tuple(self._shown(image) for image in kept if not self._is_used(image, how))
+        return done, Pruned(lines, sum(work.freed for work in done), shown)
 
-    def _prune_one(self, image: Image, how: How) -> _Work | None:
+    def _prune_one(self, image: Image, how: How) -> list[_Work]:
         """All names of one image, one after another; those that may not go stay."""
-        together = _Work(how)
+        names: dict[str, int] = {}
+        done = []
         for name in image.names or (image.id,):
             try:
-                work = self._transact(how, partial(self._remove, name), names=together.names)
+                done.append(self._transact(how, name, names))
             except EngineError:
                 continue  # in use, or gone with a name before
-            together.lines += work.lines
-            together.told += work.told
-            together.freed += work.freed
-        return together if together.lines else None
+        return done
 
-    def _transact(self, how: How, do: Callable[[_Work], None], names: dict[str, int] | None = None) -> _Work:
-        """`do` as one transaction; the layers that nobody needs then are named, and the images put into the trash.
-
-        `names`: those that the image has lost in this call already; the trash gives them back, too.
-        """
-        work = _Work(how, names={} if names is None else names)
-        try:
-            with self._store.db.transaction():
-                do(work)
-                self._note_layers(work)
-                if work.records and self._store.bin.keep and not how.for_good:
-                    self._bin.put(work.records, work.freed)
-                if how.dry:
-                    raise _Undone
-        except _Undone:
-            pass
+    def _transact(self, how: How, name: str, names: dict[str, int]) -> _Work:
+        """Removes what `name` means, or changes nothing. `names`: those that the image has lost before; the trash gives them back, too."""
+        work = _Work(how, names=names)
+        with all_or_nothing(self._store.db):
+            self._remove(name, work)
+            self._note_layers(work)
+            if work.records and self._store.bin.keep and not how.for_good:
+                self._bin.put(work.records, work.freed)
         return work
 
     def _note_layers(self, work: _Work) -> None:
@@ -165,12 +155,10 @@ class Removal:
         work.freed += sum(unneeded[diff_id] for diff_id in released)
 
     async def _conclude(self, done: Sequence[_Work]) -> None:
-        if not done or done[0].how.dry:
-            return
         for work in done:
             for action, image_id, attributes in work.told:
                 self._events.publish("image", action, image_id, attributes)
-        if any(line.deleted for work in done for line in work.lines):
+        if any(work.gone for work in done):
             await asyncio.to_thread(self._store.layers.collect)
 
     def _remove(self, name: str, work: _Work) -> None:

@@ -7,7 +7,6 @@ from corten.errors import Invalid
 
 _TRUE, _FALSE = frozenset(("1", "true")), frozenset(("0", "false"))
 FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
-PRUNE_FILTERS = ("until", "label", "label!")
 
 
 def has_labels(network: Network, labels: Collection[str]) -> bool:

@@ -11,7 +11,6 @@ from corten.engine.networks import checks, creation
 from corten.engine.networks.addressing import Addressing
 from corten.engine.networks.catalog import NetworkCatalog
 from corten.engine.networks.defaults import NO_BRIDGE, bridge_spec, default_bridge, firewall_rules, mtu_of, predefined
-from corten.engine.networks.listing import has_labels
 from corten.engine.networks.places import Ground, NameService, Places
 from corten.engine.networks.values import Network, NetworkRequest, NetworkSettings
 from corten.engine.values.container import Container, Endpoint, EndpointConfig
@@ -159,22 +158,6 @@ class Networks:
             await self._fabric.remove_bridge(network.bridge)
         self._tell(network, "destroy")
         return network.id
-
-    async def prune(self, *, until: int | None = None, labels: Iterable[str] = (), not_labels: Iterable[str] = ()) -> list[str]:
-        """Remove every user network that no running container is on; their names. `until` is ns since the epoch."""
-        wanted, unwanted = list(labels), list(not_labels)
-        gone = []
-        for network in self.catalog:
-            if network.is_predefined or self.members(network) or (until is not None and network.created >= until):
-                continue
-            if not has_labels(network, wanted) or (unwanted and has_labels(network, unwanted)):
-                continue
-            try:
-                await self.remove(network.id)
-            except Denied:
-                continue
-            gone.append(network.name)
-        return gone
 
     def members(self, network: Network) -> list[Member]:
         """The running containers on it."""

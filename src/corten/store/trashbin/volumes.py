@@ -119,6 +119,8 @@ class VolumeBin:
 
     def _adopt(self, name: str) -> None:
         """A directory among the volumes that no row knows (a power failure took the row, or a creation failed)."""
+        if os.path.ismount(data := os.path.join(self._root, name, "_data")):
+            umount2(data, _MNT_DETACH)
         if _is_bare(os.path.join(self._root, name)):
             self._bin.throw(os.path.join(self._root, name))
             return

@@ -1,4 +1,4 @@
-"""Create, rename, remove, prune, attach."""
+"""Create, rename, remove, attach."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -112,18 +112,6 @@ async def test_remove_a_running_one_needs_force(tmp_path: Path) -> None:
             await w.engine.services.upkeep.remove("web")
         await w.engine.services.upkeep.remove("web", force=True)
         assert not w.engine.services.containers.all()
-
-
-async def test_prune(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        await w.run("up")
-        stopped = await w.create("stopped", labels={"a": "b"})
-        await w.create("kept", labels={"keep": ""})
-        pruned = await w.engine.services.upkeep.prune({"label!": ["keep"]})
-        assert pruned.ids == (stopped,)
-        assert {c.name for c in w.engine.services.containers.all()} == {"up", "kept"}
-        with pytest.raises(Invalid, match="invalid filter 'foo'"):
-            await w.engine.services.upkeep.prune({"foo": ["x"]})
 
 
 async def test_attach_before_the_start(tmp_path: Path) -> None:

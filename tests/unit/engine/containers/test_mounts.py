@@ -117,7 +117,7 @@ class TwoVolumes:
     async def deactivate(self, user: ContainerId) -> None:
         raise AssertionError
 
-    async def release(self, user: ContainerId, *, remove_anonymous: bool) -> None:
+    async def release(self, user: ContainerId, *, remove_anonymous: bool, for_good: bool = False) -> None:
         raise AssertionError
 
 

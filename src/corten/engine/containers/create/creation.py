@@ -91,7 +91,7 @@ class Creation:
             container = replace(container, mounts=mounts)
             self._store(container, image)
         except (EngineError, OSError):
-            await self._shelves.volumes.release(container.id, remove_anonymous=True)
+            await self._shelves.volumes.release(container.id, remove_anonymous=True, for_good=True)
             raise
         self._events.container(container, "create")
         return Created(container.id, (*discarded, *warnings(request.config, request.host)))

@@ -1,0 +1,116 @@
+"""`POST /…/prune` of every kind of object. `keep-models` and `force-protected` are Corten's own query values."""
+
+from collections.abc import Iterable
+
+from msgspec import UNSET
+
+from corten.api.filters import filter_parsed_bool, filter_until
+from corten.api.handlers.images import deleted_items, prune_what, removal_how
+from corten.api.request import Request
+from corten.api.types.cleanup.answers import CachesPruned, ContainersPruned, ImagesPruned, Kept, KeptItem, NetworksPruned, VolumesPruned
+from corten.api.versions import spares_named_volumes
+from corten.api.wire import json_response
+from corten.engine.cleanup.prune.asked import Chosen, Manner, Pruned
+from corten.engine.cleanup.prune.asked import Kept as KeptThing
+from corten.engine.cleanup.prune.caches import CacheWhat
+from corten.engine.images.removal import PRUNE_FILTERS
+from corten.engine.images.removal import Pruned as PrunedImages
+from corten.errors import Invalid
+from corten.http.response import Reply
+
+_BUILD_FILTERS = ("until", "unused-for", "id", "inuse", "shared", "private", "type", "description", "parent")
+
+
+async def container_prune(request: Request) -> Reply:
+    chosen = read_chosen(request.filters("label", "label!", "until"))
+    return json_response(containers_pruned(await request.app.cleanup.prunes.containers.run(chosen, read_manner(request))))
+
+
+async def network_prune(request: Request) -> Reply:
+    chosen = read_chosen(request.filters("label", "label!", "until"))
+    return json_response(networks_pruned(await request.app.cleanup.prunes.networks.run(chosen, read_manner(request))))
+
+
+async def volume_prune(request: Request) -> Reply:
+    filters = request.filters("label", "label!", "all")
+    everything = filter_parsed_bool(filters, "all")
+    if not spares_named_volumes(request.version):
+        if "all" in filters:
+            raise Invalid(f"invalid filter 'all=[{' '.join(filters['all'])} true]': only one value is expected", reason="bad-filter")
+        everything = True
+    pruned = await request.app.cleanup.prunes.volumes.run(read_chosen(filters), read_manner(request), everything=everything)
+    return json_response(volumes_pruned(pruned))
+
+
+async def image_prune(request: Request) -> Reply:
+    pruned = await request.app.cleanup.prunes.images.prune(prune_what(request.filters(*PRUNE_FILTERS)), removal_how(request))
+    return json_response(images_pruned(pruned))
+
+
+async def build_prune(request: Request) -> Reply:
+    return json_response(caches_pruned(await request.app.cleanup.prunes.caches.run(_cache_what(request))))
+
+
+def read_chosen(filters: dict[str, list[str]]) -> Chosen:
+    return Chosen(until=filter_until(filters), labels=filters.get("label", ()), not_labels=filters.get("label!", ()))
+
+
+def read_manner(request: Request) -> Manner:
+    return Manner(force_protected=request.flag("force-protected"), spare_models=request.flag("keep-models"))
+
+
+def containers_pruned(pruned: Pruned) -> ContainersPruned:
+    return ContainersPruned(containers_deleted=list(pruned.names) or None, space_reclaimed=pruned.reclaimed, corten_kept=_kept(pruned.kept))
+
+
+def networks_pruned(pruned: Pruned) -> NetworksPruned:
+    return NetworksPruned(networks_deleted=list(pruned.names) or None, corten_kept=_kept(pruned.kept))
+
+
+def volumes_pruned(pruned: Pruned) -> VolumesPruned:
+    return VolumesPruned(volumes_deleted=list(pruned.names), space_reclaimed=pruned.reclaimed, corten_kept=_kept(pruned.kept))
+
+
+def images_pruned(pruned: PrunedImages) -> ImagesPruned:
+    kept = _kept(KeptThing(name, "protected") for name in pruned.kept)
+    return ImagesPruned(images_deleted=deleted_items(pruned.removed) or None, space_reclaimed=pruned.reclaimed, corten_kept=kept)
+
+
+def caches_pruned(pruned: Pruned) -> CachesPruned:
+    return CachesPruned(caches_deleted=list(pruned.names) or None, space_reclaimed=pruned.reclaimed)
+
+
+def cache_what(filters: dict[str, list[str]], *, everything: bool, keep_bytes: int = 0) -> CacheWhat:
+    """Raises Invalid in Docker's words."""
+    for name, values in filters.items():
+        if len(values) > 1:
+            raise Invalid(f"failed to prune build cache: filters expect only one value: {name}", reason="bad-filter")
+    moments = {"until": [*filters.get("until", ()), *filters.get("unused-for", ())]}
+    try:
+        until = filter_until(moments)
+    except Invalid as error:
+        text = f"\"until\" filter expects a duration (e.g., '24h') or a timestamp: {error.message}"
+        raise Invalid(f"failed to prune build cache: {text}", reason=error.reason) from None
+    return CacheWhat(everything=everything, until=until, ids=filters.get("id", ()), types=filters.get("type", ()), keep_bytes=keep_bytes)
+
+
+def _cache_what(request: Request) -> CacheWhat:
+    try:
+        filters = request.filters(*_BUILD_FILTERS)
+    except Invalid as error:
+        raise Invalid(f"failed to prune build cache: {error.message}" if "'" in error.message else error.message) from None
+    keep = request.integer("reserved-space") or request.integer("keep-storage")
+    what = cache_what(filters, everything=request.flag("all"), keep_bytes=keep)
+    return CacheWhat(
+        everything=what.everything,
+        until=what.until,
+        ids=what.ids,
+        types=what.types,
+        keep_bytes=what.keep_bytes,
+        most_bytes=request.integer("max-used-space"),
+        free_bytes=request.integer("min-free-space"),
+    )
+
+
+def _kept(kept: Iterable[KeptThing]) -> Kept:
+    return [KeptItem(name=one.name, why=one.why) for one in kept] or UNSET

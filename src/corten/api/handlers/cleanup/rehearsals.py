@@ -1,0 +1,85 @@
+"""`POST /corten/rehearse/…`: what a prune or the removal of images would answer. Nothing is changed."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from corten.api.errors import status_of
+from corten.api.handlers.cleanup.prunes import (
+    cache_what,
+    caches_pruned,
+    containers_pruned,
+    images_pruned,
+    networks_pruned,
+    read_chosen,
+    volumes_pruned,
+)
+from corten.api.handlers.images import deleted_items
+from corten.api.request import Request
+from corten.api.types.cleanup.answers import Rehearsed, RehearsePrune, RehearseRemoval, RemovalRehearsed
+from corten.api.wire import json_response
+from corten.engine.cleanup.prune.asked import Manner
+from corten.engine.cleanup.prune.caches import CacheWhat
+from corten.engine.cleanup.prune.rehearsed import PrunePlan
+from corten.engine.images.removal import How, PruneWhat
+from corten.errors import EngineError, Invalid
+from corten.http.response import Reply
+
+KINDS: Final = ("container", "network", "volume", "image", "build-cache")
+FILTERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "container": ("label", "label!", "until"),
+    "network": ("label", "label!", "until"),
+    "volume": ("label", "label!"),
+    "image": ("label", "label!", "until"),
+    "build-cache": ("until", "unused-for", "id", "type"),
+}
+"""What each kind knows. `system prune` hands every kind what it knows and leaves out the rest."""
+
+
+async def rehearse_prune(request: Request) -> Reply:
+    body = await request.json(RehearsePrune, default=RehearsePrune())
+    kinds = list(KINDS if body.kinds is None else body.kinds)
+    for kind in kinds:
+        if kind not in KINDS:
+            raise Invalid(f"unknown kind of object: {kind}", reason="bad-object-type", hint=f"one of {', '.join(KINDS)}")
+    filters = dict(body.filters or {})
+    for name in filters:
+        if len(kinds) == 1 and name not in FILTERS[kinds[0]]:
+            raise Invalid(f"invalid filter '{name}'", reason="bad-filter")
+    chosen = read_chosen(filters)
+    everything = bool(body.all)
+    plan = PrunePlan(
+        chosen=chosen,
+        manner=Manner(dry=True, force_protected=bool(body.force_protected), spare_models=bool(body.keep_models)),
+        containers="container" in kinds,
+        networks="network" in kinds,
+        volumes="volume" in kinds,
+        all_volumes=bool(body.all_volumes),
+        images=PruneWhat(not everything, chosen.until, chosen.labels, chosen.not_labels) if "image" in kinds else None,
+        caches=_caches(filters, everything, body.keep_storage or 0) if "build-cache" in kinds else None,
+    )
+    found = await request.app.cleanup.rehearsals.prune(plan)
+    answer = Rehearsed(
+        containers=containers_pruned(found.containers) if found.containers else None,
+        networks=networks_pruned(found.networks) if found.networks else None,
+        volumes=volumes_pruned(found.volumes) if found.volumes else None,
+        images=images_pruned(found.images) if found.images else None,
+        build_cache=caches_pruned(found.caches) if found.caches else None,
+    )
+    return json_response(answer)
+
+
+async def rehearse_removal(request: Request) -> Reply:
+    body = await request.json(RehearseRemoval)
+    how = How(force=bool(body.force), prune_parents=not body.no_prune, force_protected=bool(body.force_protected))
+    answers = []
+    for found in request.app.cleanup.rehearsals.remove_images(body.images or [], how):
+        if isinstance(found, EngineError):
+            answers.append(RemovalRehearsed(removed=None, message=found.message, status=status_of(found)))
+        else:
+            answers.append(RemovalRehearsed(removed=deleted_items(found)))
+    return json_response(answers)
+
+
+def _caches(filters: dict[str, list[str]], everything: bool, keep_bytes: int) -> CacheWhat:
+    known = {name: values for name, values in filters.items() if name in FILTERS["build-cache"]}
+    return cache_what(known, everything=everything, keep_bytes=keep_bytes)

@@ -1,0 +1,153 @@
+"""Volumes that hold model weights, recognised by looking at names and at the first bytes of a few files.
+
+    *.safetensors     8 bytes of header length, then a JSON object
+    *.gguf            the letters GGUF
+    *.bin, *.pt       a zip or a pickle, beside a config.json
+    models--ORG--X/   with blobs/ in it: the Hugging Face cache
+
+Nothing is read whole and no tree is walked to its end: the look goes level by level and stops at LIMIT entries. What was found is kept
+with the time of the look; `look` repeats it, `known` does not.
+"""
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from corten.engine.images.progress import human_size
+from corten.store.db import Database, Migration
+
+LIMIT: Final = 20_000
+MIGRATIONS: Final = (
+    Migration(
+        "models",
+        1,
+        ("CREATE TABLE volume_models (volume TEXT PRIMARY KEY, looked INTEGER NOT NULL, found TEXT NOT NULL) WITHOUT ROWID",),
+    ),
+)
+_HEADER_LIMIT: Final = 100 << 20
+_PICKLES: Final = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What kinds of weights a volume holds, in how many files of what size in bytes (at least: a look has an end)."""
+
+    kinds: tuple[str, ...]
+    files: int
+    size: int
+
+    def __str__(self) -> str:
+        files = f"{self.files} files" if self.files != 1 else "1 file"
+        return f"{', '.join(self.kinds)} ({files}, {human_size(self.size)})"
+
+
+class Models:
+    """What is known of volumes. `look` reads the disk and belongs in a thread."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def look(self, volume: str, path: str) -> Found | None:
+        """Looks at the files now, and keeps what it saw."""
+        found = recognise(path)
+        text = json.dumps([found.kinds, found.files, found.size]) if found else ""
+        self._db.execute("INSERT OR REPLACE INTO volume_models VALUES (?, ?, ?)", (volume, time.time_ns(), text))
+        return found
+
+    def known(self, volume: str) -> Found | None:
+        """What the last look saw."""
+        row = self._db.query_one("SELECT found FROM volume_models WHERE volume = ?", (volume,))
+        if row is None or not row[0]:
+            return None
+        kinds, files, size = json.loads(row[0])
+        return Found(tuple(kinds), files, size)
+
+    def looked(self) -> dict[str, int]:
+        """When volumes were last looked at, in ns since the epoch."""
+        return dict(self._db.query("SELECT volume, looked FROM volume_models"))
+
+    def forget(self, volume: str) -> None:
+        self._db.execute("DELETE FROM volume_models WHERE volume = ?", (volume,))
+
+
+def recognise(path: str) -> Found | None:
+    """The weights below `path`; None when there are none. Links are not followed, what cannot be read is passed over."""
+    kinds: dict[str, None] = {}
+    files = size = 0
+    for kind, length in _weights(path):
+        kinds[kind] = None
+        files += 1
+        size += length
+    return Found(tuple(kinds), files, size) if kinds else None
+
+
+def _weights(path: str) -> Iterator[tuple[str, int]]:
+    """Kind and size of each file of weights, level by level."""
+    pending = deque([(path, 0)])
+    seen = 0
+    while pending and seen < LIMIT:
+        folder, depth = pending.popleft()
+        entries = _entries(folder)
+        seen += len(entries)
+        names = {entry.name for entry in entries}
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name.startswith("models--") and os.path.isdir(os.path.join(entry.path, "blobs")):
+                    yield from _hugging_face(entry.path)
+                else:
+                    pending.append((entry.path, depth + 1))
+            elif kind := _kind(entry, has_config="config.json" in names):
+                yield kind, entry.stat(follow_symlinks=False).st_size
+
+
+def _hugging_face(path: str) -> Iterator[tuple[str, int]]:
+    """A repository in the Hugging Face cache: its files are blobs named by digest."""
+    for entry in _entries(os.path.join(path, "blobs")):
+        if entry.is_file(follow_symlinks=False):
+            size = entry.stat(follow_symlinks=False).st_size
+            if size >= 1 << 20 or _head(entry.path)[:4] == b"GGUF" or _is_safetensors(entry.path):
+                yield "Hugging Face cache", size
+
+
+def _kind(entry: os.DirEntry[str], *, has_config: bool) -> str | None:
+    if not entry.is_file(follow_symlinks=False):
+        return None
+    name = entry.name.lower()
+    if name.endswith(".safetensors"):
+        return "safetensors" if _is_safetensors(entry.path) else None
+    if name.endswith(".gguf"):
+        return "gguf" if _head(entry.path).startswith(b"GGUF") else None
+    if name.endswith((".bin", ".pt", ".pth")) and has_config:
+        return "pytorch" if _head(entry.path).startswith(_PICKLES) else None
+    return None
+
+
+def _is_safetensors(path: str) -> bool:
+    head = _head(path)
+    length = int.from_bytes(head[:8], "little")
+    return len(head) > 8 and 2 <= length <= _HEADER_LIMIT and head[8:9] == b"{"
+
+
+def _head(path: str) -> bytes:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, 16)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+
+
+def _entries(path: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return []

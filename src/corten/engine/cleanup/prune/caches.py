@@ -1,0 +1,131 @@
+"""`builder prune`: results of build steps and cache mounts, least recently used first."""
+
+import asyncio
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from corten.build.cache import BuildCache
+from corten.build.caches import CacheMounts
+from corten.engine.cleanup.prune.asked import Pruned
+from corten.engine.events import Events
+from corten.store.files import free_bytes
+from corten.store.opened import Store
+from corten.store.trashbin.images import ImageBin
+
+SHOWN = 25
+"""Digits of a step's recipe that stand for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheWhat:
+    """`everything`: cache mounts and what images share, too. `until`: only what was not used since (ns; 0 = any).
+
+    `keep_bytes`: stop when so much is left (0 = nothing is kept for its size); `most_bytes`: do nothing below that; `free_bytes`: stop
+    when the disk has so much room.
+    """
+
+    everything: bool = False
+    until: int = 0
+    ids: Collection[str] = ()
+    types: Collection[str] = ()
+    keep_bytes: int = 0
+    most_bytes: int = 0
+    free_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A step (its recipe is `key`) or a cache mount, with the bytes that its removal would free."""
+
+    id: str
+    kind: str
+    used: int
+    size: int
+    key: str = ""
+
+
+@dataclass(slots=True)
+class _Choice:
+    steps: set[str] = field(default_factory=set)
+    mounts: list[Item] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+
+
+class CachePrune:
+    """Belongs to the event loop; cache mounts are measured in threads."""
+
+    def __init__(self, store: Store, cache: BuildCache, caches: CacheMounts, events: Events) -> None:
+        self._store = store
+        self._bin = ImageBin(store.bin, store.images, store.layers, store.origins)
+        self._cache = cache
+        self._caches = caches
+        self._events = events
+
+    async def run(self, what: CacheWhat) -> Pruned:
+        mounts = await self.mounts(what)
+        choice = self._choose(what, mounts)
+        with self._store.db.transaction():
+            reclaimed = self._forget(choice)
+        for item in choice.mounts:
+            self._caches.remove(item.id)
+        await asyncio.to_thread(self._store.layers.collect)
+        self._events.publish("builder", "prune", "", {"reclaimed": str(reclaimed)})
+        return Pruned(tuple(choice.names), reclaimed)
+
+    def rehearse(self, what: CacheWhat, mounts: Sequence[Item]) -> Pruned:
+        """What `run` would say. To be called in a `rehearsal`; what is rehearsed there before counts as done."""
+        choice = self._choose(what, mounts)
+        return Pruned(tuple(choice.names), self._forget(choice))
+
+    async def mounts(self, what: CacheWhat) -> list[Item]:
+        """Cache mounts that no build uses, measured; none without `everything`."""
+        found = []
+        for mount in self._caches.list() if what.everything else ():
+            if not mount.in_use:
+                size = await asyncio.to_thread(self._caches.size, mount.id)
+                found.append(Item(mount.id, "exec.cachemount", mount.used, size))
+        return found
+
+    def _choose(self, what: CacheWhat, mounts: Sequence[Item]) -> _Choice:
+        """Steps, then cache mounts, each least recently used first; without `everything` only steps that no image shares."""
+        images = {layer for image in self._store.images.all() for layer in image.layers}
+        entries = [e for e in self._cache.entries() if what.everything or e.layer not in images]
+        steps = [Item(e.key[:SHOWN], "regular", e.used, 0 if e.layer in images else e.size, key=e.key) for e in entries]
+        items = [item for item in (*steps, *mounts) if _is_wanted(item, what)]
+        total = sum(item.size for item in items)
+        choice = _Choice()
+        if what.most_bytes and total <= what.most_bytes:
+            return choice
+        for item in _until_enough(items, total, what, free_bytes(self._store.root.path)):
+            choice.names.append(item.id)
+            if item.key:
+                choice.steps.add(item.key)
+            else:
+                choice.mounts.append(item)
+        return choice
+
+    def _forget(self, choice: _Choice) -> int:
+        """Bytes that come back: those of the cache mounts, and of layers that nothing but the trash needs any more."""
+        before = {layer.diff_id for layer in self._bin.unneeded()}
+        self._cache.forget(lambda entry: entry.key in choice.steps)
+        freed = sum(layer.size for layer in self._bin.unneeded() if layer.diff_id not in before)
+        return freed + sum(item.size for item in choice.mounts)
+
+
+def _is_wanted(item: Item, what: CacheWhat) -> bool:
+    if what.until and item.used >= what.until:
+        return False
+    if what.ids and not any(item.id.startswith(wanted) for wanted in what.ids):
+        return False
+    return not what.types or item.kind in what.types
+
+
+def _until_enough(items: Sequence[Item], total: int, what: CacheWhat, free: int) -> Iterator[Item]:
+    for item in items:
+        if what.keep_bytes and total <= what.keep_bytes:
+            return
+        if what.free_bytes and free >= what.free_bytes:
+            return
+        yield item
+        total -= item.size
+        free += item.size

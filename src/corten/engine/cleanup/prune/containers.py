@@ -1,0 +1,56 @@
+"""`container prune`: every container that does not run."""
+
+from collections.abc import Mapping
+
+from corten.engine.cleanup.protection import is_protected_container
+from corten.engine.cleanup.prune.asked import PROTECTED, Chosen, Kept, Manner, Pruned
+from corten.engine.containers.catalog import Catalog
+from corten.engine.containers.containers import Containers
+from corten.engine.containers.state import is_up
+from corten.engine.containers.upkeep import Upkeep
+from corten.engine.events import Events
+from corten.engine.values.container import Container
+from corten.errors import Conflict, NotFound
+
+
+class ContainerPrune:
+    """Belongs to the event loop."""
+
+    def __init__(self, catalog: Catalog, containers: Containers, upkeep: Upkeep, events: Events) -> None:
+        self._catalog = catalog
+        self._containers = containers
+        self._upkeep = upkeep
+        self._events = events
+
+    async def run(self, chosen: Chosen, manner: Manner) -> Pruned:
+        names: list[str] = []
+        kept: list[Kept] = []
+        reclaimed = 0
+        for entry in self._catalog:
+            container = entry.value
+            if not _is_idle(container) or not chosen.wants(container.config.labels, container.created):
+                continue
+            if not manner.force_protected and self.is_protected(container):
+                kept.append(Kept(container.name, PROTECTED))
+                continue
+            try:
+                size = (await self._containers.sizes(container)).writable
+                if not manner.dry:
+                    await self._upkeep.remove(entry.id, force_protected=True)
+            except (NotFound, Conflict):
+                continue  # gone or started meanwhile
+            names.append(entry.id)
+            reclaimed += size
+        if not manner.dry:
+            self._events.publish("container", "prune", "", {"reclaimed": str(reclaimed)})
+        return Pruned(tuple(names), reclaimed, tuple(kept))
+
+    def is_protected(self, container: Container) -> bool:
+        return is_protected_container(container.config.labels, self._image_labels(container))
+
+    def _image_labels(self, container: Container) -> Mapping[str, str]:
+        return self._containers.image_labels(container)
+
+
+def _is_idle(container: Container) -> bool:
+    return not is_up(container.state) and container.state.status != "removing"

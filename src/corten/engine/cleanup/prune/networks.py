@@ -1,0 +1,36 @@
+"""`network prune`: user networks that no running container is on."""
+
+from dataclasses import dataclass
+
+from corten.engine.cleanup.protection import is_protecting
+from corten.engine.cleanup.prune.asked import PROTECTED, Chosen, Kept, Manner, Pruned
+from corten.engine.events import Events
+from corten.engine.networks.networks import Networks
+from corten.errors import Denied
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPrune:
+    """Belongs to the event loop."""
+
+    networks: Networks
+    events: Events
+
+    async def run(self, chosen: Chosen, manner: Manner) -> Pruned:
+        names: list[str] = []
+        kept: list[Kept] = []
+        for network in self.networks.catalog:
+            if network.is_predefined or self.networks.members(network) or not chosen.wants(network.labels, network.created):
+                continue
+            if not manner.force_protected and is_protecting(network.labels):
+                kept.append(Kept(network.name, PROTECTED))
+                continue
+            try:
+                if not manner.dry:
+                    await self.networks.remove(network.id)
+            except Denied:
+                continue
+            names.append(network.name)
+        if not manner.dry:
+            self.events.publish("network", "prune", "", {"reclaimed": "0"})
+        return Pruned(tuple(names), 0, tuple(kept))

@@ -1,0 +1,54 @@
+"""`volume prune`: anonymous volumes that no container uses, or all of them."""
+
+import asyncio
+from dataclasses import dataclass
+
+from corten.engine.cleanup.models import Models
+from corten.engine.cleanup.protection import Protection
+from corten.engine.cleanup.prune.asked import PROTECTED, Chosen, Kept, Manner, Pruned
+from corten.engine.events import Events
+from corten.engine.volumes import Volumes
+from corten.errors import EngineError
+from corten.store.volumes import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class VolumePrune:
+    """Belongs to the event loop; measuring walks the volumes in threads."""
+
+    volumes: Volumes
+    protection: Protection
+    models: Models
+    events: Events
+
+    async def run(self, chosen: Chosen, manner: Manner, *, everything: bool) -> Pruned:
+        """`everything`: named volumes too."""
+        names: list[str] = []
+        kept: list[Kept] = []
+        reclaimed = 0
+        for volume in self.volumes.list({}):
+            if set(volume.users) - manner.without or not (everything or volume.anonymous) or not chosen.wants(volume.labels):
+                continue
+            if (why := await self._why_kept(volume, manner)) is not None:
+                kept.append(Kept(volume.name, why))
+                continue
+            size = await self.volumes.usage(volume.name)
+            try:
+                if not manner.dry:
+                    await self.volumes.remove(volume.name, force_protected=True, size=size)
+            except EngineError:
+                continue  # taken or gone while we measured
+            names.append(volume.name)
+            reclaimed += size
+        if not manner.dry:
+            self.events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
+        return Pruned(tuple(names), reclaimed, tuple(kept))
+
+    async def _why_kept(self, volume: Volume, manner: Manner) -> str | None:
+        if not manner.force_protected and self.protection.covers(volume.name, volume.labels):
+            return PROTECTED
+        if manner.spare_models:
+            found = await asyncio.to_thread(self.models.look, volume.name, self.volumes.mountpoint(volume))
+            if found is not None:
+                return str(found)
+        return None
