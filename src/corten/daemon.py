@@ -34,6 +34,7 @@ from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.containers import Containers
 from corten.engine.containers.create.creation import Creation, Defaults
 from corten.engine.containers.mounting.staging import Staging
+from corten.engine.containers.files.files import Files
 from corten.engine.containers.removal import Removal
 from corten.engine.containers.run.bundles import Bundles, Ground
 from corten.engine.containers.run.ends import Ends
@@ -127,7 +128,8 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     volumes = Volumes(volume_rows, store.layers, events, marks.removal)
     shelves = Shelves(store.db, store.images, store.layers, store.snapshots, volumes, paths)
     containers = Catalog(store.db)
-    rented = Rented(parts.monitors, parts.networks, volumes, Staging(paths.mounts, store.layers), paths)
+    staging = Staging(paths.mounts, store.layers)
+    rented = Rented(parts.monitors, parts.networks, volumes, staging, paths)
     root_files = RootFiles(store.snapshots, store.layers)
     bundles = Bundles(containers, Ground(parts.machine, paths, store.snapshots, root_files, dict(config.runtimes)))
     sessions = Execs(store.db, containers, parts.monitors, events, bundles.exec_process)
@@ -163,6 +165,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         streams=Streams(containers, parts.monitors, ends, paths, events),
         execs=sessions,
         events=events,
+        files=Files(containers, shelves, staging, root_files, events),
         system=System(config, parts.facts, parts.features, store, containers, events),
         volumes=volumes,
         images=images,

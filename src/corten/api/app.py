@@ -15,6 +15,7 @@ from corten.engine.cleanup.opened import Cleanup
 from corten.engine.containers.containers import Containers
 from corten.engine.containers.create.creation import Creation
 from corten.engine.containers.run.lifecycle import Lifecycle
+from corten.engine.containers.files.files import Files
 from corten.engine.containers.streams import Streams
 from corten.engine.containers.update import Update
 from corten.engine.containers.upkeep import Upkeep
@@ -56,6 +57,7 @@ class Services:
     lifecycle: Lifecycle
     streams: Streams
     execs: Execs
+    files: Files
     events: Events
     system: System
     volumes: Volumes

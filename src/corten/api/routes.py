@@ -22,10 +22,10 @@ from corten.api.handlers import (
 )
 from corten.api.handlers.cleanup import marks, prunes, rehearsals, trash
 from corten.api.handlers.system import disk_usage, events, handshake, info
+from corten.api.handlers.container import files as container_files
 from corten.api.handlers.unsupported import NO_CLUSTER_VOLUMES, NO_SWARM_MODE, NOT_A_MANAGER, NOT_IN_SWARM, unbuilt
 from corten.api.router import Route
 
-_COPY = unbuilt("copying files in and out of containers", "container-copy-unbuilt", "mount a directory (-v), or pipe a tar through exec")
 _STATS = unbuilt("container statistics", "container-stats-unbuilt", "read the container's cgroup")
 _CHECKPOINT = unbuilt("checkpointing containers", "checkpoint-unbuilt", "pause the container")
 _WEBSOCKET = unbuilt("attaching through a web socket", "attach-ws-unbuilt", "attach with POST and Upgrade: tcp")
@@ -49,8 +49,8 @@ ROUTES: Final = (
     Route("GET", "/containers/{id}/json", containers.container_inspect),
     Route("GET", "/containers/{id}/top", containers_streams.container_top),
     Route("GET", "/containers/{id}/logs", containers_streams.container_logs),
-    Route("GET", "/containers/{id}/changes", _COPY),
-    Route("GET", "/containers/{id}/export", _COPY),
+    Route("GET", "/containers/{id}/changes", container_files.changes),
+    Route("GET", "/containers/{id}/export", container_files.export),
     Route("GET", "/containers/{id}/stats", _STATS),
     Route("GET", "/containers/{id}/attach/ws", _WEBSOCKET),
     Route("POST", "/containers/{id}/attach", containers_streams.container_attach),
@@ -65,9 +65,9 @@ ROUTES: Final = (
     Route("POST", "/containers/{id}/unpause", containers_life.container_unpause),
     Route("POST", "/containers/{id}/wait", containers_life.container_wait),
     Route("POST", "/containers/{id}/exec", exec.exec_create),
-    Route("HEAD", "/containers/{id}/archive", _COPY),
-    Route("GET", "/containers/{id}/archive", _COPY),
-    Route("PUT", "/containers/{id}/archive", _COPY),
+    Route("HEAD", "/containers/{id}/archive", container_files.archive_stat),
+    Route("GET", "/containers/{id}/archive", container_files.archive_get),
+    Route("PUT", "/containers/{id}/archive", container_files.archive_put),
     Route("GET", "/containers/{id}/checkpoints", _CHECKPOINT),
     Route("POST", "/containers/{id}/checkpoints", _CHECKPOINT),
     Route("DELETE", "/containers/{id}/checkpoints/{checkpoint}", _CHECKPOINT),

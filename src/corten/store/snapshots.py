@@ -17,7 +17,7 @@ from typing import Final, TypedDict
 from corten.errors import Conflict, Invalid, NotFound
 from corten.ids import DiffId
 from corten.store.db import Database, Migration
-from corten.store.files import boot_id, disk_error
+from corten.store.files import boot_id, disk_error, remove_tree
 from corten.store.layers import Layers
 from corten.store.trash import Trash
 from corten.store.tree import Usage, measure
@@ -145,9 +145,6 @@ class Snapshots:
 
     def _forget_earlier_mount(self, key: str) -> None:
         # A volatile mount leaves this directory, whose presence makes the kernel refuse the next mount (overlayfs.rst).
-        incompat = os.path.join(self._work(key), "work", "incompat")
-        try:
-            os.rmdir(os.path.join(incompat, "volatile"))
-            os.rmdir(incompat)
-        except FileNotFoundError:
-            pass
+        work = os.path.join(self._work(key), "work")
+        if os.path.isdir(work):
+            remove_tree(os.path.join(work, "incompat"))

@@ -179,6 +179,11 @@ class ContainerSummary(AnswerStruct, frozen=True, kw_only=True):
     mounts: list[MountPointAnswer]
 
 
+class ChangeAnswer(AnswerStruct, frozen=True, kw_only=True):
+    path: str
+    kind: int
+
+
 class TopAnswer(AnswerStruct, frozen=True, kw_only=True):
     titles: list[str]
     processes: list[list[str]]

@@ -6,7 +6,7 @@ The loop's side never blocks; the thread's side blocks and is an ordinary iterat
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Final, TypeVar
 
 from corten.store.files import release_memory
@@ -208,7 +208,7 @@ async def with_body(body: AsyncIterator[bytes], work: Callable[[Iterator[Chunk]]
         raise
 
 
-async def drawn(work: Callable[[Outlet], None]) -> AsyncIterator[bytes]:
+async def drawn(work: Callable[[Outlet], None]) -> AsyncGenerator[bytes, None]:
     """What `work`, run in a thread, puts into its outlet; its failure is raised after that. Closing early ends `work`."""
     outlet = Outlet()
 

@@ -39,6 +39,15 @@ class Staging:
             self.unstage(container.id)
             raise
 
+    def staged(self, container: Container) -> dict[str, str]:
+        """The same paths, for a container that runs."""
+        found = {}
+        for number, point in enumerate(container.mounts):
+            if _needs_mount(point):
+                place = os.path.join(self._root, container.id, str(number))
+                found[point.destination] = f"{place}.part" if point.request and point.request.subpath else place
+        return found
+
     def unstage(self, container_id: str) -> None:
         """Nothing of it is mounted any more. A missing one is fine."""
         folder = os.path.join(self._root, container_id)

@@ -1,0 +1,1 @@
+"""Calls on one container that are about its files, its figures, or a web socket."""
