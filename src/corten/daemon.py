@@ -10,6 +10,7 @@ import fcntl
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -219,6 +220,7 @@ def _run(words: Sequence[str]) -> int:
     for sentence in shortcomings(features):
         logger.warning(sentence)
     os.umask(0o022)
+    raise_file_limit()
     with _locked(config.data_root), _pidfile(config.pidfile):
         asyncio.run(serve(config, features))
     return 0
@@ -259,6 +261,12 @@ async def serve(config: Config, features: KernelFeatures) -> None:
             logger.info("API listens on %s", listener.address)
         await stop.wait()
         logger.info("shutting down; containers live on")
+
+
+def raise_file_limit() -> None:
+    """As many descriptors as the kernel lets us have: shells give 1024, and each client and container takes a few."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def settle_memory() -> None:
