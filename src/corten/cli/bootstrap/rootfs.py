@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
@@ -48,10 +49,11 @@ def make_root(wanted: Wanted, path: str, *, quiet: bool) -> None:
     if program is None:
         raise Failure("mmdebstrap is not installed: it makes the image from Debian's packages.\nhint: apt-get install mmdebstrap")
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(int(time.time()))}
-    done = subprocess.run(
-        [program, *options(wanted, settings(), quiet=quiet), wanted.suite, path, *lines(wanted)], env=environment, check=False
-    )
+    command = [program, *options(wanted, settings(), quiet=quiet), wanted.suite, path, *lines(wanted)]
+    said = subprocess.PIPE if quiet else sys.stderr.fileno()
+    done = subprocess.run(command, env=environment, check=False, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT)
     if done.returncode:
+        sys.stderr.write((done.stdout or b"").decode(errors="replace")[-4000:])
         raise Failure(f"mmdebstrap failed with status {done.returncode}")
 
 

@@ -22,6 +22,7 @@ from corten.oci.manifest import Descriptor
 from corten.registry.client import Repository
 from corten.registry.download import Fetcher, Wanted
 from corten.registry.partial import Partial, Partials
+from corten.store.files import disk_error
 from corten.store.layertar.unpack import unpack_layer
 from corten.store.opened import Store
 from corten.store.origins import LayerBlob
@@ -94,6 +95,8 @@ class LayerPull:
             if mine:
                 try:
                     self._fetch_again(repository, mine, lease)
+                except OSError as error:
+                    raise disk_error(error, "keeping what arrives of a layer") from error
                 finally:
                     self._in_flight.release(mine)
             else:
