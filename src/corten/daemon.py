@@ -34,8 +34,8 @@ from corten.engine.containers import catalog
 from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.containers import Containers
 from corten.engine.containers.create.creation import Creation, Defaults
-from corten.engine.containers.mounting.staging import Staging
 from corten.engine.containers.files.files import Files
+from corten.engine.containers.mounting.staging import Staging
 from corten.engine.containers.removal import Removal
 from corten.engine.containers.run.bundles import Bundles, Ground
 from corten.engine.containers.run.ends import Ends
@@ -47,6 +47,7 @@ from corten.engine.containers.run.release import Release, Rented
 from corten.engine.containers.run.rootfiles import RootFiles
 from corten.engine.containers.shelves import Shelves
 from corten.engine.containers.state import has_process
+from corten.engine.containers.stats import Stats
 from corten.engine.containers.streams import Streams
 from corten.engine.containers.update import Update
 from corten.engine.containers.upkeep import Upkeep
@@ -167,6 +168,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         execs=sessions,
         events=events,
         files=Files(containers, shelves, staging, root_files, events),
+        stats=Stats(containers, parts.monitors),
         system=System(config, parts.facts, parts.features, store, containers, events),
         volumes=volumes,
         images=images,

@@ -14,8 +14,9 @@ from corten.engine.build.builds import Builds
 from corten.engine.cleanup.opened import Cleanup
 from corten.engine.containers.containers import Containers
 from corten.engine.containers.create.creation import Creation
-from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.containers.files.files import Files
+from corten.engine.containers.run.lifecycle import Lifecycle
+from corten.engine.containers.stats import Stats
 from corten.engine.containers.streams import Streams
 from corten.engine.containers.update import Update
 from corten.engine.containers.upkeep import Upkeep
@@ -58,6 +59,7 @@ class Services:
     streams: Streams
     execs: Execs
     files: Files
+    stats: Stats
     events: Events
     system: System
     volumes: Volumes

@@ -21,12 +21,12 @@ from corten.api.handlers import (
     volumes,
 )
 from corten.api.handlers.cleanup import marks, prunes, rehearsals, trash
-from corten.api.handlers.system import disk_usage, events, handshake, info
 from corten.api.handlers.container import files as container_files
+from corten.api.handlers.container import stats as container_stats
+from corten.api.handlers.system import disk_usage, events, handshake, info
 from corten.api.handlers.unsupported import NO_CLUSTER_VOLUMES, NO_SWARM_MODE, NOT_A_MANAGER, NOT_IN_SWARM, unbuilt
 from corten.api.router import Route
 
-_STATS = unbuilt("container statistics", "container-stats-unbuilt", "read the container's cgroup")
 _CHECKPOINT = unbuilt("checkpointing containers", "checkpoint-unbuilt", "pause the container")
 _WEBSOCKET = unbuilt("attaching through a web socket", "attach-ws-unbuilt", "attach with POST and Upgrade: tcp")
 _COMMIT = unbuilt("committing containers", "commit-unbuilt", "write what you did into a Dockerfile")
@@ -51,7 +51,7 @@ ROUTES: Final = (
     Route("GET", "/containers/{id}/logs", containers_streams.container_logs),
     Route("GET", "/containers/{id}/changes", container_files.changes),
     Route("GET", "/containers/{id}/export", container_files.export),
-    Route("GET", "/containers/{id}/stats", _STATS),
+    Route("GET", "/containers/{id}/stats", container_stats.container_stats),
     Route("GET", "/containers/{id}/attach/ws", _WEBSOCKET),
     Route("POST", "/containers/{id}/attach", containers_streams.container_attach),
     Route("POST", "/containers/{id}/resize", containers_streams.container_resize),
