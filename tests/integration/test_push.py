@@ -59,6 +59,19 @@ def test_what_was_pulled_goes_back_byte_for_byte(store: Store) -> None:
         assert statuses(lines).count("Layer already exists") == 2
 
 
+def test_layers_that_were_here_before_the_pull_keep_the_manifest_as_it_was(store: Store) -> None:
+    """Their blobs never came here; the manifest says what they are."""
+    layers = random_layers(2, 50_000)
+    with running_registry() as registry:
+        add_image(registry, layers[:1], "zstd", packing="zstd")
+        digest = add_image(registry, layers)
+        pull(store, f"{registry.host}/x:zstd")
+        pull(store, f"{registry.host}/x")
+        tag(store, f"{registry.host}/x", f"{registry.host}/other")
+        _, (done,) = push(store, f"{registry.host}/other")
+        assert done.digest == digest
+
+
 def test_another_registry_gets_the_same_layers(store: Store) -> None:
     with running_registry() as one, running_registry() as two:
         add_image(one, random_layers(2, 50_000))

@@ -49,6 +49,7 @@ class Registry:
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     uploads: dict[str, bytearray] = field(default_factory=dict)
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    found: list[dict[str, object]] = field(default_factory=list)  # what the old search API answers
     sent: int = 0  # bytes of blobs that went out
     held: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
@@ -126,6 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
         if parts.path == "/token":
             self.read_body()
             self.reply(200, json.dumps({"token": "good", "refresh_token": "refresh", "expires_in": 300}).encode())
+        elif parts.path == "/v1/search":
+            self.reply(200, json.dumps({"results": self.registry.found}).encode())
         elif not self.refused():
             self.dispatch(parts.path, parse_qs(parts.query))
 

@@ -85,6 +85,9 @@ def _forget(engine: Engine, name: str) -> None:
     engine.run("rm", "-f", f"{PREFIX}pulled", check=False)
     engine.run("rmi", "-f", name, check=False)
     engine.run("image", "prune", "-f", check=False)
+    if engine.name == "corten":
+        with engine.api() as api:
+            api.call("POST", "/corten/trash/empty")
     os.sync()
     time.sleep(1)  # removal goes on behind the answer
 

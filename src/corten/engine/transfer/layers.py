@@ -28,11 +28,11 @@ from corten.store.opened import Store
 from corten.store.origins import LayerBlob
 from corten.store.records.leases import Lease
 
-WORKERS: Final = min(16, max(4, os.cpu_count() or 1))
+WORKERS: Final = min(8, max(4, os.cpu_count() or 1))
 RESERVE: Final = 256 << 20
 KEPT_SECONDS: Final = 14 * 86400
 """What arrived of a layer is kept so long for a pull that goes on."""
-_PIECE: Final = 1 << 20
+_PIECE: Final = 1 << 18
 _KEEPER: Final = "pull:"
 _FOREIGN: Final = ("foreign", "nondistributable")
 

@@ -50,11 +50,11 @@ class LayerPush:
         layers = list(dict.fromkeys(image.layers))
         for diff_id in reversed(layers):
             self._report(Progress(short_id(diff_id), "Preparing"))
-        foreign = self._foreign(image)
+        foreign, claimed = self._foreign(image), self._claimed(image)
         with self._store.layers.lease() as lease, ThreadPoolExecutor(WORKERS, thread_name_prefix="corten-push") as workers:
             for diff_id in layers:
                 self._store.layers.hold(diff_id, lease)
-            jobs = {diff_id: workers.submit(self._layer, diff_id, foreign) for diff_id in layers}
+            jobs = {diff_id: workers.submit(self._layer, diff_id, foreign, claimed.get(diff_id, ())) for diff_id in layers}
             try:
                 sent = {diff_id: job.result() for diff_id, job in jobs.items()}
             finally:
@@ -70,16 +70,35 @@ class LayerPush:
         parsed = (parse_manifest(m.raw, m.media_type) for m in self._store.origins.manifests_of(image.id))
         return frozenset(d.digest for m in parsed if isinstance(m, Manifest) for d in m.layers if d.urls)
 
-    def _layer(self, diff_id: DiffId, foreign: frozenset[str]) -> LayerBlob:
+    def _claimed(self, image: Image) -> dict[DiffId, list[LayerBlob]]:
+        """What the image's own manifests call its layers, where the layer was here already and the blob never was.
+
+        Nobody has checked that, so it serves this image alone, whose manifest then is the one that says so.
+        """
+        found: dict[DiffId, list[LayerBlob]] = {}
+        names = [reference.name for reference in image.digests]
+        for stored in self._store.origins.manifests_of(image.id):
+            parsed = parse_manifest(stored.raw, stored.media_type)
+            if not isinstance(parsed, Manifest) or len(parsed.layers) != len(image.layers):
+                continue
+            for descriptor, diff_id in zip(parsed.layers, image.layers, strict=True):
+                blobs = [LayerBlob(Digest(descriptor.digest), diff_id, descriptor.size, descriptor.media_type, name) for name in names]
+                found.setdefault(diff_id, []).extend(blobs)
+        return found
+
+    def _layer(self, diff_id: DiffId, foreign: frozenset[str], claimed: Sequence[LayerBlob]) -> LayerBlob:
         if self._cancelled():
             raise _given_up()
-        known = self._store.origins.blobs_of(diff_id)
+        checked = self._store.origins.blobs_of(diff_id)
+        known = [*claimed, *checked]
         for blob in known:
             if blob.digest in foreign:
                 self._report(Progress(short_id(diff_id), "Skipped foreign layer"))
                 return blob
-        found = self._there(diff_id, known) or self._mounted(diff_id, known) or self._sent(diff_id)
-        here = replace(found, repository=self._reference.name)
+        found = self._there(diff_id, known) or self._mounted(diff_id, known)
+        if found is not None and all(blob.digest != found.digest for blob in checked):
+            return found
+        here = replace(found or self._sent(diff_id), repository=self._reference.name)
         self._store.origins.add_blob(here)
         return here
 

@@ -1,7 +1,7 @@
 """Chunks on their way between threads: a bounded channel, and what is built on it.
 
 The stages of a load or pull (read, decompress, hash, unpack) each run in a thread and let go of the interpreter lock in their big
-calls, so two cores stay busy; the bounds keep the memory of all stages together at some tens of MiB.
+calls, so two cores stay busy; the bounds keep the memory of all stages of a layer together at a few MiB.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Final
 
 Chunk = bytes | memoryview
-_BOUND: Final = 8 << 20
+_BOUND: Final = 2 << 20
 
 
 class ChannelClosed(Exception):
