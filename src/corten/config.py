@@ -194,12 +194,8 @@ OPTIONS: Final = (
     *(Option(flag, "text", "") for flag in ("default-gateway-v6", "init-path", "metrics-addr")),
     *(Option(flag, "text", "") for flag in ("swarm-default-advertise-addr", "userland-proxy-path", "userns-remap")),
     Option("storage-driver", "text", "", short="s"),
-    Option("storage-opt", "list", "", key="storage-opts"),
-    Option("exec-opt", "list", "", key="exec-opts"),
-    Option("feature", "map", "", key="features"),
-    Option("default-network-opt", "map", "", key="default-network-opts"),
-    Option("node-generic-resource", "list", "", key="node-generic-resources"),
-    Option("authorization-plugin", "list", "", key="authorization-plugins"),
+    *(Option(flag, "list", "", key=f"{flag}s") for flag in ("storage-opt", "exec-opt", "node-generic-resource", "authorization-plugin")),
+    *(Option(flag, "map", "", key=f"{flag}s") for flag in ("feature", "default-network-opt")),
 )
 FILE_ONLY: Final = frozenset(("proxies", "builder", "min-api-version", "default-network-opts"))
 
