@@ -6,11 +6,12 @@ anything else is refused. Where an option may be given by flag and by file, givi
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from corten.errors import Invalid
+from corten.gcmarks import GcMarks, marks_from_json, parse_marks
 
 DEFAULT_HOST: Final = "unix:///run/corten/corten.sock"
 DEFAULT_FILE: Final = "/etc/corten/daemon.json"
@@ -29,23 +30,6 @@ class DefaultUlimit:
     name: str
     soft: int
     hard: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GcMarks:
-    """When and what the daemon clears away by itself. `high`, `low`: percent of the disk that is used; `keep`, `trash`: seconds.
-
-    Above `high` it begins, at `low` it stops; what was used within `keep` stays; `pin`: patterns of image names and ids of cache mounts
-    that always stay; `trash`: for how long removed volumes and images can be had back (0: not at all); `images`: whether images that
-    have a name may go, too, when a registry has them.
-    """
-
-    high: int = 90
-    low: int = 80
-    keep: int = 7 * 86400
-    pin: tuple[str, ...] = ()
-    trash: int = 7 * 86400
-    images: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +89,7 @@ class Config:
     log_driver: str = "json-file"
     log_options: Mapping[str, str] = field(default_factory=dict)
     cdi_spec_dirs: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")
-    gc: GcMarks = GcMarks()
+    gc: GcMarks = field(default_factory=GcMarks)
     validate: bool = False
 
 
@@ -359,46 +343,12 @@ def _ulimits_from_json(value: Any, kind: Kind) -> tuple[DefaultUlimit, ...]:
     return tuple(DefaultUlimit(name=name, soft=int(item["Soft"]), hard=int(item["Hard"])) for name, item in value.items())
 
 
-def _gc_from_json(value: Any, kind: Kind) -> GcMarks:
-    return _gc_marks([(name, item) for name, given in value.items() for item in (given if isinstance(given, list) else [given])])
-
-
-def _gc_marks(pairs: Iterable[tuple[str, Any]]) -> GcMarks:
-    """Marks from names and values as people write them. Raises ValueError with a sentence."""
-    known: dict[str, Any] = {"pin": (), "images": True}
-    for name, value in pairs:
-        if name not in _GC_READERS:
-            raise ValueError(f"unknown mark {name}: known are {', '.join(sorted(_GC_READERS))}")
-        read = _GC_READERS[name](str(value))
-        known[name] = (*known["pin"], read) if name == "pin" else read
-    marks = GcMarks(**known)
-    if not 0 < marks.low < marks.high <= 100:
-        raise ValueError(f"low ({marks.low}%) must be below high ({marks.high}%), both between 1% and 100%")
-    return marks
-
-
-def _read_percent(text: str) -> int:
-    number = text.removesuffix("%")
-    if not number.isdecimal():
-        raise ValueError(f"{text} is no percentage")
-    return int(number)
-
-
-def _read_seconds(text: str) -> int:
-    """`72h`, `90m`, `7d`, `0`."""
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 0 if text == "0" else -1)
-    if unit < 0 or not number.isdecimal():
-        raise ValueError(f"{text} is no duration like 72h or 7d")
-    return int(number) * unit
-
-
 _JSON_READERS: Final[Mapping[str, Callable[[Any, Kind], Any]]] = {
     "list": _list_from_json,
     "map": _map_from_json,
     "pools": _pools_from_json,
     "ulimits": _ulimits_from_json,
-    "gc": _gc_from_json,
+    "gc": lambda value, _: marks_from_json(value),
 }
 
 
@@ -438,20 +388,6 @@ def _read_ulimit(text: str) -> tuple[DefaultUlimit, ...]:
     return (DefaultUlimit(name=name, soft=int(soft), hard=int(hard or soft)),)
 
 
-_GC_READERS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "high": _read_percent,
-    "low": _read_percent,
-    "keep": _read_seconds,
-    "pin": str,
-    "trash": _read_seconds,
-    "images": _read_switch,
-}
-
-
-def _read_gc(text: str) -> GcMarks:
-    return _gc_marks((name, value) for name, _, value in (part.partition("=") for part in text.split(",")))
-
-
 _READERS: Final[Mapping[Kind, Callable[[str], Any]]] = {
     "text": str,
     "path": os.path.abspath,
@@ -462,7 +398,7 @@ _READERS: Final[Mapping[Kind, Callable[[str], Any]]] = {
     "map": _read_pair,
     "pools": _read_pool,
     "ulimits": _read_ulimit,
-    "gc": _read_gc,
+    "gc": parse_marks,
 }
 
 

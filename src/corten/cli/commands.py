@@ -38,6 +38,7 @@ GROUPS: tuple[tuple[str, str], ...] = (
     ("image", "Images"),
     ("network", "Networks"),
     ("system", "The engine as a whole"),
+    ("trash", "Removed volumes and images"),
     ("volume", "Volumes"),
 )
 REFUSED: dict[str, str] = {
@@ -234,6 +235,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(("volume create",), "volume.volumes:CREATE", "[OPTIONS] [VOLUME]", MAYBE, "Make a volume"),
     Command(("volume inspect",), "inspecting:VOLUMES", "[OPTIONS] VOLUME [VOLUME...]", SOME, "Show all about volumes"),
     Command(("volume ls", "volume list"), "volume.volumes:LS", OPTIONS, NONE, "List volumes"),
+    Command(("volume protect",), "cleanup.trash:PROTECT", "VOLUME [VOLUME...]", SOME, "Let no prune and no rm take volumes"),
+    Command(("volume unprotect",), "cleanup.trash:UNPROTECT", "VOLUME [VOLUME...]", SOME, "Take the protection of volumes away"),
     Command(("volume prune",), "prune:VOLUMES", OPTIONS, NONE, "Remove unused anonymous volumes, with -a named ones too"),
     Command(
         ("volume rm", "volume remove"), "volume.volumes:RM", "[OPTIONS] VOLUME [VOLUME...]", SOME, "Remove volumes that no container uses"
@@ -247,6 +250,10 @@ COMMANDS: tuple[Command, ...] = (
     Command(("system prune",), "prune:SYSTEM", OPTIONS, NONE, "Remove stopped containers, unused networks, images and build cache"),
     Command(("version",), "system.version:VERSION", OPTIONS, NONE, "Show versions of client and engine", common=True),
     Command(("inspect",), "inspecting:INSPECT", "[OPTIONS] NAME|ID [NAME|ID...]", SOME, "Show all about any kind of object"),
+    # what was removed
+    Command(("trash empty",), "cleanup.trash:EMPTY", "[OPTIONS] [ID...]", ANY, "Delete what is in the trash for good"),
+    Command(("trash ls", "trash list"), "cleanup.trash:LS", OPTIONS, NONE, "List removed volumes and images that can be had back"),
+    Command(("trash restore",), "cleanup.trash:RESTORE", "ID|NAME [NEW_NAME]", (1, 2), "Have a removed volume or image back"),
     # registries
     Command(("login",), "registry.login:LOGIN", "[OPTIONS] [SERVER]", MAYBE, "Log in to a registry", common=True),
     Command(("logout",), "registry.login:LOGOUT", "[SERVER]", MAYBE, "Forget a registry's credentials", common=True),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from corten.cli.cleanup.beyond import DRY_RUN, FORCE_PROTECTED, FORCED, INCLUDE_MODELS, rehearse, tell_kept, tell_rehearsed, tell_trashed
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, FILTER
 from corten.cli.options.quantities import BYTES
@@ -14,6 +15,9 @@ QUESTION = "Are you sure you want to continue? [y/N] "
 Pairs = Sequence[tuple[str, str]]
 Json = Mapping[str, Any]
 
+KEEP_MODELS = {"Corten-Keep-Models": "1"}
+"""The header of Corten's own prune. Docker's API keeps Docker's meaning without it."""
+SYSTEM_KINDS = ("container", "network", "volume", "image", "build-cache")
 FORCE = Flag("force", BOOL, "Do not ask", short="f")
 FILTERS = Flag("filter", FILTER, "Only those that match (name=value)")
 
@@ -41,96 +45,151 @@ def _contradicts(given: Pairs, name: str, value: str) -> bool:
     return opposite is not None and (opposite, value) in given
 
 
-def prune_containers(session: Session, filters: Pairs) -> int:
-    report = session.api.post("/containers/prune", filters_query(filters))
-    _list(session, "Deleted Containers:", report.get("ContainersDeleted"))
-    return int(report.get("SpaceReclaimed") or 0)
+class Reports:
+    """The engine's answers to one prune, of one kind or of several."""
+
+    def __init__(self, session: Session, values: Values) -> None:
+        self._session = session
+        self._forced = FORCED if values.on("force-protected") else {}
+        self._models = {} if values.given("include-models") and values.on("include-models") else KEEP_MODELS
+        self.all: list[Json] = []
+
+    def containers(self, filters: Pairs) -> None:
+        self._post("/containers/prune", filters_query(filters))
+
+    def networks(self, filters: Pairs) -> None:
+        self._post("/networks/prune", filters_query(filters))
+
+    def volumes(self, filters: Pairs) -> None:
+        query = {**filters_query(filters), **self._forced}
+        self.show(self._session.api.call("POST", "/volumes/prune", query, headers=self._models).json())
+
+    def images(self, filters: Pairs, *, every: bool) -> None:
+        self._post("/images/prune", filters_query([*filters, ("dangling", "false" if every else "true")]))
+
+    def build_cache(self, filters: Pairs, *, every: bool, keep: int = 0) -> None:
+        query = {**filters_query(filters), **({"all": "1"} if every else {}), **({"keep-storage": str(keep)} if keep else {})}
+        self.show(self._session.api.post("/build/prune", query))
+
+    def rehearsed(self, filters: Pairs, *kinds: str, **members: Any) -> int:
+        """What all this would have answered; nothing is removed."""
+        table: dict[str, list[str]] = {}
+        for name, value in filters:
+            table.setdefault(name, []).append(value)
+        body = {"Kinds": kinds, "Filters": table, "ForceProtected": bool(self._forced), "KeepModels": bool(self._models), **members}
+        found = rehearse(self._session, "prune", body)
+        for kind in ("Containers", "Networks", "Volumes", "Images", "BuildCache"):
+            if found.get(kind) is not None:
+                self.show(found[kind])
+        return self.end(total=kinds != ("network",), dry=True)
+
+    def show(self, report: Json) -> None:
+        self.all.append(report)
+        for title, key in _TITLES:
+            items = report.get(key)
+            if items:
+                lines = [i if isinstance(i, str) else _image_line(i) for i in items]
+                self._session.say("\n".join([title, *lines, ""]))
+
+    def end(self, *, total: bool = True, dry: bool = False) -> int:
+        if total:
+            size = sum(int(report.get("SpaceReclaimed") or 0) for report in self.all)
+            self._session.say(f"Total reclaimed space: {human_size(size)}")
+        tell_kept(self._session, self.all)
+        if dry:
+            tell_rehearsed(self._session)
+        else:
+            tell_trashed(self._session, self.all)
+        return 0
+
+    def _post(self, path: str, query: dict[str, str]) -> None:
+        self.show(self._session.api.post(path, {**query, **self._forced}))
 
 
-def prune_networks(session: Session, filters: Pairs) -> int:
-    report = session.api.post("/networks/prune", filters_query(filters))
-    _list(session, "Deleted Networks:", report.get("NetworksDeleted"))
-    return 0
+_TITLES = (
+    ("Deleted Containers:", "ContainersDeleted"),
+    ("Deleted Networks:", "NetworksDeleted"),
+    ("Deleted Volumes:", "VolumesDeleted"),
+    ("Deleted Images:", "ImagesDeleted"),
+    ("Deleted build cache objects:", "CachesDeleted"),
+)
 
 
-def prune_volumes(session: Session, filters: Pairs) -> int:
-    report = session.api.post("/volumes/prune", filters_query(filters))
-    _list(session, "Deleted Volumes:", report.get("VolumesDeleted"))
-    return int(report.get("SpaceReclaimed") or 0)
-
-
-def prune_images(session: Session, filters: Pairs, *, every: bool) -> int:
-    report = session.api.post("/images/prune", filters_query([*filters, ("dangling", "false" if every else "true")]))
-    entries = report.get("ImagesDeleted") or ()
-    lines = [f"untagged: {e['Untagged']}" if e.get("Untagged") else f"deleted: {e['Deleted']}" for e in entries]
-    _list(session, "Deleted Images:", lines)
-    return int(report.get("SpaceReclaimed") or 0)
-
-
-def prune_build_cache(session: Session, filters: Pairs, *, every: bool, keep: int = 0) -> int:
-    query = {**filters_query(filters), **({"all": "1"} if every else {}), **({"keep-storage": str(keep)} if keep else {})}
-    report = session.api.post("/build/prune", query)
-    _list(session, "Deleted build cache objects:", report.get("CachesDeleted"))
-    return int(report.get("SpaceReclaimed") or 0)
-
-
-def _list(session: Session, title: str, items: Sequence[str] | None) -> None:
-    if items:
-        session.say("\n".join([title, *items, ""]))
-
-
-def _total(session: Session, size: int) -> int:
-    session.say(f"Total reclaimed space: {human_size(size)}")
-    return 0
+def _image_line(entry: Json) -> str:
+    return f"untagged: {entry['Untagged']}" if entry.get("Untagged") else f"deleted: {entry['Deleted']}"
 
 
 def containers(session: Session, values: Values, arguments: list[str]) -> int:
+    reports, filters = Reports(session, values), _filters(session, values)
+    if values.on("dry-run"):
+        return reports.rehearsed(filters, "container")
     if not agreed(session, values, "This will remove all stopped containers."):
         return 0
-    return _total(session, prune_containers(session, _filters(session, values)))
+    reports.containers(filters)
+    return reports.end()
 
 
 def networks(session: Session, values: Values, arguments: list[str]) -> int:
-    if agreed(session, values, "This will remove all custom networks not used by at least one container."):
-        prune_networks(session, _filters(session, values))
-    return 0
+    reports, filters = Reports(session, values), _filters(session, values)
+    if values.on("dry-run"):
+        return reports.rehearsed(filters, "network")
+    if not agreed(session, values, "This will remove all custom networks not used by at least one container."):
+        return 0
+    reports.networks(filters)
+    return reports.end(total=False)
 
 
 def volumes(session: Session, values: Values, arguments: list[str]) -> int:
     every = values.on("all")
+    reports, filters = Reports(session, values), _filters(session, values)
+    if values.on("dry-run"):
+        return reports.rehearsed(filters, "volume", AllVolumes=every)
     which = "all local volumes" if every else "anonymous local volumes"
     if not agreed(session, values, f"This will remove {which} not used by at least one container."):
         return 0
-    return _total(session, prune_volumes(session, [*_filters(session, values), *([("all", "true")] if every else [])]))
+    reports.volumes([*filters, *([("all", "true")] if every else [])])
+    return reports.end()
 
 
 def images(session: Session, values: Values, arguments: list[str]) -> int:
     every = values.on("all")
+    reports, filters = Reports(session, values), _filters(session, values)
+    if values.on("dry-run"):
+        return reports.rehearsed(filters, "image", All=every)
     which = "all images without at least one container associated to them" if every else "all dangling images"
     if not agreed(session, values, f"This will remove {which}."):
         return 0
-    return _total(session, prune_images(session, _filters(session, values), every=every))
+    reports.images(filters, every=every)
+    return reports.end()
 
 
 def build_cache(session: Session, values: Values, arguments: list[str]) -> int:
-    every = values.on("all")
+    every, keep = values.on("all"), values.number("keep-storage")
+    reports = Reports(session, values)
+    if values.on("dry-run"):
+        return reports.rehearsed(values.items("filter"), "build-cache", All=every, KeepStorage=keep)
     which = "all build cache" if every else "all dangling build cache"
     if not agreed(session, values, f"This will remove {which}."):
         return 0
-    return _total(session, prune_build_cache(session, values.items("filter"), every=every, keep=values.number("keep-storage")))
+    reports.build_cache(values.items("filter"), every=every, keep=keep)
+    return reports.end()
 
 
 def system(session: Session, values: Values, arguments: list[str]) -> int:
     every, filters = values.on("all"), _filters(session, values)
+    reports = Reports(session, values)
+    if values.on("dry-run"):
+        kinds = [kind for kind in SYSTEM_KINDS if kind != "volume" or values.on("volumes")]
+        return reports.rehearsed(filters, *kinds, All=every)
     if not agreed(session, values, _system_warning(every=every, with_volumes=values.on("volumes"), filters=filters)):
         return 0
-    size = prune_containers(session, filters)
-    prune_networks(session, filters)
+    reports.containers(filters)
+    reports.networks(filters)
     if values.on("volumes"):
-        size += prune_volumes(session, [f for f in filters if f[0] != "until"])
-    size += prune_images(session, filters, every=every)
-    size += prune_build_cache(session, [f for f in filters if f[0] == "until"], every=every)
-    return _total(session, size)
+        reports.volumes([f for f in filters if f[0] != "until"])
+    reports.images(filters, every=every)
+    reports.build_cache([f for f in filters if f[0] == "until"], every=every)
+    return reports.end()
 
 
 def _system_warning(*, every: bool, with_volumes: bool, filters: Pairs) -> str:
@@ -147,16 +206,16 @@ def _system_warning(*, every: bool, with_volumes: bool, filters: Pairs) -> str:
     return "\n".join(lines)
 
 
-CONTAINERS = Action(containers, (FILTERS, FORCE))
-NETWORKS = Action(networks, (FILTERS, FORCE))
-VOLUMES = Action(volumes, (Flag("all", BOOL, "Named volumes too", short="a"), FILTERS, FORCE))
-IMAGES = Action(images, (Flag("all", BOOL, "All images that no container uses, not only dangling ones", short="a"), FILTERS, FORCE))
+MANNER = (DRY_RUN, FILTERS, FORCE, FORCE_PROTECTED)
+CONTAINERS = Action(containers, MANNER)
+NETWORKS = Action(networks, MANNER)
+VOLUMES = Action(volumes, (Flag("all", BOOL, "Named volumes too", short="a"), *MANNER, INCLUDE_MODELS))
+IMAGES = Action(images, (Flag("all", BOOL, "All images that no container uses, not only dangling ones", short="a"), *MANNER))
 BUILD_CACHE = Action(
     build_cache,
     (
         Flag("all", BOOL, "All of it, not only what is dangling", short="a"),
-        FILTERS,
-        FORCE,
+        *MANNER,
         Flag("keep-storage", BYTES, "So much may stay"),
     ),
 )
@@ -164,8 +223,8 @@ SYSTEM = Action(
     system,
     (
         Flag("all", BOOL, "All images that no container uses, not only dangling ones", short="a"),
-        FILTERS,
-        FORCE,
+        *MANNER,
+        INCLUDE_MODELS,
         Flag("volumes", BOOL, "Anonymous volumes too"),
     ),
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from corten.cli.cleanup.beyond import FORCE_PROTECTED
 from corten.cli.errors import Failure
 from corten.cli.fan_out import each
 from corten.cli.flags import Flag, Values
@@ -41,8 +42,11 @@ def _simple(verb: str) -> Runner:
     return run
 
 
+RM_QUERY = (("force", "force"), ("link", "link"), ("volumes", "v"), ("force-protected", "force-protected"))
+
+
 def rm(session: Session, values: Values, arguments: list[str]) -> int:
-    query = {key: "1" for flag, key in (("force", "force"), ("link", "link"), ("volumes", "v")) if values.on(flag)}
+    query = {key: "1" for flag, key in RM_QUERY if values.on(flag)}
 
     def remove(api: Api, name: str) -> None:
         bare = name.strip("/")
@@ -90,5 +94,6 @@ RM = Action(
         Flag("force", BOOL, "Running ones too, by SIGKILL", short="f"),
         Flag("link", BOOL, "Remove the named link", short="l"),
         Flag("volumes", BOOL, "Remove its anonymous volumes too", short="v"),
+        FORCE_PROTECTED,
     ),
 )

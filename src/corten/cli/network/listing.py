@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from corten.cli.cleanup.beyond import FORCE_PROTECTED, FORCED
 from corten.cli.fan_out import each
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, FILTER
@@ -49,7 +50,8 @@ def network_listing(*, whole: bool) -> Listing:
 
 def rm(session: Session, values: Values, arguments: list[str]) -> int:
     forgiven = "not found" if values.on("force") else ""
-    return each(session, arguments, lambda api, name: api.delete(f"/networks/{quoted(name)}"), forgiven=forgiven, silent=True)
+    query = FORCED if values.on("force-protected") else None
+    return each(session, arguments, lambda api, name: api.delete(f"/networks/{quoted(name)}", query), forgiven=forgiven, silent=True)
 
 
 LS = Action(
@@ -61,4 +63,4 @@ LS = Action(
         Flag("quiet", BOOL, "Only ids", short="q"),
     ),
 )
-RM = Action(rm, (Flag("force", BOOL, "No error for a network that does not exist", short="f"),))
+RM = Action(rm, (Flag("force", BOOL, "No error for a network that does not exist", short="f"), FORCE_PROTECTED))

@@ -1,8 +1,9 @@
 """`volume create`, `ls`, `inspect` and `rm`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from corten.cli.cleanup.beyond import FORCE_PROTECTED, FORCED, volume_marks
 from corten.cli.errors import Failure
 from corten.cli.fan_out import each
 from corten.cli.flags import Flag, Values
@@ -43,8 +44,10 @@ def ls(session: Session, values: Values, arguments: list[str]) -> int:
     rows = session.api.get("/volumes", filters_query(values.items("filter")))["Volumes"] or []
     rows.sort(key=lambda row: row["Name"])
     quiet = values.on("quiet")
+    marks = {} if quiet else volume_marks(session)
+    rows = [{**row, "corten": marks.get(row["Name"], {})} for row in rows]
     format = chosen(session, values.text("format"), "volumesFormat", quiet=quiet)
-    show(session, volume_listing(), rows, format=format, quiet=quiet)
+    show(session, marked(volume_listing(), rows), rows, format=format, quiet=quiet)
     return 0
 
 
@@ -64,12 +67,24 @@ def volume_listing() -> Listing:
         "Availability": Column("AVAILABILITY", lambda _: "N/A"),
         "Group": Column("GROUP", lambda _: "N/A"),
         "Status": Column("STATUS", lambda _: "N/A"),
+        "Protected": Column("PROTECTED", lambda row: "yes" if _mark(row, "Protected") else ""),
+        "Models": Column("MODELS", lambda row: str(_mark(row, "Models") or "")),
     }
     return Listing("*formatter.volumeContext", columns, ("Driver", "Name"), "Name")
 
 
+def marked(listing: Listing, rows: Sequence[Json]) -> Listing:
+    """With columns for protection and models where there is something to say."""
+    columns = [name for name in ("Protected", "Models") if any(_mark(row, name) for row in rows)]
+    return listing._replace(table=(*listing.table, *columns))
+
+
+def _mark(row: Json, name: str) -> Any:
+    return (row.get("corten") or {}).get(name)
+
+
 def rm(session: Session, values: Values, arguments: list[str]) -> int:
-    query = {"force": "1"} if values.on("force") else None
+    query = {**({"force": "1"} if values.on("force") else {}), **(FORCED if values.on("force-protected") else {})} or None
     return each(session, arguments, lambda api, name: api.delete(f"/volumes/{quoted(name)}", query))
 
 
@@ -92,4 +107,4 @@ LS = Action(
         Flag("quiet", BOOL, "Only names", short="q"),
     ),
 )
-RM = Action(rm, (Flag("force", BOOL, "No error for a volume that does not exist", short="f"),))
+RM = Action(rm, (Flag("force", BOOL, "No error for a volume that does not exist", short="f"), FORCE_PROTECTED))

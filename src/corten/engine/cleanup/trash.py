@@ -50,6 +50,11 @@ class TrashCan:
         self._protection = protection
         self._events = events
 
+    @property
+    def is_on(self) -> bool:
+        """Whether what is removed is kept."""
+        return bool(self._bin.keep)
+
     async def list(self) -> list[Trashed]:
         """Longest in the trash first, every size known."""
         found = [await self._measured(entry) for entry in self._bin.all()]

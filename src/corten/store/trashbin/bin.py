@@ -82,11 +82,12 @@ class Bin:
         return [_entry(row) for row in self.db.query(f"{_SELECT} ORDER BY removed, id")]
 
     def get(self, ref: str) -> Entry:
-        """By id, the beginning of one, or name. Of several with that name, the one removed last.
+        """By id, the beginning of one, or name (of an image any of its tags). Of several with that name, the one removed last.
 
         Raises NotFound, and Invalid when the beginning of an id means several entries."""
         entries = self.all()
-        named = [entry for entry in entries if ref in (entry.id, entry.name)]
+        names = {ref, f"{ref}:latest"}
+        named = [e for e in entries if ref in (e.id, e.name) or names.intersection(e.body.get("tags", ()))]
         if named:
             return named[-1]
         found = [entry for entry in entries if ref and entry.id.startswith(ref)]

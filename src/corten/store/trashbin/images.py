@@ -63,10 +63,10 @@ class ImageBin:
     def put(self, records: Sequence[dict[str, Any]], size: int) -> Entry:
         """An entry for images whose rows are gone; their layers are kept. `size`: what would be free without it."""
         first = records[0]
-        tags = [name for name in first["names"] if "@" not in name]
-        shown = _familiar(sorted(tags)[0]) if tags else short_id(first["id"])
+        tags = sorted(_familiar(name) for name in first["names"] if "@" not in name)
+        shown = tags[0] if tags else short_id(first["id"])
         with self._db.transaction() as tx:
-            entry = self._bin.add(KIND, shown, size=size, body={"images": list(records)})
+            entry = self._bin.add(KIND, shown, size=size, body={"images": list(records), "tags": tags})
             layers = dict.fromkeys(diff_id for record in records for diff_id in record["layers"])
             tx.executemany("INSERT OR REPLACE INTO keeps VALUES (?, ?)", [(f"{_KEEPER}{entry.id}:{n}", d) for n, d in enumerate(layers)])
         return entry

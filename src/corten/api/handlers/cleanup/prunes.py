@@ -1,4 +1,5 @@
-"""`POST /…/prune` of every kind of object. `keep-models` and `force-protected` are Corten's own query values."""
+"""`POST /…/prune` of every kind of object. The query value `force-protected` and the header
+`Corten-Keep-Models: 1` are Corten's own: without them a prune means what it means to Docker."""
 
 from collections.abc import Iterable
 
@@ -39,12 +40,12 @@ async def volume_prune(request: Request) -> Reply:
             raise Invalid(f"invalid filter 'all=[{' '.join(filters['all'])} true]': only one value is expected", reason="bad-filter")
         everything = True
     pruned = await request.app.cleanup.prunes.volumes.run(read_chosen(filters), read_manner(request), everything=everything)
-    return json_response(volumes_pruned(pruned))
+    return json_response(volumes_pruned(pruned, trashed=request.app.cleanup.trash.is_on))
 
 
 async def image_prune(request: Request) -> Reply:
     pruned = await request.app.cleanup.prunes.images.prune(prune_what(request.filters(*PRUNE_FILTERS)), removal_how(request))
-    return json_response(images_pruned(pruned))
+    return json_response(images_pruned(pruned, trashed=request.app.cleanup.trash.is_on))
 
 
 async def build_prune(request: Request) -> Reply:
@@ -56,7 +57,7 @@ def read_chosen(filters: dict[str, list[str]]) -> Chosen:
 
 
 def read_manner(request: Request) -> Manner:
-    return Manner(force_protected=request.flag("force-protected"), spare_models=request.flag("keep-models"))
+    return Manner(force_protected=request.flag("force-protected"), spare_models=request.headers.get("corten-keep-models") == "1")
 
 
 def containers_pruned(pruned: Pruned) -> ContainersPruned:
@@ -67,13 +68,23 @@ def networks_pruned(pruned: Pruned) -> NetworksPruned:
     return NetworksPruned(networks_deleted=list(pruned.names) or None, corten_kept=_kept(pruned.kept))
 
 
-def volumes_pruned(pruned: Pruned) -> VolumesPruned:
-    return VolumesPruned(volumes_deleted=list(pruned.names), space_reclaimed=pruned.reclaimed, corten_kept=_kept(pruned.kept))
+def volumes_pruned(pruned: Pruned, *, trashed: bool) -> VolumesPruned:
+    return VolumesPruned(
+        volumes_deleted=list(pruned.names),
+        space_reclaimed=pruned.reclaimed,
+        corten_trashed=pruned.reclaimed if trashed and pruned.reclaimed else UNSET,
+        corten_kept=_kept(pruned.kept),
+    )
 
 
-def images_pruned(pruned: PrunedImages) -> ImagesPruned:
+def images_pruned(pruned: PrunedImages, *, trashed: bool) -> ImagesPruned:
     kept = _kept(KeptThing(name, "protected") for name in pruned.kept)
-    return ImagesPruned(images_deleted=deleted_items(pruned.removed) or None, space_reclaimed=pruned.reclaimed, corten_kept=kept)
+    return ImagesPruned(
+        images_deleted=deleted_items(pruned.removed) or None,
+        space_reclaimed=pruned.reclaimed,
+        corten_trashed=pruned.reclaimed if trashed and pruned.reclaimed else UNSET,
+        corten_kept=kept,
+    )
 
 
 def caches_pruned(pruned: Pruned) -> CachesPruned:

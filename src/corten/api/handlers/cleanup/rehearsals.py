@@ -58,11 +58,12 @@ async def rehearse_prune(request: Request) -> Reply:
         caches=_caches(filters, everything, body.keep_storage or 0) if "build-cache" in kinds else None,
     )
     found = await request.app.cleanup.rehearsals.prune(plan)
+    trashed = request.app.cleanup.trash.is_on
     answer = Rehearsed(
         containers=containers_pruned(found.containers) if found.containers else None,
         networks=networks_pruned(found.networks) if found.networks else None,
-        volumes=volumes_pruned(found.volumes) if found.volumes else None,
-        images=images_pruned(found.images) if found.images else None,
+        volumes=volumes_pruned(found.volumes, trashed=trashed) if found.volumes else None,
+        images=images_pruned(found.images, trashed=trashed) if found.images else None,
         build_cache=caches_pruned(found.caches) if found.caches else None,
     )
     return json_response(answer)

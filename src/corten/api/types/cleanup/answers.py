@@ -1,4 +1,7 @@
-"""Bodies and answers of prune, and of what Corten adds to it: the trash, dry runs, protection. Members that begin with Corten are ours."""
+"""Bodies and answers of prune, and of what Corten adds to it: the trash, dry runs, protection. Members that begin with Corten are ours.
+
+`CortenTrashed`: so much of the reclaimed space is in the trash, and comes back when the disk needs it or the entries expire.
+"""
 
 from msgspec import UNSET, UnsetType
 
@@ -25,12 +28,14 @@ class ContainersPruned(AnswerStruct, frozen=True, kw_only=True):
 class ImagesPruned(AnswerStruct, frozen=True, kw_only=True):
     images_deleted: list[DeletedItem] | None
     space_reclaimed: int
+    corten_trashed: int | UnsetType = UNSET
     corten_kept: Kept = UNSET
 
 
 class VolumesPruned(AnswerStruct, frozen=True, kw_only=True):
     volumes_deleted: list[str]
     space_reclaimed: int
+    corten_trashed: int | UnsetType = UNSET
     corten_kept: Kept = UNSET
 
 
