@@ -73,6 +73,8 @@ class PullsAndPrunes(RuleBasedStateMachine):
             add_image(self.registry, layers, tag)
         self.pulls = Pulls(self.store, RegistrySettings(certs_d=()), Events())
         self.images = make_images(self.store, list, Events(), self.pulls.refetch())
+        self.begun(self.pulls.pull(parse_reference(self.name("one")), lambda _: None)).result(60)
+        self.tags.add("one")
         self.shut()
 
     def begun(self, work: Coroutine[None, None, None]) -> "Future[None]":
@@ -137,6 +139,7 @@ class PullsAndPrunes(RuleBasedStateMachine):
 
     @invariant()
     def what_is_recorded_is_there(self) -> None:
+        self.store.layers.collect()  # as every removal does: what a pull under way needs must survive it
         with self.store.db.transaction():
             images = self.store.images.all()
             for image in images:
@@ -150,7 +153,6 @@ class PullsAndPrunes(RuleBasedStateMachine):
         names = {tag for image in self.store.images.all() for tag in image.repo_tags}
         assert names == {self.name(tag) for tag in self.tags}
         needed = {layer for image in self.store.images.all() for layer in image.layers}
-        self.store.layers.collect()
         assert {layer.diff_id for layer in self.store.layers.all()} == needed
 
     def teardown(self) -> None:
