@@ -12,8 +12,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from urllib3.exceptions import HTTPError
-
 from corten.errors import EngineError, Invalid, NotFound, Unauthenticated, Unavailable
 from corten.ids import Digest
 from corten.registry.auth import Authenticator, Credentials
@@ -241,6 +239,8 @@ class Repository:
 
     def _get_whole(self, tail: str, headers: Mapping[str, str], limit: int, what: str) -> tuple[Answer, bytes]:
         """A small body, asked for again when the connection breaks in the middle."""
+        from urllib3.exceptions import HTTPError  # three megabytes that an idle daemon does not carry
+
         failure: HTTPError | None = None
         for _ in range(BODY_TRIES):
             answer = self._get(tail, headers, what=what)

@@ -9,8 +9,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from urllib3.exceptions import HTTPError
-
 from corten.errors import EngineError, Invalid, Unavailable
 from corten.registry.client import Repository
 from corten.registry.partial import Partial, Span
@@ -120,6 +118,8 @@ class Fetcher:
             close_quietly(answer)
 
     def _copy(self, answer: Answer, wanted: Wanted, position: int, end: int) -> int:
+        from urllib3.exceptions import HTTPError  # three megabytes that an idle daemon does not carry
+
         while not self._cancelled():
             try:
                 data = answer.read1(min(READ, end - position + 1))

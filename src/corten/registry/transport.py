@@ -8,29 +8,25 @@ be sent twice.
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
-
-import urllib3
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    MaxRetryError,
-    NameResolutionError,
-    NewConnectionError,
-    ProxyError,
-    ReadTimeoutError,
-    SSLError,
-)
 
 from corten import __version__
 from corten.errors import EngineError, Unavailable
+from corten.lazy import LazyModule
 from corten.registry.endpoint import Endpoint
 from corten.registry.failures import failure
 from corten.registry.proxies import ProxySettings
 from corten.registry.retry import RetryPolicy
 
-Answer = urllib3.response.BaseHTTPResponse
+if TYPE_CHECKING:
+    import urllib3
+
+    Answer = urllib3.response.BaseHTTPResponse
+else:
+    urllib3 = LazyModule("urllib3")
+    Answer = object
+
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 CONNECTIONS = 16
@@ -56,7 +52,7 @@ class Transport:
         for pool in self._pools.values():
             pool.clear()
 
-    def _pool_for(self, url: str) -> urllib3.PoolManager:
+    def _pool_for(self, url: str) -> "urllib3.PoolManager":
         """Connections to our own host, or to others, which are never shown the client's certificate; each proxy has its own."""
         key = _same_host(url, self.endpoint.url), self._proxies.find(url)
         with self._lock:
@@ -85,7 +81,7 @@ class Transport:
             last = attempt == self._retry.attempts - 1 or method == "PATCH"
             try:
                 answer = self._follow(method, url, dict(headers or {}), body)
-            except HTTPError as error:
+            except urllib3.exceptions.HTTPError as error:
                 if last or not _may_pass(error):
                     _unreachable(url, error)
                 self._retry.wait(attempt, None)
@@ -122,7 +118,7 @@ class Transport:
         raise Unavailable(f"{url}: too many redirects", reason="registry-redirects")
 
 
-def _pool(endpoint: Endpoint, is_own: bool, proxy: str | None) -> urllib3.PoolManager:
+def _pool(endpoint: Endpoint, is_own: bool, proxy: str | None) -> "urllib3.PoolManager":
     context = ssl.create_default_context()
     for path in endpoint.ca_files:
         context.load_verify_locations(path)
@@ -147,43 +143,46 @@ def _same_host(a: str, b: str) -> bool:
     return urlsplit(a)[:2] == urlsplit(b)[:2]
 
 
-def _may_pass(error: HTTPError) -> bool:
+def _may_pass(error: "urllib3.exceptions.HTTPError") -> bool:
     """A refused connection, a host that swallows packets or a bad certificate will not mend itself within a second."""
-    reason = error.reason if isinstance(error, MaxRetryError) else error
-    return not isinstance(reason, NewConnectionError | ConnectTimeoutError | SSLError)
+    wrong = urllib3.exceptions
+    reason = error.reason if isinstance(error, wrong.MaxRetryError) else error
+    return not isinstance(reason, wrong.NewConnectionError | wrong.ConnectTimeoutError | wrong.SSLError)
 
 
-def _unreachable(url: str, error: HTTPError) -> NoReturn:
+def _unreachable(url: str, error: "urllib3.exceptions.HTTPError") -> NoReturn:
     """In Docker's words, whose first request to a registry always is `/v2/`."""
+    wrong = urllib3.exceptions
     parts = urlsplit(url)
     shown = f"{parts.scheme}://{parts.netloc}/v2/" if parts.path.startswith("/v2/") else url
-    cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+    cause = error.reason if isinstance(error, wrong.MaxRetryError) and error.reason else error
     hint = "is the name right, and is a proxy or --insecure-registry needed?"
     raise Unavailable(f'Get "{shown}": {_plain(cause, parts)}', reason="registry-unreachable", hint=hint) from error
 
 
 def _plain(error: BaseException, url: SplitResult) -> str:
+    wrong = urllib3.exceptions
     text = str(error)
     address = f"{url.hostname}:{url.port or (443 if url.scheme == 'https' else 80)}"
-    if isinstance(error, NameResolutionError):
+    if isinstance(error, wrong.NameResolutionError):
         return f"dial tcp: lookup {url.hostname}: no such host"
-    if isinstance(error, ConnectTimeoutError) and not isinstance(error, NewConnectionError):
+    if isinstance(error, wrong.ConnectTimeoutError) and not isinstance(error, wrong.NewConnectionError):
         return f"dial tcp {address}: i/o timeout"
-    if isinstance(error, ReadTimeoutError):
+    if isinstance(error, wrong.ReadTimeoutError):
         return f"{url.netloc}: timeout awaiting response headers"
-    if isinstance(error, SSLError):
+    if isinstance(error, wrong.SSLError):
         return f"tls: failed to verify certificate: {text}"
-    if isinstance(error, ProxyError):
+    if isinstance(error, wrong.ProxyError):
         return f"proxyconnect tcp: {text}"
     detail = text.rpartition("] ")[2].lower() if "] " in text else text
-    return f"dial tcp {address}: connect: {detail}" if isinstance(error, NewConnectionError) else f"{url.netloc}: {detail}"
+    return f"dial tcp {address}: connect: {detail}" if isinstance(error, wrong.NewConnectionError) else f"{url.netloc}: {detail}"
 
 
 def close_quietly(answer: Answer) -> None:
     """Gives the connection back when little is unread, else closes it."""
     try:
         answer.close()
-    except (HTTPError, OSError):
+    except (urllib3.exceptions.HTTPError, OSError):
         return
 
 
@@ -191,7 +190,7 @@ def registry_error(answer: Answer, what: str) -> EngineError:
     """The distribution API's error body as one of ours; reads at most 64 KiB of it."""
     try:
         body = answer.read(65536)
-    except HTTPError:
+    except urllib3.exceptions.HTTPError:
         body = b""
     close_quietly(answer)
     return failure(answer.status, body, what)

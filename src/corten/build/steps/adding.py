@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit
 
-import urllib3
-
 from corten.build.dockerfile import instructions as ins
 from corten.build.files.copying import Copier
 from corten.build.files.git import check_out, is_git, parse_git
@@ -79,6 +77,8 @@ async def _authorization(url: str, around: Surroundings) -> dict[str, str]:
 
 
 def _fetch(url: str, checksum: str, headers: dict[str, str], newest: int) -> Remote:
+    import urllib3  # three megabytes that an idle daemon does not carry
+
     if checksum and not _SHA256.fullmatch(checksum):
         raise Invalid(f"invalid checksum {checksum!r}: sha256:… is expected", reason="add-checksum")
     folder = tempfile.mkdtemp(prefix="corten-add-")
@@ -92,6 +92,8 @@ def _fetch(url: str, checksum: str, headers: dict[str, str], newest: int) -> Rem
 
 
 def _downloaded(url: str, checksum: str, headers: dict[str, str], newest: int, folder: str) -> Remote:
+    import urllib3
+
     total = hashlib.sha256()
     answer = urllib3.PoolManager().request("GET", url, headers=headers, preload_content=False, retries=3, timeout=60)
     with closing(answer):

@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 
-import urllib3
-
 from corten.build.files.git import check_out, is_git, parse_git
 from corten.errors import Invalid, Unavailable
 from corten.store.streams.compression import decompressed, sniffed
@@ -34,6 +32,8 @@ async def fetch_context(remote: str, folder: str, *, dockerfile: str) -> str:
 
 
 def _download(url: str, folder: str, dockerfile: str) -> None:
+    import urllib3  # three megabytes that an idle daemon does not carry
+
     try:
         answer = urllib3.PoolManager().request("GET", url, preload_content=False, retries=3, timeout=60)
         with closing(answer):

@@ -1,7 +1,5 @@
 """The root file system of `docker import URL`, fetched piece by piece. Images of registries are `corten.engine.transfer`'s."""
 
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import urlsplit
@@ -27,6 +25,9 @@ def fetched(url: str) -> AsyncIterator[bytes]:
     """The body of `url` (checked). Proxies and redirects are followed. Raises Unavailable, naming the URL."""
 
     def work(outlet: Outlet) -> None:
+        import urllib.error
+        import urllib.request  # three megabytes that an idle daemon does not carry
+
         try:
             with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:
                 while piece := answer.read(_PIECE):

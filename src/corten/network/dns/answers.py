@@ -4,10 +4,15 @@ import secrets
 import struct
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING
 
-from dnslib import AAAA, CLASS, EDNS0, PTR, QTYPE, RCODE, RR, A, DNSError, DNSRecord
-
+from corten.lazy import LazyModule
 from corten.network.dns.directory import Directory, IPAddress, View
+
+if TYPE_CHECKING:
+    import dnslib
+else:
+    dnslib = LazyModule("dnslib")
 
 TTL = 600
 PLAIN_SIZE = 512
@@ -15,13 +20,13 @@ _EDNS_SIZE = 1232
 _TRUNCATED = 0x02
 
 
-def parse(query: bytes) -> DNSRecord | None:
+def parse(query: bytes) -> "dnslib.DNSRecord | None":
     """A standard query with one question; None for anything else."""
     try:
-        record = DNSRecord.parse(query)
-    except (DNSError, ValueError, IndexError, struct.error):
+        record = dnslib.DNSRecord.parse(query)
+    except (dnslib.DNSError, ValueError, IndexError, struct.error):
         return None
-    if record.header.qr or record.header.opcode or len(record.questions) != 1 or record.q.qclass != CLASS.IN:
+    if record.header.qr or record.header.opcode or len(record.questions) != 1 or record.q.qclass != dnslib.CLASS.IN:
         return None
     return record
 
@@ -39,32 +44,32 @@ def reverse_address(name: str) -> IPAddress | None:
     return None
 
 
-def answer(record: DNSRecord, directory: Directory, view: View) -> list[bytes] | None:
+def answer(record: "dnslib.DNSRecord", directory: Directory, view: View) -> list[bytes] | None:
     """The answers to one question, all equally right: with several addresses each starts with another one, so that answering in
     turn spreads the load. None: the name is nobody's here."""
     name = str(record.q.qname).removesuffix(".")
-    if record.q.qtype == QTYPE.PTR:
+    if record.q.qtype == dnslib.QTYPE.PTR:
         address = reverse_address(name)
         found = directory.find_name(view, address) if address is not None else None
-        return None if found is None else [_pack(record, [PTR(found)])]
+        return None if found is None else [_pack(record, [dnslib.PTR(found)])]
     addresses = directory.find(view, name)
     if addresses is None:
         return None
-    if record.q.qtype == QTYPE.A:
-        data = [A(str(address)) for address in addresses if address.version == 4]
-    elif record.q.qtype == QTYPE.AAAA:
-        data = [AAAA(str(address)) for address in addresses if address.version == 6]
+    if record.q.qtype == dnslib.QTYPE.A:
+        data = [dnslib.A(str(address)) for address in addresses if address.version == 4]
+    elif record.q.qtype == dnslib.QTYPE.AAAA:
+        data = [dnslib.AAAA(str(address)) for address in addresses if address.version == 6]
     else:
         data = []
     return [_pack(record, data[turn:] + data[:turn]) for turn in range(max(1, min(len(data), 16)))]
 
 
-def _pack(record: DNSRecord, data: Sequence[object]) -> bytes:
+def _pack(record: "dnslib.DNSRecord", data: Sequence[object]) -> bytes:
     reply = record.reply(ra=1, aa=0)
     for item in data:
-        reply.add_answer(RR(record.q.qname, record.q.qtype, rdata=item, ttl=TTL))
-    if any(extra.rtype == QTYPE.OPT for extra in record.ar):
-        reply.add_ar(EDNS0(udp_len=_EDNS_SIZE))
+        reply.add_answer(dnslib.RR(record.q.qname, record.q.qtype, rdata=item, ttl=TTL))
+    if any(extra.rtype == dnslib.QTYPE.OPT for extra in record.ar):
+        reply.add_ar(dnslib.EDNS0(udp_len=_EDNS_SIZE))
     return bytes(reply.pack())
 
 
@@ -74,19 +79,19 @@ def failure(query: bytes) -> bytes | None:
     if record is None:
         return None
     reply = record.reply(ra=1, aa=0)
-    reply.header.rcode = RCODE.SERVFAIL
+    reply.header.rcode = dnslib.RCODE.SERVFAIL
     return bytes(reply.pack())
 
 
-def size_limit(record: DNSRecord) -> int:
+def size_limit(record: "dnslib.DNSRecord") -> int:
     """How long an answer over UDP may be."""
     for extra in record.ar:
-        if extra.rtype == QTYPE.OPT:
+        if extra.rtype == dnslib.QTYPE.OPT:
             return max(PLAIN_SIZE, min(int(extra.rclass), 4096))
     return PLAIN_SIZE
 
 
-def truncated(reply: bytes, record: DNSRecord) -> bytes:
+def truncated(reply: bytes, record: "dnslib.DNSRecord") -> bytes:
     """The reply with no records and the flag that makes the client ask again over TCP."""
     short = record.reply(ra=1, aa=0)
     data = bytearray(short.pack())
