@@ -81,7 +81,8 @@ class PullsAndPrunes(RuleBasedStateMachine):
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     def shut(self) -> None:
-        self.blobs.gates = {digest: threading.Event() for digest in dict.keys(self.blobs)}
+        layers = [digest for digest, data in dict.items(self.blobs) if data.startswith(b"\x1f\x8b")]
+        self.blobs.gates = {digest: threading.Event() for digest in layers}
 
     def name(self, tag: str) -> str:
         return f"{self.registry.host}/x:{tag}"
