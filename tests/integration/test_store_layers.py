@@ -1,7 +1,11 @@
 """Layers as overlayfs stacks them: whiteouts, devices, owners and attributes, unpacked by root."""
 
+import io
+import json
 import os
+import random
 import stat
+import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -129,10 +133,33 @@ def test_devices_owners_and_attributes(store: Store) -> None:
 
 
 def test_hundreds_of_layers_are_one_tree(store: Store) -> None:
-    layers = [unpack(store, [Member(f"f{n}", data=str(n).encode()), Member("last", data=str(n).encode())]) for n in range(200)]
+    layers = [unpack(store, [Member(f"f{n}", data=str(n).encode()), Member("last", data=str(n).encode())]) for n in range(300)]
     found = stacked(store, *layers)
-    assert len(found) == 201
-    assert found["last"] == b"199"
+    assert len(found) == 301
+    assert found["last"] == b"299"
+
+
+def disk_use(path: Path) -> int:
+    """Bytes of blocks, as `du` counts."""
+    return sum(os.lstat(Path(folder) / name).st_blocks * 512 for folder, dirs, files in os.walk(path) for name in (*dirs, *files))
+
+
+def test_a_store_takes_five_percent_more_than_its_files(store: Store, tmp_path: Path) -> None:
+    noise = random.Random(7)
+    shared = [Member(f"lib/d{n % 40}/f{n}", data=noise.randbytes(noise.randrange(1, 40_000))) for n in range(1200)]
+    base = unpack(store, shared)
+    layers = [unpack(store, [Member(f"app/{n}/f{m}", data=noise.randbytes(8000)) for m in range(50)]) for n in range(2)]
+    for n, layer in enumerate(layers):
+        rootfs = {"type": "layers", "diff_ids": [base, layer]}
+        image = {"architecture": "amd64", "os": "linux", "author": str(n), "rootfs": rootfs}
+        store.images.add(json.dumps(image).encode())
+    plain = tmp_path / "plain"
+    for layer in (base, *layers):
+        with tarfile.open(fileobj=io.BytesIO(b"".join(layer_tar(store.layers.directory(layer))))) as tar:
+            tar.extractall(plain, filter="fully_trusted")
+    store.background.wait()
+    assert disk_use(Path(store.root.layers)) <= 1.05 * disk_use(plain)
+    assert disk_use(Path(store.root.path)) - disk_use(Path(store.root.layers)) < 1 << 20  # rows, and nothing twice
 
 
 def test_changes_of_a_container_are_read_off_its_upper_directory(store: Store) -> None:

@@ -1,6 +1,5 @@
 """What is measured: each function fills one or a few rows for all engines."""
 
-import os
 import resource
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from tools.bench.account import Account
+from tools.bench.archives import archives
 from tools.bench.engine import Engine
 from tools.bench.image import LINES_BYTES, LINES_FILE, small_tar
 from tools.bench.measure import Goal, Row, interleave, spread
@@ -214,29 +214,12 @@ def logs(bench: Bench) -> list[Row]:
     return [write, read]
 
 
-def load(bench: Bench) -> list[Row]:
-    """Needs BENCH_IMAGE: a docker-archive of some size."""
-    path = os.environ.get("BENCH_IMAGE", "")
-    if not Path(path).is_file():
-        print("  load: set BENCH_IMAGE to an image archive")
-        return []
-    loaded, saved = Row("load of an image archive", "ms", Goal(0.20)), Row("save of it", "ms", Goal(0.30))
-    for engine in bench.engines:
-        began = time.perf_counter()
-        name = engine.run("load", "-i", path).stdout.decode().split(": ", 1)[1].strip()
-        ready = time.perf_counter()
-        subprocess.run(engine.cli("save", name), stdout=subprocess.DEVNULL, check=True)
-        loaded.figures[engine.name], saved.figures[engine.name] = (ready - began) * 1e3, (time.perf_counter() - ready) * 1e3
-        engine.run("rmi", name)
-    return [loaded, saved]
-
-
 ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "run": run,
     "exec": exec_,
     "networks": networks,
     "burst": burst,
     "logs": logs,
-    "load": load,
+    "load": lambda bench: archives(bench.engines),
     "pulls": lambda bench: pulls(bench.engines, bench.accounts),
 }
