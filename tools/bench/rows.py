@@ -215,11 +215,11 @@ def logs(bench: Bench) -> list[Row]:
 
 
 ROWS: dict[str, Callable[[Bench], list[Row]]] = {
+    "idle": idle,
     "run": run,
     "exec": exec_,
     "networks": networks,
     "burst": burst,
     "logs": logs,
-    "load": lambda bench: archives(bench.engines),
-    "pulls": lambda bench: pulls(bench.engines, bench.accounts),
+    "load": load,
 }
