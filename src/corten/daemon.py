@@ -67,6 +67,7 @@ from corten.engine.tasks import Tasks
 from corten.engine.transfer.pull import Pulls
 from corten.engine.transfer.push import Pushes
 from corten.engine.transfer.registries import Registries
+from corten.engine.usage import DiskFigures
 from corten.engine.values.container import Ulimit
 from corten.engine.volumes import Volumes
 from corten.errors import EngineError, Invalid, Unavailable
@@ -80,6 +81,7 @@ from corten.monitor.events import Event, Exited, LauncherLost, LogFailed, Monito
 from corten.registry.hosts import RegistrySettings
 from corten.registry.proxies import ProxySettings
 from corten.store import volumes as volume_store
+from corten.store.contents import figures as figure_store
 from corten.store.opened import Store, open_store
 from corten.store.trash import Trash
 
@@ -93,6 +95,7 @@ MIGRATIONS = (
     *execs.MIGRATIONS,
     *network_parts.MIGRATIONS,
     *volume_store.MIGRATIONS,
+    *figure_store.MIGRATIONS,
     *builds.MIGRATIONS,
     *cleanup.MIGRATIONS,
 )
@@ -130,6 +133,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     volumes = Volumes(volume_rows, store.layers, events, marks.removal)
     shelves = Shelves(store.db, store.images, store.layers, store.snapshots, volumes, paths)
     containers = Catalog(store.db)
+    figures = DiskFigures(figure_store.Figures(store.db), containers, store.snapshots, volume_rows)
     staging = Staging(paths.mounts, store.layers)
     rented = Rented(parts.monitors, parts.networks, volumes, staging, paths)
     root_files = RootFiles(store.snapshots, store.layers)
@@ -140,7 +144,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     launch = Launch(containers, rented, bundles, release, removal, events)
     ends = Ends(containers, launch, removal, release, events, tasks)
     lifecycle = Lifecycle(containers, launch, ends, parts.monitors, events)
-    found = Containers(containers, shelves, sessions)
+    found = Containers(containers, shelves, sessions, figures)
     settings = registry_settings(config)
     pulls = Pulls(store, settings, events, reclaimable_by(store, users_of(containers)))
     executor = BuildExecutor(rented, bundles, release)
@@ -167,10 +171,11 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         streams=Streams(containers, parts.monitors, ends, paths, events),
         execs=sessions,
         events=events,
-        files=Files(containers, shelves, staging, root_files, events),
+        files=Files(containers, shelves, staging, root_files, events, figures),
         stats=Stats(containers, parts.monitors),
         system=System(config, parts.facts, parts.features, store, containers, events),
         volumes=volumes,
+        figures=figures,
         images=images,
         networks=parts.known_networks,
         connections=network_parts.Connections(parts.known_networks, containers, paths, events),
@@ -256,6 +261,7 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         engine.services.volumes.recover([container.id for container in containers], running)
         await engine.reconcile.settle()
         news.tell(engine, tasks)
+        tasks.spawn(engine.services.figures.keep_fresh(), "disk figures")
         server = await stack.enter_async_context(Server(App(engine.services, ROUTES).handle, common_headers=COMMON_HEADERS))
         settle_memory()
         for listener in listeners_of(config):

@@ -30,6 +30,7 @@ from corten.engine.system import System
 from corten.engine.transfer.pull import Pulls
 from corten.engine.transfer.push import Pushes
 from corten.engine.transfer.registries import Registries
+from corten.engine.usage import DiskFigures
 from corten.engine.volumes import Volumes
 from corten.errors import EngineError
 from corten.http.request import ClientGone
@@ -63,6 +64,7 @@ class Services:
     events: Events
     system: System
     volumes: Volumes
+    figures: DiskFigures
     images: Images
     networks: Networks
     connections: Connections

@@ -100,6 +100,11 @@ def spares_named_volumes(version: Version) -> bool:
     return version >= (1, 42)
 
 
+def chooses_usage(version: Version) -> bool:
+    """Whether `system/df` takes `type`, and has no `BuilderSize` any more."""
+    return version >= (1, 42)
+
+
 def has_image_name_filter(version: Version) -> bool:
     """Whether `images/json` takes a name in `filter`, beside `filters`."""
     return version < (1, 41)

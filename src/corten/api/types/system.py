@@ -1,6 +1,6 @@
 """Bodies and answers of the system calls: `/version`, `/info`, `/auth`."""
 
-from msgspec import field
+from msgspec import UNSET, UnsetType, field
 
 from corten.api.types.containers import ContainerSummary
 from corten.api.types.images import ImageSummary
@@ -54,6 +54,7 @@ class DiskUsage(AnswerStruct, frozen=True, kw_only=True):
     containers: list[ContainerSummary] | None
     volumes: list[VolumeAnswer] | None
     build_cache: list[BuildCacheItem] | None
+    builder_size: int | UnsetType = UNSET
 
 
 class AuthConfig(WireStruct, frozen=True, kw_only=True, rename="lower"):

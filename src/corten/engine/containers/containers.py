@@ -1,6 +1,5 @@
 """Containers as they are: look up, list, inspect, measure. Nothing is changed here."""
 
-import asyncio
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +9,10 @@ from corten.engine.containers.listing import ImageFamily, ListQuery, select
 from corten.engine.containers.shelves import Shelves
 from corten.engine.containers.state import has_process
 from corten.engine.execs import Execs
+from corten.engine.usage import DiskFigures
 from corten.engine.values.container import Container
 from corten.errors import Invalid
 from corten.ids import ImageId
-
-_MEASURERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +39,9 @@ class Inspection:
 
 
 class Containers:
-    def __init__(self, catalog: Catalog, shelves: Shelves, execs: Execs) -> None:
+    def __init__(self, catalog: Catalog, shelves: Shelves, execs: Execs, figures: DiskFigures) -> None:
         self._catalog = catalog
+        self._figures = figures
         self._shelves = shelves
         self._execs = execs
 
@@ -103,18 +102,13 @@ class Containers:
         return (await self.all_sizes([container]))[0]
 
     async def all_sizes(self, containers: Sequence[Container]) -> Sequence[Sizes]:
-        """Of each, measured by a few threads."""
-        shares = [containers[begin::_MEASURERS] for begin in range(min(_MEASURERS, len(containers)))]
-        done = await asyncio.gather(*(asyncio.to_thread(self._measure, [c.id for c in share]) for share in shares))
-        written = {name: size for share in done for name, size in share.items()}
+        """Of each, from kept figures."""
+        written = await self._figures.written(containers)
         images: dict[str, int] = {}
         for image_id in {c.image_id for c in containers}:
             image = self._shelves.images.by_id(image_id)
             images[image_id] = image.size if image else 0
         return [Sizes(written[c.id], written[c.id] + images[c.image_id]) for c in containers]
-
-    def _measure(self, ids: Sequence[str]) -> dict[str, int]:
-        return {name: self._shelves.snapshots.usage(name).size for name in ids}
 
     def _driver_data(self, container: Container) -> dict[str, str]:
         """The directories that make up its root file system, as Docker's overlay2 shows them."""

@@ -1,9 +1,9 @@
 """`/system/df`: what images, containers, volumes and build cache take on disk."""
 
-import asyncio
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from corten.api.handlers.containers_view import summary
 from corten.api.handlers.images import image_summary
@@ -13,6 +13,7 @@ from corten.api.types.containers import ContainerSummary
 from corten.api.types.images import ImageSummary
 from corten.api.types.system import BuildCacheItem, DiskUsage
 from corten.api.types.volumes import UsageData, VolumeAnswer
+from corten.api.versions import chooses_usage
 from corten.api.wire import json_response
 from corten.engine.build.builds import CacheUsage
 from corten.engine.containers.listing import ListQuery as ContainerQuery
@@ -20,23 +21,25 @@ from corten.engine.images.catalog import ListQuery as ImageQuery
 from corten.engine.moments import format_moment
 from corten.errors import Invalid
 from corten.http.response import Reply
-from corten.store.volumes import Volume
 
 OBJECTS: Final = ("container", "image", "volume", "build-cache")
 
 
 async def disk_usage(request: Request) -> Reply:
-    """`type` chooses kinds of objects; those not chosen are null."""
-    wanted = request.values("type") or list(OBJECTS)
+    """`type` (since 1.42) chooses kinds of objects; those not chosen are null."""
+    chooses = chooses_usage(request.version)
+    wanted = (request.values("type") if chooses else []) or list(OBJECTS)
     for kind in wanted:
         if kind not in OBJECTS:
             raise Invalid(f"unknown object type: {kind}", reason="bad-object-type", hint=f"one of {', '.join(OBJECTS)}")
+    build_cache = [_cached(item) for item in await request.app.builds.usage()] if "build-cache" in wanted else None
     usage = DiskUsage(
         layers_size=request.app.system.layers_size() if "image" in wanted else 0,
         images=_images(request) if "image" in wanted else None,
         containers=await _containers(request) if "container" in wanted else None,
         volumes=await _volumes(request) if "volume" in wanted else None,
-        build_cache=[_cached(item) for item in await request.app.builds.usage()] if "build-cache" in wanted else None,
+        build_cache=build_cache,
+        builder_size=sum(item.size for item in build_cache or () if not item.shared) if not chooses else UNSET,
     )
     return json_response(usage)
 
@@ -70,9 +73,7 @@ async def _containers(request: Request) -> list[ContainerSummary]:
 
 
 async def _volumes(request: Request) -> list[VolumeAnswer]:
-    return await asyncio.gather(*(_volume(request, volume) for volume in request.app.volumes.list({})))
-
-
-async def _volume(request: Request, volume: Volume) -> VolumeAnswer:
-    size = await request.app.volumes.usage(volume.name)
-    return answer(request.app.volumes, volume, UsageData(size=size, ref_count=len(volume.users)))
+    """Those that are directories of ours: what driver options mount takes its space elsewhere."""
+    found = [volume for volume in request.app.volumes.list({}) if not volume.options]
+    sizes = await request.app.figures.held(found)
+    return [answer(request.app.volumes, v, UsageData(size=sizes[v.name], ref_count=len(v.users))) for v in found]

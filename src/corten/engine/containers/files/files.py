@@ -20,6 +20,7 @@ from corten.engine.containers.shelves import Shelves
 from corten.engine.containers.state import has_process
 from corten.engine.events import Events
 from corten.engine.spec.users import resolve_user
+from corten.engine.usage import DiskFigures
 from corten.engine.values.container import Container
 from corten.errors import Invalid
 from corten.store.changes import Change, Kind, snapshot_changes
@@ -31,8 +32,11 @@ _OWN = frozenset(("/dev", "/dev/console", "/dev/pts", "/dev/shm", "/etc/hostname
 
 
 class Files:
-    def __init__(self, catalog: Catalog, shelves: Shelves, staging: Staging, root_files: RootFiles, events: Events) -> None:
+    def __init__(
+        self, catalog: Catalog, shelves: Shelves, staging: Staging, root_files: RootFiles, events: Events, figures: DiskFigures
+    ) -> None:
         self._catalog = catalog
+        self._figures = figures
         self._shelves = shelves
         self._staging = staging
         self._root_files = root_files
@@ -82,7 +86,10 @@ class Files:
                 unpack_into(folder, path, incoming, chunks)
 
         async with self._standing(entry) as ground:
-            await with_body(body, lambda chunks: _in_writable_root(ground, lambda root: work(root, chunks)))
+            try:
+                await with_body(body, lambda chunks: _in_writable_root(ground, lambda root: work(root, chunks)))
+            finally:
+                self._figures.touched(entry.value)
         self._events.container(entry.value, "extract-to-dir")
 
     async def export(self, ref: str) -> AsyncIterator[bytes]:
