@@ -221,5 +221,6 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "networks": networks,
     "burst": burst,
     "logs": logs,
-    "load": load,
+    "pulls": pulls,
+    "archives": archives,
 }
