@@ -41,3 +41,8 @@ def syscall(nr: int, *args: object) -> int:
 def by_machine(x86_64: int, aarch64: int) -> int:
     """The system call number that fits this machine; numbers from 424 on are the same everywhere."""
     return aarch64 if IS_ARM64 else x86_64
+
+
+def give_back_memory() -> None:
+    """The heap's free pages go back to the kernel, which they do not by themselves after work with many large buffers: malloc_trim(3)."""
+    libc.malloc_trim(0)

@@ -13,6 +13,7 @@ from corten.engine.images.progress import Message, Note, Progress, Status, Throt
 from corten.engine.moments import format_moment
 from corten.errors import Invalid, NotFound
 from corten.ids import ImageId
+from corten.kernel.libc import give_back_memory
 from corten.oci.image import History, ImageConfig, RootFs, RunConfig, encode_image_config
 from corten.oci.platform import Platform, host_platform
 from corten.oci.reference import Reference, parse_reference
@@ -62,6 +63,7 @@ class Transfer:
                 return load_archive(self._store, chunks, report=report, platform=platform, limits=self._limits)
 
             loaded = await with_body(body, work)
+            await asyncio.to_thread(give_back_memory)
             await self._store.db.sync()
             return [note for image in loaded for note in self._tell_loaded(image)]
 

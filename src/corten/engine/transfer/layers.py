@@ -28,7 +28,7 @@ from corten.store.opened import Store
 from corten.store.origins import LayerBlob
 from corten.store.records.leases import Lease
 
-WORKERS: Final = min(8, max(4, os.cpu_count() or 1))
+WORKERS: Final = min(8, max(2, os.cpu_count() or 1))
 RESERVE: Final = 256 << 20
 KEPT_SECONDS: Final = 14 * 86400
 """What arrived of a layer is kept so long for a pull that goes on."""

@@ -15,6 +15,7 @@ from corten.engine.transfer.refetch import Refetch
 from corten.engine.transfer.sharing import InFlight
 from corten.errors import Invalid, NotFound, Unsupported
 from corten.ids import Digest, ImageId
+from corten.kernel.libc import give_back_memory
 from corten.oci.digest import sha256_digest
 from corten.oci.image import parse_image_config
 from corten.oci.manifest import DOCKER_CONFIG, OCI_CONFIG, Index, Manifest, parse_manifest
@@ -75,6 +76,7 @@ class Pulls:
             for one in references:
                 done.append(await _in_thread(lambda one=one: job.run(repository, one, wanted), gone))  # type: ignore[misc]
                 self._announce(one)
+            await asyncio.to_thread(give_back_memory)
             self._store.durability.settle_later()
         outcome = "Downloaded newer image" if any(pulled.is_new for pulled in done) else "Image is up to date"
         shown = (reference if all_tags else reference.with_default_tag()).familiar

@@ -15,6 +15,7 @@ from corten.engine.images.progress import Report, Status
 from corten.engine.transfer.outgoing import InMemory, LayerPush
 from corten.errors import Invalid, NotFound, Unauthenticated
 from corten.ids import Digest, ImageId
+from corten.kernel.libc import give_back_memory
 from corten.oci.digest import sha256_digest
 from corten.oci.manifest import (
     DOCKER_CONFIG,
@@ -82,6 +83,7 @@ class Pushes:
                 job = _PushJob(self._store, repository, one, report, layers)
                 done.append(await _in_thread(lambda job=job, image=image: job.run(image, alone=platform is not None), gone))  # type: ignore[misc]
                 self._events.publish("image", "push", one.familiar, {"name": one.familiar_name})
+            await asyncio.to_thread(give_back_memory)
         return done
 
     def _found(self, reference: Reference, platform: Platform | None, *, all_tags: bool) -> list[tuple[Reference, Image]]:
