@@ -9,7 +9,7 @@ import pytest
 
 from corten.engine.events import Events
 from corten.engine.transfer.pull import Pulls
-from corten.errors import NotFound
+from corten.errors import EngineError, NotFound
 from corten.oci.reference import parse_reference
 from corten.registry.hosts import RegistrySettings
 from corten.store.opened import Store, open_store
@@ -66,7 +66,7 @@ async def test_a_registry_that_sends_something_else_changes_nothing(store: Store
         file.write_bytes(b"damaged")
         store.layers.damage.note(layer)
         faults.corrupt = True
-        with store.layers.lease() as lease, pytest.raises(Exception, match=r"verification failed|invalid gzip"):
+        with store.layers.lease() as lease, pytest.raises(EngineError):
             await pulls.refetch().bring(layer, lease, {})
     assert file.read_bytes() == b"damaged"
     assert store.layers.damage.is_noted(layer)
