@@ -221,6 +221,6 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "networks": networks,
     "burst": burst,
     "logs": logs,
-    "pulls": pulls,
-    "archives": archives,
+    "pulls": lambda bench: pulls(bench.engines, bench.accounts),
+    "archives": lambda bench: archives(bench.engines),
 }
