@@ -30,6 +30,7 @@ from corten.engine.build.builds import Builds
 from corten.engine.build.executor import BuildExecutor
 from corten.engine.cleanup import opened as cleanup
 from corten.engine.cleanup.opened import Nouns, make_cleanup, make_marks
+from corten.engine.cleanup.relief import Relief, disk_of
 from corten.engine.containers import catalog
 from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.containers import Containers
@@ -263,6 +264,7 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         await engine.reconcile.settle()
         news.tell(engine, tasks)
         tasks.spawn(engine.services.figures.keep_fresh(), "disk figures")
+        tasks.spawn(Relief(engine.services.cleanup.trash, config.gc, disk_of(config.data_root)).run(), "clearing the trash")
         server = await stack.enter_async_context(Server(App(engine.services, ROUTES).handle, common_headers=COMMON_HEADERS))
         settle_memory()
         for listener in listeners_of(config):

@@ -1,0 +1,225 @@
+"""The trash: what was removed comes back as it was, whatever ended the process in between; what is protected does not go."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corten.config import load_settings
+from corten.engine.cleanup import opened
+from corten.engine.cleanup.opened import Marks, make_marks
+from corten.engine.cleanup.prune.asked import Chosen, Manner
+from corten.engine.cleanup.prune.volumes import VolumePrune
+from corten.engine.cleanup.relief import Relief
+from corten.engine.cleanup.trash import TrashCan
+from corten.engine.events import Events
+from corten.engine.volumes import Volumes
+from corten.errors import Conflict, Invalid, NotFound
+from corten.gcmarks import GcMarks
+from corten.store import volumes as volume_store
+from corten.store.opened import Store, open_store
+from corten.store.trashbin.images import ImageBin
+
+WEEK = 7 * 86400 * 10**9
+SAFETENSORS = (16).to_bytes(8, "little") + b'{"a": 1}        ' + bytes(1000)
+
+
+class Place:
+    """A store with volumes and their trash; `again` is what a start after a crash makes of it."""
+
+    def __init__(self, path: Path, keep: int = WEEK) -> None:
+        self.path = path
+        self.keep = keep
+        self.open()
+
+    def open(self) -> None:
+        self.store: Store = open_store(str(self.path), (*volume_store.MIGRATIONS, *opened.MIGRATIONS), trash_keep=self.keep)
+        rows = volume_store.Volumes(str(self.path / "volumes"), self.store.db, self.store.bin._sweeper)
+        self.marks: Marks = make_marks(self.store, rows)
+        self.events = Events()
+        self.volumes = Volumes(rows, self.store.layers, self.events, self.marks.removal)
+        images = ImageBin(self.store.bin, self.store.images, self.store.layers, self.store.origins)
+        self.trash = TrashCan(self.store, self.marks.bin, images, self.marks.protection, self.events)
+        self.prune = VolumePrune(self.volumes, self.marks.protection, self.marks.models, self.events)
+
+    def again(self) -> None:
+        self.store.close()
+        self.open()
+
+    async def volume(self, name: str, files: dict[str, bytes], **labels: str) -> None:
+        volume = await self.volumes.create(name, labels=labels)
+        for file, data in files.items():
+            Path(self.volumes.mountpoint(volume), file).write_bytes(data)
+
+    def read(self, name: str) -> dict[str, bytes]:
+        folder = Path(self.volumes.mountpoint(self.volumes.get(name)))
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def names(self) -> set[str]:
+        return {volume.name for volume in self.volumes.list({})}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path / "root")
+    yield made
+    made.store.close()
+
+
+async def test_a_removed_volume_comes_back_as_it_was(place: Place) -> None:
+    await place.volume("data", {"a": b"1", "b": b"22"}, purpose="test")
+    before = place.volumes.get("data")
+    await place.volumes.remove("data")
+    with pytest.raises(NotFound):
+        place.volumes.get("data")
+    place.store.background.wait()
+    (trashed,) = await place.trash.list()
+    assert (trashed.entry.name, trashed.entry.size) == ("data", 3)
+    assert (await place.trash.restore("data")).names == ("data",)
+    assert place.volumes.get("data") == before
+    assert place.read("data") == {"a": b"1", "b": b"22"}
+    assert os.listdir(place.store.root.bin) == []
+
+
+async def test_a_taken_name_is_told_and_another_one_works(place: Place) -> None:
+    await place.volume("data", {"a": b"old"})
+    await place.volumes.remove("data")
+    await place.volume("data", {"a": b"new"})
+    with pytest.raises(Conflict, match="a volume named data exists"):
+        await place.trash.restore("data")
+    await place.trash.restore("data", "other")
+    assert (place.read("data"), place.read("other")) == ({"a": b"new"}, {"a": b"old"})
+
+
+async def test_a_crash_between_rows_and_rename_loses_nothing(place: Place) -> None:
+    await place.volume("data", {"a": b"1"})
+    row = place.store.db.query_one("SELECT * FROM volumes")
+    await place.volumes.remove("data")
+    (entry,) = place.store.bin.all()
+    # Killed after the rename, before the commit: the row is still the volume's.
+    place.store.bin.drop_row(entry.id)
+    place.store.db.execute("INSERT INTO volumes VALUES (?, ?, ?, ?, ?)", row or ())
+    place.again()
+    assert place.read("data") == {"a": b"1"}
+    # Both rows gone with a power failure: the files are in the trash, under their name.
+    place.store.db.execute("DELETE FROM volumes")
+    place.again()
+    await place.trash.restore("data")
+    assert place.read("data") == {"a": b"1"}
+
+
+async def test_a_restore_that_was_cut_short_is_undone(place: Place) -> None:
+    await place.volume("data", {"a": b"1"})
+    await place.volumes.remove("data")
+    (entry,) = place.store.bin.all()
+    os.rename(os.path.join(place.store.bin.place(entry.id), "data"), place.path / "volumes" / "data")
+    place.again()
+    assert place.names() == set()
+    await place.trash.restore(entry.id)
+    assert place.read("data") == {"a": b"1"}
+
+
+async def test_protected_volumes_stay(place: Place) -> None:
+    await place.volume("said", {"a": b"1"})
+    await place.volume("labelled", {"a": b"2"}, **{"corten.protected": ""})
+    place.marks.protection.set("said", True)
+    for name in ("said", "labelled"):
+        with pytest.raises(Conflict, match="volume is protected"):
+            await place.volumes.remove(name, force=True)
+    pruned = await place.prune.run(Chosen(), Manner(), everything=True)
+    assert (pruned.names, {kept.name for kept in pruned.kept}) == ((), {"said", "labelled"})
+    place.marks.protection.set("labelled", False)
+    await place.volumes.remove("labelled")
+    await place.volumes.remove("said", force_protected=True)
+    await place.trash.restore("said")
+    assert place.marks.protection.covers("said", {})
+
+
+async def test_models_are_recognised_and_spared(place: Place) -> None:
+    await place.volume("weights", {"model.safetensors": SAFETENSORS})
+    await place.volume("pytorch", {"pytorch_model.bin": b"PK\x03\x04" + bytes(10), "config.json": b"{}"})
+    await place.volume("gguf", {"q4.gguf": b"GGUF" + bytes(10)})
+    await place.volume("plain", {"notes.safetensors": b"text", "x.bin": b"PK\x03\x04"})
+    cache = Path(place.volumes.mountpoint(await place.volumes.create("hub"))) / "hub" / "models--org--x" / "blobs"
+    cache.mkdir(parents=True)
+    (cache / "ab").write_bytes(SAFETENSORS)
+    spared = await place.prune.run(Chosen(), Manner(spare_models=True), everything=True)
+    assert spared.names == ("plain",)
+    assert {kept.name: kept.why.partition(" (")[0] for kept in spared.kept} == {
+        "weights": "safetensors",
+        "pytorch": "pytorch",
+        "gguf": "gguf",
+        "hub": "Hugging Face cache",
+    }
+    assert set((await place.prune.run(Chosen(), Manner(), everything=True)).names) == {"weights", "pytorch", "gguf", "hub"}
+    await place.trash.restore("weights")
+    assert place.read("weights") == {"model.safetensors": SAFETENSORS}
+
+
+async def test_entries_end_with_their_time_and_when_the_disk_fills(place: Place) -> None:
+    for name in ("old", "new"):
+        await place.volume(name, {"a": bytes(100)})
+        await place.volumes.remove(name)
+    old = place.store.bin.get("old")
+    assert (await place.trash.expire(old.removed + WEEK)).ids == (old.id,)
+    await Relief(place.trash, GcMarks(high=90, low=80), lambda: (85, 100)).look()
+    assert len(place.store.bin.all()) == 1
+    await Relief(place.trash, GcMarks(high=90, low=80), lambda: (91, 100)).look()
+    assert place.store.bin.all() == []
+    told = [e.attributes["reason"] for e in place.events.past(0, None, {"event": ["purge"]})]
+    assert told == ["its time in the trash is over", "the disk is fuller than 90%"]
+
+
+async def test_without_a_trash_what_is_removed_is_gone(tmp_path: Path) -> None:
+    place = Place(tmp_path / "root", keep=0)
+    await place.volume("data", {"a": b"1"})
+    await place.volumes.remove("data")
+    assert await place.trash.list() == []
+    place.store.close()
+
+
+@settings(max_examples=20)
+@given(st.lists(st.tuples(st.sampled_from("pmntu"), st.binary(max_size=20)), min_size=1, max_size=6), st.booleans())
+async def test_what_is_pruned_leaves_the_rest_byte_for_byte(
+    tmp_path_factory: pytest.TempPathFactory, kinds: list[tuple[str, bytes]], spare: bool
+) -> None:
+    place = Place(tmp_path_factory.mktemp("p") / "root")
+    wanted = {}
+    for n, (kind, data) in enumerate(kinds):
+        name = f"v{n}"
+        files = {"model.safetensors": SAFETENSORS + data} if kind == "m" else {"file": data}
+        await place.volume(name, files, **({"corten.protected": "1"} if kind == "p" else {}))
+        if kind == "u":
+            place.store.db.execute("INSERT INTO volume_users VALUES (?, 'c')", (name,))
+        wanted[name] = files
+    stay = {f"v{n}" for n, (kind, _) in enumerate(kinds) if kind in "pu" or (spare and kind == "m")}
+    dry = await place.prune.run(Chosen(), Manner(dry=True, spare_models=spare), everything=True)
+    assert place.names() == set(wanted)
+    real = await place.prune.run(Chosen(), Manner(spare_models=spare), everything=True)
+    assert (real.names, real.reclaimed, real.kept) == (dry.names, dry.reclaimed, dry.kept)
+    assert place.names() == stay
+    for name in stay:
+        assert place.read(name) == wanted[name]
+    for name in real.names:
+        await place.trash.restore(name)
+        assert place.read(name) == wanted[name]
+    place.store.close()
+
+
+def test_marks_are_read_and_wrong_ones_refused(tmp_path: Path) -> None:
+    assert load_settings(["--gc", "high=85%,low=75%,trash=3d"]).config.gc == GcMarks(high=85, low=75, trash=3 * 86400)
+    file = tmp_path / "daemon.json"
+    file.write_text(json.dumps({"gc": {"high": "95%", "trash": "0"}}))
+    assert load_settings(["--config-file", str(file)]).config.gc == GcMarks(high=95, trash=0)
+    for text, said in (
+        ("high=70%,low=80%", "must be below"),
+        ("keep=1h", "unknown mark"),
+        ("trash=3", "no duration"),
+        ("high=x", "no percentage"),
+    ):
+        with pytest.raises(Invalid, match=said):
+            load_settings(["--gc", text])
