@@ -17,7 +17,7 @@ from corten.kernel.netlink.socket import NETLINK_NETFILTER, Netlink
 from corten.kernel.nftables.batch import DELCHAIN, DELRULE, DELTABLE, SUBSYS
 from corten.network.bridge import BridgeSpec, enable_forwarding, ensure_bridge, host_networks, remove_bridge, uplink_mtu
 from corten.network.endpoints import Plug, default_routes, no_default_routes, plug, unplug
-from corten.network.firewall import Firewall
+from corten.network.firewall import Firewall, strangers_that_drop
 from corten.network.gate import ensure_gate, gate_of, remove_gate
 from corten.network.namespaces import Namespace, NamespacePool, NetworkThread, create_namespace, entered, open_own_namespace
 from corten.network.rules import NetworkRules, PortRule
@@ -165,7 +165,7 @@ class Fabric:
             uplinks = [link.name for link in links.list_links(host) if not link.kind and not link.flags & links.IFF_LOOPBACK]
         self._open_gate()
         self._firewall.rebuild([rules for _, rules in bridges], ports, uplinks=uplinks)
-        for chain in self._firewall.strangers_that_drop():
+        for chain in strangers_that_drop(self._tracking, self._settings.table):
             logger.warning(
                 "the chain %s of table %s drops forwarded packets that it does not know, also those of containers:"
                 " allow the bridges of Corten there (with Docker beside: iptables -I DOCKER-USER -i corten0 -j ACCEPT, and -o)",

@@ -4,6 +4,7 @@ import errno
 from collections.abc import Iterable
 
 from corten.kernel.netlink.codec import Message
+from corten.kernel.netlink.socket import Netlink
 from corten.kernel.nftables.batch import NftSocket, add_elements, define_chains, define_table, delete_elements, delete_table
 from corten.kernel.nftables.dump import BaseChain, count_rules, has_table, list_base_chains, list_elements
 from corten.kernel.nftables.expressions import NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6
@@ -22,6 +23,11 @@ from corten.network.rules import (
 )
 
 TABLE = "corten"
+
+
+def strangers_that_drop(netlink: Netlink, table: str) -> list[BaseChain]:
+    """Forward chains of others than `table` whose policy is drop: they have their say about containers' packets."""
+    return [c for c in list_base_chains(netlink) if c.hook == "forward" and c.drops_by_default and c.table != table]
 
 
 class Firewall:
@@ -94,11 +100,6 @@ class Firewall:
         except FileNotFoundError:
             return []
         return [key.rstrip(b"\0").decode() for key in keys]
-
-    def strangers_that_drop(self) -> list[BaseChain]:
-        """Forward chains of others whose policy is drop: they have their say about containers' packets."""
-        chains = list_base_chains(self._nft.netlink)
-        return [chain for chain in chains if chain.hook == "forward" and chain.drops_by_default and chain.table != self._table]
 
     def remove(self) -> None:
         """Take the table away (for tests and for an engine that is being uninstalled)."""

@@ -182,8 +182,11 @@ class Networks:
         return [(network, config) for _, _, network, config in found]
 
     def _link_lines(self, container: Container) -> list[tuple[str, str]]:
-        """`--link name:alias` on the default bridge: a line in the hosts file for each."""
-        lines = []
+        """`--link name:alias` on the default bridge: a line in the hosts file for each. On other networks the embedded server knows
+        the alias, and the other container may come later."""
+        lines: list[tuple[str, str]] = []
+        if container.host.network_mode not in ("bridge", "default", ""):
+            return lines
         for link in container.host.links:
             name, _, alias = link.rpartition(":") if ":" in link else (link, "", link)
             place = self.places.find(name.removeprefix("/"))
