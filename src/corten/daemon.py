@@ -154,16 +154,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     images = make_images(store, users_of(containers), events, pulls.refetch())
     upkeep = Upkeep(containers, found, lifecycle, removal, parts.networks, events)
     making = Builds(store, executor, pulls, events, caches)
-    nouns = Nouns(
-        catalog=containers,
-        containers=found,
-        upkeep=upkeep,
-        volumes=volumes,
-        networks=parts.known_networks,
-        images=images.removal,
-        builds=making,
-        caches=caches,
-    )
+    nouns = Nouns(containers, found, upkeep, volumes, parts.known_networks, images.removal, making, caches)
     services = Services(
         creation=Creation(containers, shelves, images.catalog, Defaults(config, parts.facts, parts.machine), parts.networks, events),
         containers=found,

@@ -41,7 +41,7 @@ class Marks:
     removal: VolumeRemoval
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Nouns:
     """What can be pruned."""
 
