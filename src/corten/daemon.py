@@ -55,8 +55,9 @@ from corten.engine.containers.upkeep import Upkeep
 from corten.engine.events import Events
 from corten.engine.execs import Execs
 from corten.engine.host import HostFacts, read_host_facts
+from corten.engine.images.catalog import Users
 from corten.engine.images.commit import Commits
-from corten.engine.images.service import make_images, reclaimable_by, users_of
+from corten.engine.images.service import Images, make_images, reclaimable_by, users_of
 from corten.engine.init import install_init
 from corten.engine.networks import opened as network_parts
 from corten.engine.networks.opened import make_networks
@@ -147,11 +148,9 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     ends = Ends(containers, launch, removal, release, events, tasks)
     lifecycle = Lifecycle(containers, launch, ends, parts.monitors, events)
     found = Containers(containers, shelves, sessions, figures)
-    settings = registry_settings(config)
-    pulls = Pulls(store, settings, events, reclaimable_by(store, users_of(containers)))
+    images, pulls, pushes, registries = image_side(config, store, users_of(containers), events)
     executor = BuildExecutor(rented, bundles, release)
     caches = CacheMounts(os.path.join(config.data_root, "build"), store.db, trash)
-    images = make_images(store, users_of(containers), events, pulls.refetch())
     upkeep = Upkeep(containers, found, lifecycle, removal, parts.networks, events)
     making = Builds(store, executor, pulls, events, caches)
     nouns = Nouns(containers, found, upkeep, volumes, parts.known_networks, images.removal, making, caches)
@@ -174,12 +173,19 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         connections=network_parts.Connections(parts.known_networks, containers, paths, events),
         builds=making,
         pulls=pulls,
-        pushes=Pushes(store, settings, events),
-        registries=Registries(settings),
+        pushes=pushes,
+        registries=registries,
         commits=Commits(store, containers, lifecycle, events),
         cleanup=make_cleanup(store, marks, nouns, events),
     )
     return Engine(services, ends, executor, Reconcile(containers, ends, removal, release, sessions, parts.monitors))
+
+
+def image_side(config: Config, store: Store, users: Users, events: Events) -> tuple[Images, Pulls, Pushes, Registries]:
+    """Images here, and their ways to and from registries."""
+    settings = registry_settings(config)
+    pulls = Pulls(store, settings, events, reclaimable_by(store, users))
+    return make_images(store, users, events, pulls.refetch()), pulls, Pushes(store, settings, events), Registries(settings)
 
 
 def registry_settings(config: Config) -> RegistrySettings:
