@@ -49,16 +49,23 @@ def accounted(engine: Engine) -> Iterator[Account | None]:
 
 
 def _remove(folder: Path) -> None:
-    """Engines take a container's cgroup away behind the answer: give them a moment."""
-    for _ in range(20):
-        try:
-            for inner, _, _ in os.walk(folder, topdown=False):
-                os.rmdir(inner)
-        except OSError:
-            time.sleep(0.1)
-        else:
+    """In every hierarchy, for containers were in all. Engines take theirs away behind the answer: give them a moment."""
+    left = [folder] if folder.parent == V2 else [place for place in V2.glob(f"*/{folder.name}") if not place.parent.is_symlink()]
+    for _ in range(30):
+        left = [place for place in left if not _is_gone(place)]
+        if not left:
             return
-    print(f"  left behind: {folder}")
+        time.sleep(0.1)
+    print(f"  left behind: {', '.join(map(str, left))}")
+
+
+def _is_gone(folder: Path) -> bool:
+    try:
+        for inner, _, _ in os.walk(folder, topdown=False):
+            os.rmdir(inner)
+    except OSError:
+        return False
+    return True
 
 
 def _home(pid: int, top: Path) -> Path:
