@@ -286,7 +286,8 @@ async def test_check_at_create(g: Ground) -> None:
     with pytest.raises(Invalid) as caught:
         g.networks.check(asked(container("one"), "bridge", ipv4_address="172.18.0.9"))
     assert caught.value.message == (
-        "invalid config for network bridge: invalid endpoint settings:\nuser specified IP address is supported on user defined networks only"
+        "invalid config for network bridge: invalid endpoint settings:\n"
+        "user specified IP address is supported on user defined networks only"
     )
     for host in ({"extra_hosts": ("a:b",)}, {"dns": ("x",)}, {"port_bindings": {"99999/tcp": ()}}):
         with pytest.raises(Invalid):
