@@ -146,13 +146,16 @@ def _end(engine: Engine, process: subprocess.Popen[bytes], root: Path) -> None:
     if process.poll() is None:
         if names := engine.words("ps", "-aq"):
             engine.run("rm", "-f", *names, check=False)
-        rest = engine.processes()
         process.terminate()
         process.wait(20)
-        for pid in rest:
-            if pid != process.pid:
-                try:
-                    os.kill(pid, 9)
-                except ProcessLookupError:
-                    continue
+    for _ in range(20):  # a launcher forks a monitor for one that is killed: until none is left
+        left = [pid for pid, command in commands() if engine.programs.search(command) and pid != os.getpid()]
+        if not left:
+            break
+        for pid in left:
+            try:
+                os.kill(pid, 9)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.1)
     shutil.rmtree(root, ignore_errors=True)
