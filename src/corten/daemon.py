@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, NoReturn
 from corten import __version__
 from corten.api.app import COMMON_HEADERS, App, Services
 from corten.api.routes import ROUTES
-from corten.build.caches import CacheMounts
 from corten.config import Config, load_settings, usage
 from corten.engine import execs
 from corten.engine.build import builds
 from corten.engine.build.builds import Builds
 from corten.engine.build.executor import BuildExecutor
+from corten.engine.build.keeping import open_caches
 from corten.engine.cleanup import opened as cleanup
 from corten.engine.cleanup.opened import Nouns, make_cleanup, make_marks
 from corten.engine.cleanup.relief import Relief, disk_of
@@ -134,8 +134,9 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     volume_rows = volume_store.Volumes(os.path.join(config.data_root, "volumes"), store.db, trash)
     marks = make_marks(store, volume_rows)
     volumes = Volumes(volume_rows, store.layers, events, marks.removal)
-    shelves = Shelves(store.db, store.images, store.layers, store.snapshots, volumes, paths)
     containers = Catalog(store.db)
+    keeping = open_caches(os.path.join(config.data_root, "build"), store, trash, events, containers)
+    shelves = Shelves(store.db, store.images, store.layers, store.snapshots, volumes, paths, keeping.caches.ensure)
     figures = DiskFigures(figure_store.Figures(store.db), containers, store.snapshots, volume_rows)
     staging = Staging(paths.mounts, store.layers)
     rented = Rented(parts.monitors, parts.networks, volumes, staging, paths)
@@ -150,10 +151,9 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     found = Containers(containers, shelves, sessions, figures)
     images, pulls, pushes, registries = image_side(config, store, users_of(containers), events)
     executor = BuildExecutor(rented, bundles, release)
-    caches = CacheMounts(os.path.join(config.data_root, "build"), store.db, trash)
     upkeep = Upkeep(containers, found, lifecycle, removal, parts.networks, events)
-    making = Builds(store, executor, pulls, events, caches)
-    nouns = Nouns(containers, found, upkeep, volumes, parts.known_networks, images.removal, making, caches)
+    making = Builds(store, executor, pulls, events, keeping)
+    nouns = Nouns(containers, found, upkeep, volumes, parts.known_networks, images.removal, making, keeping.caches)
     services = Services(
         creation=Creation(containers, shelves, images.catalog, Defaults(config, parts.facts, parts.machine), parts.networks, events),
         containers=found,

@@ -8,6 +8,7 @@ from typing import Final
 
 from corten.api.handlers import (
     build,
+    caches,
     commit,
     containers,
     containers_life,
@@ -98,6 +99,9 @@ ROUTES: Final = (
     Route("POST", "/build/cancel", _BUILD, (1, 31)),
     Route("POST", "/session", _BUILD, (1, 31)),
     Route("POST", "/grpc", _BUILD, (1, 38)),
+    Route("GET", "/corten/caches", caches.cache_list),
+    Route("DELETE", "/corten/caches", caches.cache_remove),
+    Route("POST", "/corten/caches", caches.cache_limit),
     # Volumes
     Route("GET", "/volumes", volumes.volume_list),
     Route("POST", "/volumes/create", volumes.volume_create),

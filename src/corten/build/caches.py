@@ -6,9 +6,10 @@ build/caches/<sha256 of the id>/     the directory; its record is a row
 import asyncio
 import hashlib
 import os
+import re
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -32,12 +33,17 @@ MIGRATIONS: Final = (
                ) WITHOUT ROWID""",
         ),
     ),
+    Migration("cache_mounts", 2, ("ALTER TABLE cache_mounts ADD COLUMN quota INTEGER NOT NULL DEFAULT 0",)),
 )
+DOWNLOADS: Final = re.compile(
+    r"pip|\buv\b|conda|mamba|poetry|apt|apk|dnf|yum|npm|yarn|pnpm|cargo|maven|gradle|go/pkg|hugging|hf_|torch", re.IGNORECASE
+)
+"""Ids of caches that hold what was downloaded: the dearest to make again, so the last to go."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheMount:
-    """Times are ns since the epoch."""
+    """Times are ns since the epoch; `quota` is in bytes, 0 = none."""
 
     id: str
     path: str
@@ -45,6 +51,11 @@ class CacheMount:
     used: int
     uses: int
     in_use: bool
+    quota: int = 0
+
+    @property
+    def is_download(self) -> bool:
+        return bool(DOWNLOADS.search(self.id))
 
 
 @dataclass(slots=True)
@@ -56,7 +67,9 @@ class _Use:
 class CacheMounts:
     """Belongs to the event loop; `size` walks and belongs in a thread."""
 
-    def __init__(self, root: str, db: Database, trash: Trash) -> None:
+    def __init__(self, root: str, db: Database, trash: Trash, mounted: Callable[[str], bool] = lambda path: False) -> None:
+        """`mounted` tells whether a container has a cache's directory mounted."""
+        self._mounted = mounted
         self._root = root
         self._db = db
         self._trash = trash
@@ -91,8 +104,17 @@ class CacheMounts:
 
     def list(self) -> list[CacheMount]:
         """Least recently used first."""
-        rows = self._db.query("SELECT id, created, used, uses FROM cache_mounts ORDER BY used")
-        return [CacheMount(i, self.path(i), created, used, uses, self._in_use(i)) for i, created, used, uses in rows]
+        rows = self._db.query("SELECT id, created, used, uses, quota FROM cache_mounts ORDER BY used")
+        return [CacheMount(i, self.path(i), created, used, uses, self._in_use(i), quota) for i, created, used, uses, quota in rows]
+
+    def ensure(self, cache_id: str) -> str:
+        """The directory of that cache, made when missing. Blocks for moments."""
+        return self._prepare(cache_id, 0o755, (0, 0), None)
+
+    def limit(self, cache_id: str, quota: int) -> None:
+        """Sets the quota (bytes, 0 = none). Raises NotFound."""
+        if not self._db.execute("UPDATE cache_mounts SET quota = ? WHERE id = ?", (quota, cache_id)):
+            raise NotFound(f"no such cache: {cache_id}", reason="no-such-cache")
 
     def size(self, cache_id: str) -> int:
         return measure(self.path(cache_id)).size
@@ -100,14 +122,14 @@ class CacheMounts:
     def remove(self, cache_id: str) -> None:
         """Raises NotFound, and Conflict while a build has it."""
         if self._in_use(cache_id):
-            raise Conflict(f"cache {cache_id} is in use by a build", reason="cache-in-use")
+            raise Conflict(f"cache {cache_id} is in use by a build or a container", reason="cache-in-use")
         if not self._db.execute("DELETE FROM cache_mounts WHERE id = ?", (cache_id,)):
             raise NotFound(f"no such cache: {cache_id}", reason="no-such-cache")
         self._trash.throw(self.path(cache_id))
 
     def _in_use(self, cache_id: str) -> bool:
         use = self._uses.get(cache_id)
-        return bool(use and use.count)
+        return bool(use and use.count) or self._mounted(self.path(cache_id))
 
     def _prepare(self, cache_id: str, mode: int, owner: tuple[int, int], seed: str | None) -> str:
         path, now = self.path(cache_id), time.time_ns()
@@ -123,7 +145,8 @@ class CacheMounts:
             except OSError:  # another build was faster
                 shutil.rmtree(part, ignore_errors=True)
         self._db.execute(
-            "INSERT INTO cache_mounts VALUES (?, ?, ?, 1) ON CONFLICT (id) DO UPDATE SET used = excluded.used, uses = uses + 1",
+            "INSERT INTO cache_mounts (id, created, used, uses) VALUES (?, ?, ?, 1)"
+            " ON CONFLICT (id) DO UPDATE SET used = excluded.used, uses = uses + 1",
             (cache_id, now, now),
         )
         return path

@@ -33,6 +33,7 @@ MAYBE = (0, 1)
 
 GROUPS: tuple[tuple[str, str], ...] = (
     ("builder", "Build cache"),
+    ("cache", "Cache mounts of builds (pip, apt, models); `-v cache:ID:/path` mounts one"),
     ("container", "Containers"),
     ("context", "Named engines to talk to"),
     ("image", "Images"),
@@ -243,6 +244,9 @@ COMMANDS: tuple[Command, ...] = (
     ),
     # the engine
     Command(("builder prune",), "prune:BUILD_CACHE", OPTIONS, NONE, "Remove build cache"),
+    Command(("cache limit",), "building.caches:LIMIT", "CACHE SIZE", TWO, "Keep a cache mount below a size (0: no limit)"),
+    Command(("cache ls", "cache list"), "building.caches:LS", OPTIONS, NONE, "List the cache mounts of builds"),
+    Command(("cache rm", "cache remove"), "building.caches:RM", "CACHE [CACHE...]", SOME, "Remove cache mounts"),
     Command(("system df",), "system.usage:DF", OPTIONS, NONE, "Show what takes disk space"),
     Command(("system dial-stdio",), "system.dialing:DIAL_STDIO", "", NONE, "Connect stdin and stdout to the engine's socket"),
     Command(("system events", "events"), "system.events:EVENTS", OPTIONS, NONE, "Follow what happens in the engine"),

@@ -15,3 +15,21 @@ class BuildUlimit(msgspec.Struct, frozen=True, rename="pascal"):
     name: str
     soft: int
     hard: int
+
+
+class CacheAnswer(AnswerStruct, frozen=True, kw_only=True):
+    """Times are seconds since the epoch, sizes bytes."""
+
+    id: str
+    size: int
+    quota: int
+    created: int
+    last_used: int
+    uses: int
+    in_use: bool
+    containers: list[str]
+    download: bool
+
+
+class CacheFreed(AnswerStruct, frozen=True, kw_only=True):
+    space_reclaimed: int

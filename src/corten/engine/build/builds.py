@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 from corten.build import cache as build_cache
 from corten.build import caches as build_caches
 from corten.build.cache import BuildCache
-from corten.build.caches import CacheMounts
 from corten.build.dockerfile.parser import parse
 from corten.build.events import Emit
 from corten.build.files.tree import Tree
@@ -23,6 +22,7 @@ from corten.engine.build.bases import Bases
 from corten.engine.build.context import ignore_rules, read_dockerfile
 from corten.engine.build.delivery import Counted, Delivery, received, root_of
 from corten.engine.build.internal import Internal
+from corten.engine.build.keeping import CacheKeeping
 from corten.engine.build.lookover import look_over
 from corten.engine.build.remote import fetch_context
 from corten.engine.build.sent import LocalAgents, SentSecrets, named_images, remote_contexts, with_extras
@@ -73,12 +73,13 @@ class CacheUsage(NamedTuple):
 class Builds:
     """Belongs to the event loop."""
 
-    def __init__(self, store: Store, executor: Executor, pulls: Pulls, events: Events, caches: CacheMounts) -> None:
+    def __init__(self, store: Store, executor: Executor, pulls: Pulls, events: Events, keeping: CacheKeeping) -> None:
         self._store = store
         self._executor = executor
         self._pulls = pulls
         self._events = events
-        self.caches = caches
+        self.keeping = keeping
+        self.caches = keeping.caches
         self.cache = BuildCache(store.db, store.layers)
 
     async def build(self, request: BuildRequest, body: AsyncIterator[bytes], emit: Emit) -> ImageId:
@@ -114,6 +115,7 @@ class Builds:
                 for name in (f"writing image {image_id}", *(f"naming to {tag}" for tag in request.tags)):
                     inside.moved(step, name, 0)
         self._store.durability.settle_later()
+        await self.keeping.enforce()
         return image_id
 
     @asynccontextmanager

@@ -19,6 +19,7 @@ from corten.ids import ContainerId, DiffId
 PROPAGATIONS = frozenset(("private", "rprivate", "slave", "rslave", "shared", "rshared"))
 _CONSISTENCIES = frozenset(("consistent", "cached", "delegated", "default"))
 LABEL_MODES = frozenset(("z", "Z"))
+_CACHE = re.compile(r"(cache:[^:]+):(/[^:]*)(?::([^:]*))?")
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 
@@ -55,12 +56,15 @@ class Volumes(Protocol):
 
 
 def parse_bind(spec: str) -> MountPoint:
-    """One `-v` value: `[source:]destination[:mode]`. A source that is no absolute path names a volume.
+    """One `-v` value: `[source:]destination[:mode]`. A source that is no absolute path names a volume; `cache:ID` is a build's cache.
 
     Raises Invalid with Docker's wording."""
     source, destination, mode = _split(spec)
     _check_destination(spec, destination)
     options = _mode_options(mode)
+    if source.startswith("cache:"):
+        point = MountPoint(type="bind", source=source, destination=posixpath.normpath(destination), mode=mode, rw="ro" not in options)
+        return replace(point, propagation="rprivate")
     if not source.startswith("/"):
         if options & PROPAGATIONS:
             raise _misplaced(spec, "volume", "BindOptions")
@@ -178,6 +182,8 @@ def source_missing(path: str) -> Invalid:
 
 
 def _split(spec: str) -> tuple[str, str, str]:
+    if match := _CACHE.fullmatch(spec):  # Docker has no such form: it takes the id for a destination that is not absolute
+        return match[1], match[2], match[3] or ""
     parts = spec.split(":")
     is_moded_volume = len(parts) == 2 and not parts[1].startswith("/") and _is_mode(parts[1])  # an anonymous volume takes no mode
     if len(parts) > 3 or "" in parts[:2] or is_moded_volume:

@@ -1,5 +1,6 @@
 """Where the parts of containers are kept."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from corten.engine.containers.mounts import Volumes
@@ -18,3 +19,4 @@ class Shelves:
     snapshots: Snapshots
     volumes: Volumes
     paths: Paths
+    caches: Callable[[str], str] = lambda cache_id: ""  # the directory of a build's cache mount, made when missing

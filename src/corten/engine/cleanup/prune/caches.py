@@ -68,6 +68,7 @@ class CachePrune:
             reclaimed = self._forget(choice)
         for item in choice.mounts:
             self._caches.remove(item.id)
+            self._events.publish("builder", "evict", item.id, {"reason": "pruned", "size": str(item.size)})
         await asyncio.to_thread(self._store.layers.collect)
         self._events.publish("builder", "prune", "", {"reclaimed": str(reclaimed)})
         return Pruned(tuple(choice.names), reclaimed)
@@ -78,9 +79,10 @@ class CachePrune:
         return Pruned(tuple(choice.names), self._forget(choice))
 
     async def mounts(self, what: CacheWhat) -> list[Item]:
-        """Cache mounts that no build uses, measured; none without `everything`."""
+        """Cache mounts that nobody uses, measured, those of downloads last; none without `everything`."""
         found = []
-        for mount in self._caches.list() if what.everything else ():
+        mounts = sorted(self._caches.list(), key=lambda mount: mount.is_download) if what.everything else ()
+        for mount in mounts:
             if not mount.in_use:
                 size = await asyncio.to_thread(self._caches.size, mount.id)
                 found.append(Item(mount.id, "exec.cachemount", mount.used, size))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from corten.config import Config
+from corten.engine.build.keeping import with_caches
 from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.create.checks import check, warnings, with_defaults
 from corten.engine.containers.create.merge import argv, merged
@@ -140,7 +141,7 @@ class Creation:
     def _mount_points(self, container: Container) -> list[MountPoint]:
         """What is asked for, its images known; volumes still have to be made."""
         others = borrowed(container.host.volumes_from, lambda ref: self._catalog.get(ref).value)
-        points = requested(container.config, container.host, others)
+        points = with_caches(requested(container.config, container.host, others), self._shelves.caches)
         place = os.path.join(self._shelves.paths.mounts, container.id)
         return with_images(points, lambda ref: self._images.get(ref).layers, place)
 
