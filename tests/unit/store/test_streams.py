@@ -204,7 +204,7 @@ async def test_a_thread_is_drawn_from_and_can_be_left() -> None:
     stream = drawn(work)
     async for _ in stream:
         break
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
     def broken(outlet: Outlet) -> None:
         outlet.put(b"x")
