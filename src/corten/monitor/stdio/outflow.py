@@ -183,7 +183,8 @@ class Outflow:
                 self._log_broken = True
                 self._on_log_error(e)
         else:
-            self._log_broken = False
+            # A line that only began was not tried: that says nothing about the disk.
+            self._log_broken = self._log_broken and self.log.logged(self.number) == begin
         return data
 
     def _terminal_closed(self) -> None:
