@@ -37,6 +37,12 @@ class Reply:
         self._follower = follower
         self._poll.register(follower.fd, select.POLLIN)
 
+    def leave(self) -> None:
+        """The follower is about to be closed: the end of the stream may still have to wait for the client."""
+        assert self._follower is not None
+        self._poll.unregister(self._follower.fd)
+        self._follower = None
+
     def begin(self, head: str) -> None:
         """What comes before the log, bare."""
         self._put(head.encode("latin-1"))
@@ -107,6 +113,7 @@ def _stream(reply: Reply, options: LogOptions, runtime_dir: str) -> None:
     _send(reply, renderer, blocks(files))
     follower.begin(files[-1] if files else None)
     _follow(reply, renderer, follower, options["until_ns"])
+    reply.leave()
     follower.close()
 
 
