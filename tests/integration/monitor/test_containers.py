@@ -319,8 +319,10 @@ async def test_a_full_disk_is_reported_once_and_the_container_goes_on(real_world
     try:
         filler = folder / "filler"
         filler.write_bytes(bytes(256 << 10))
-        await world.start("sh", "-c", "seq 1 20000; read line; echo after; exit 4", stdio=stdio, container_id=container_id)
-        client = await world.attach(container_id, stdin=True, framed=False, logs=True)
+        await world.monitors.prepare(container_id, stdio)
+        client = await world.attach(container_id, stdin=True, framed=False)
+        await world.start_as(container_id, stdio, "sh", "-c", "seq 1 20000; read line; echo after; exit 4")
+        assert await client.read_until(b"\n20000\n") == numbers(1, 20000), "what the log lacks, clients have"
         async with asyncio.timeout(10):
             while not any(isinstance(event, LogFailed) for event in world.events):
                 await asyncio.sleep(0.01)
