@@ -1,7 +1,6 @@
 """`/build`: the classic builder's call, with the whole modern Dockerfile behind it. BuildKit's gRPC calls are another matter."""
 
 import asyncio
-import base64
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,6 +8,7 @@ from dataclasses import replace
 import msgspec
 
 from corten.api.narration import stream_line
+from corten.api.registry_config import read_registry_config
 from corten.api.request import Request
 from corten.api.types.build import BuildAux, BuildUlimit
 from corten.api.types.images import ErrorDetail, StreamMessage
@@ -18,13 +18,13 @@ from corten.engine.build.builds import BuildRequest
 from corten.engine.build.classic import ClassicText, failure
 from corten.engine.build.delivery import PARCEL_TYPE
 from corten.engine.build.trace import TRACE_ID, Trace, failure_details
-from corten.engine.transfer.credentials import registry_credentials
 from corten.errors import EngineError, Invalid, Unsupported
 from corten.http.response import Reply, Stream
 from corten.ids import ImageId
 from corten.oci.platform import host_platform
 from corten.oci.reference import Reference, parse_reference
-from corten.registry.auth import Credentials
+
+_NOT_BUILT = ("squash", "memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "cpusetcpus", "cpusetmems", "cgroupparent")
 
 
 async def build(request: Request) -> Reply:
@@ -101,6 +101,12 @@ async def _ended(running: "asyncio.Future[ImageId]") -> None:
 
 
 def _request(request: Request) -> BuildRequest:
+    if wanted := next((name for name in _NOT_BUILT if request.text(name) not in ("", "0", "false")), ""):
+        raise Unsupported(
+            f"builds do not know the parameter {wanted} yet",
+            reason="build-parameter-unbuilt",
+            hint="leave it out: RUN steps have no limits of their own, and layers stay as the steps made them",
+        )
     options = BuildOptions(
         target=request.text("target"),
         build_args=_mapping(request, "buildargs"),
@@ -115,30 +121,14 @@ def _request(request: Request) -> BuildRequest:
         epoch=_epoch(request),
     )
     tags = [_tag(text) for text in request.values("t") if text]
-    config = request.headers.get("x-registry-config")
     return BuildRequest(
         options=options,
         dockerfile=request.text("dockerfile") or "Dockerfile",
         remote=request.text("remote"),
         parcel=request.headers.get("content-type") == PARCEL_TYPE,
         tags=tags,
-        credentials=_credentials(config),
+        credentials=read_registry_config(request.headers.get("x-registry-config", "")),
     )
-
-
-def _credentials(text: str) -> dict[str, Credentials]:
-    if not text:
-        return {}
-    try:
-        raw = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=dict[str, dict[str, str]])
-    except (ValueError, msgspec.DecodeError):
-        return {}
-    return {_domain(host): registry_credentials(fields) for host, fields in raw.items()}
-
-
-def _domain(host: str) -> str:
-    name = host.removeprefix("https://").removeprefix("http://").partition("/")[0]
-    return "docker.io" if name in ("index.docker.io", "registry-1.docker.io") else name
 
 
 def _tag(text: str) -> Reference:

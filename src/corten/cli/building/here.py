@@ -8,7 +8,7 @@ from typing import Any
 from corten.cli.building.board import Board
 from corten.cli.building.outputs import deliver, read_outputs
 from corten.cli.building.painters import painter
-from corten.cli.building.parts import PARCEL_TYPE, Parts, fields_of, parcel, read_agents, read_contexts, read_secrets, rewrapped
+from corten.cli.building.parts import PARCEL_TYPE, Parts, parcel, read_agents, read_contexts, read_secrets, rewrapped
 from corten.cli.building.reports import check_report, failure_text, warnings_text
 from corten.cli.errors import Failure
 from corten.cli.flags import Values
@@ -18,12 +18,24 @@ from corten.client.credentials import all_credentials
 
 TRACE_ID = "corten.build.trace"
 REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
-CACHE_KEYS = ("type", "ref", "src", "dest", "mode", "ignore-error", "tag", "digest", "compression", "oci-mediatypes", "image-manifest")
+UNBUILT = (
+    "cache-to",
+    "squash",
+    "cgroup-parent",
+    "cpu-period",
+    "cpu-quota",
+    "cpu-shares",
+    "cpuset-cpus",
+    "cpuset-mems",
+    "memory",
+    "memory-swap",
+)
 
 Query = dict[str, str | list[str]]
 
 
 def build_here(session: Session, values: Values, query: Query, where: str) -> int:
+    _refuse_unbuilt(session, values)
     outputs = read_outputs(values.texts("output"), push=values.on("push"))
     parts = _parts(session, values)
     context: Iterator[bytes] | None = None
@@ -62,17 +74,23 @@ def _parts(session: Session, values: Values) -> Parts:
         "allow": values.texts("allow"),
         "ssh": agents,
         "contexts": others,
-        "cache_from": [_cache(text, "cache-from") for text in values.texts("cache-from") if "=" in text],
-        "cache_to": [_cache(text, "cache-to") for text in values.texts("cache-to")],
         "check": values.on("check"),
     }
     return Parts(options, read_secrets(values.texts("secret"), session.environ), folders)
 
 
-def _cache(text: str, flag: str) -> dict[str, str]:
-    if "=" not in text:
-        return {"type": "registry", "ref": text}
-    return {"type": "registry"} | fields_of(text, CACHE_KEYS, flag)
+def _refuse_unbuilt(session: Session, values: Values) -> None:
+    """What would be passed over in silence otherwise: a flag that does nothing is worse than none."""
+    for flag in ("provenance", "sbom"):
+        if values.text(flag).lower() not in ("", "false", "0"):
+            raise Failure(f"--{flag}: Corten makes no attestations yet; leave it out or say --{flag}=false")
+    if wanted := next((flag for flag in UNBUILT if values.given(flag)), ""):
+        raise Failure(f"--{wanted} is not supported by Corten's builds yet")
+    sources = values.texts("cache-from")
+    if typed := next((text for text in sources if "=" in text), ""):
+        raise Failure(f"--cache-from {typed}: caches outside the engine are not supported yet; the engine's own cache is always used")
+    if sources:
+        session.warn("WARNING: --cache-from names no other cache yet: the engine's own is used")
 
 
 def _built(session: Session, query: Query, body: Iterator[bytes], board: Board, kind: str) -> str:

@@ -40,8 +40,6 @@ class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow: list[str] = []
     ssh: dict[str, str] = {}
     contexts: dict[str, str] = {}
-    cache_from: list[dict[str, str]] = []
-    cache_to: list[dict[str, str]] = []
     check: bool = False
 
 
