@@ -1,0 +1,51 @@
+"""What builds cannot do yet is refused by name, never passed over."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.integration.build.building import corten
+from tests.support.daemon import Daemon
+
+pytestmark = pytest.mark.privileged
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> str:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--cache-to", "type=inline"),
+        ("--cache-from", "type=local,src=/x"),
+        ("--provenance", "mode=max"),
+        ("--sbom", "true"),
+        ("--squash",),
+        ("--memory", "100m"),
+        ("--cgroup-parent", "x"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_flags(daemon: Daemon, context: str, words: tuple[str, ...]) -> None:
+    done = corten(daemon.host, "build", *words, context)
+    assert done.status == 1
+    assert words[0] in done.err
+    assert "supported" in done.err or "Corten makes no attestations" in done.err
+
+
+def test_what_asks_for_nothing_is_taken(daemon: Daemon, context: str) -> None:
+    done = corten(daemon.host, "build", "-q", "--provenance=false", "--sbom=false", "--cache-from", "app:old", context)
+    assert done.status == 0
+    assert "--cache-from names no other cache yet" in done.err
+
+
+def test_the_stock_cli_hears_it_too(daemon: Daemon, context: str) -> None:
+    environment = {**os.environ, "DOCKER_HOST": daemon.host, "DOCKER_BUILDKIT": "0"}
+    done = subprocess.run(["docker", "build", "-m", "100m", context], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "builds do not know the parameter memory yet" in done.stderr
