@@ -225,6 +225,8 @@ async def test_a_thread_gives_its_value_or_its_failure() -> None:
 def test_noise_behind_a_magic_number_only_raises(noise: bytes, kind: str, chunk: int) -> None:
     data = PACKERS[kind](b"start")[:6] + noise
     try:
-        plain(data, chunk)
-    except Invalid:
-        pass
+        found = plain(data, chunk)
+    except Invalid as error:
+        assert error.message
+    else:
+        assert found[0] == kind

@@ -10,6 +10,7 @@ from typing import Final
 from corten.engine.events import Events
 from corten.engine.images.progress import Report, Status
 from corten.engine.transfer.attestations import attested, fetch_attestations
+from corten.engine.transfer.interruptible import interruptible
 from corten.engine.transfer.layers import LayerPull, RemoteLayer, forget_unfinished, keeper_of
 from corten.engine.transfer.refetch import Refetch
 from corten.engine.transfer.sharing import InFlight
@@ -74,7 +75,7 @@ class Pulls:
             job = _PullJob(self._store, layers, report)
             done = []
             for one in references:
-                done.append(await _in_thread(lambda one=one: job.run(repository, one, wanted), gone))  # type: ignore[misc]
+                done.append(await interruptible(lambda one=one: job.run(repository, one, wanted), gone))  # type: ignore[misc]
                 self._announce(one)
             await asyncio.to_thread(give_back_memory)
             self._store.durability.settle_later()
@@ -200,14 +201,3 @@ def _best(index: Index, platform: Platform, reference: Reference) -> str:
     raise NotFound(
         text, reason="no-such-platform", hint=f"{reference.familiar} is offered for {', '.join(offered) or 'no platform at all'}"
     )
-
-
-async def _in_thread(work: Callable[[], Pulled], gone: threading.Event) -> Pulled:
-    """`work` in a thread; cancelling sets `gone` and waits until the thread has noticed."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        gone.set()
-        await asyncio.gather(task, return_exceptions=True)
-        raise

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from corten.engine.events import Events
 from corten.engine.images.progress import Report, Status
+from corten.engine.transfer.interruptible import interruptible
 from corten.engine.transfer.outgoing import InMemory, LayerPush
 from corten.errors import Invalid, NotFound, Unauthenticated
 from corten.ids import Digest, ImageId
@@ -81,7 +82,7 @@ class Pushes:
             for one, image in references:
                 layers = LayerPush(self._store, repository, one, report, gone.is_set)
                 job = _PushJob(self._store, repository, one, report, layers)
-                done.append(await _in_thread(lambda job=job, image=image: job.run(image, alone=platform is not None), gone))  # type: ignore[misc]
+                done.append(await _pushed(lambda job=job, image=image: job.run(image, alone=platform is not None), gone))  # type: ignore[misc]
                 self._events.publish("image", "push", one.familiar, {"name": one.familiar_name})
             await asyncio.to_thread(give_back_memory)
         return done
@@ -102,15 +103,9 @@ class Pushes:
         return found
 
 
-async def _in_thread(work: Callable[[], Pushed], gone: threading.Event) -> Pushed:
-    """`work` in a thread; cancelling sets `gone` and waits until the thread has noticed."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
+async def _pushed(work: Callable[[], Pushed], gone: threading.Event) -> Pushed:
     try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        gone.set()
-        await asyncio.gather(task, return_exceptions=True)
-        raise
+        return await interruptible(work, gone)
     except Unauthenticated as error:
         if error.reason == "registry-no-credentials":  # without the URL, as Docker says it in a push
             raise Unauthenticated("no basic auth credentials", reason=error.reason, hint=error.hint) from error
