@@ -45,7 +45,7 @@ def test_a_detached_file_system_is_dressed_filled_and_attached(tmp_path: Path) -
     def body() -> tuple[str, str, list[str]]:
         fd = tmpfs(m.MOUNT_ATTR_NOSUID | m.MOUNT_ATTR_NOATIME, size="1m", mode="711")
         os.mkdir("inside", dir_fd=fd)
-        m.mount_setattr(fd, "", 0, attr_set=m.MOUNT_ATTR_RDONLY)
+        m.mount_setattr(fd, "", 0, m.MountAttr(attr_set=m.MOUNT_ATTR_RDONLY))
         m.move_mount(fd, "", m.AT_FDCWD, str(tmp_path))
         info = found(tmp_path)
         return info.options, info.super_options, os.listdir(tmp_path)
@@ -63,7 +63,7 @@ def test_a_recursive_clone_is_read_only_below_too(tmp_path: Path) -> None:
         (source / "below").mkdir()
         m.mount("tmpfs", str(source / "below"), "tmpfs", 0)
         tree = m.open_tree(m.AT_FDCWD, str(source), m.OPEN_TREE_CLONE | m.AT_RECURSIVE)
-        m.mount_setattr(tree, "", m.AT_RECURSIVE, attr_set=m.MOUNT_ATTR_RDONLY)
+        m.mount_setattr(tree, "", m.AT_RECURSIVE, m.MountAttr(attr_set=m.MOUNT_ATTR_RDONLY))
         m.move_mount(tree, "", m.AT_FDCWD, str(target))
         return [found(p).options for p in (source, source / "below", target, target / "below")]
 

@@ -3,7 +3,7 @@
 from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from corten.cli.session import Session
 from corten.client.api import Api
@@ -13,6 +13,13 @@ Act = Callable[[Api, str], Any]
 AT_ONCE = 50
 
 
+class Forgiven(NamedTuple):
+    """Errors that contain `text` leave the status at 0; `silent`: they are not shown either."""
+
+    text: str
+    silent: bool = False
+
+
 def each(
     session: Session,
     names: Sequence[str],
@@ -20,22 +27,20 @@ def each(
     *,
     at_once: bool = False,
     shown: Callable[[Any], str] | None = None,
-    forgiven: str = "",
-    silent: bool = False,
+    forgiven: Forgiven | None = None,
 ) -> int:
     """Does `act` to every name. Prints the name, or what `shown` makes of the result; errors go to stderr and make the status 1.
 
-    `at_once`: side by side over several connections, for what the engine takes its time with. An error that contains `forgiven` does
-    not count; with `silent` it is not even shown.
+    `at_once`: side by side over several connections, for what the engine takes its time with.
     """
     outcomes = side_by_side(session.api, names, act) if at_once and len(names) > 1 else _in_turn(session.api, names, act)
     status = 0
     failures = []
     for name, outcome in outcomes:
         if isinstance(outcome, Exception):
-            excused = bool(forgiven) and forgiven in str(outcome)
-            status = status if excused else 1
-            if not (excused and silent):
+            excuse = forgiven if forgiven and forgiven.text in str(outcome) else None
+            status = status if excuse else 1
+            if not (excuse and excuse.silent):
                 failures.append(str(outcome))
         else:
             session.say_now(shown(outcome) if shown else name)

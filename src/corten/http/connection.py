@@ -24,7 +24,7 @@ from corten.http.message import Headers
 from corten.http.reader import RequestReader, is_persistent
 from corten.http.request import ClientGone, Hijacked, Request
 from corten.http.response import NO_BODY, HeadWriter, Reply, Response, Stream, Taken
-from corten.http.tls import TlsTransport
+from corten.http.tls import TlsTransport, take_over
 
 Handler = Callable[[Request], Awaitable[Reply]]
 
@@ -153,7 +153,7 @@ class HttpConnection(asyncio.Protocol):
         self._transport.write(head)
         await self._drain()
         if isinstance(self._transport, TlsTransport):
-            sock = await self._transport.take_over(eof=self._eof, on_end=lambda: self._on_close(self))
+            sock = await take_over(self._transport, eof=self._eof, on_end=lambda: self._on_close(self))
         else:
             sock = _duplicate(self._transport)
             self._transport.close()

@@ -114,7 +114,7 @@ class TlsTransport(asyncio.Transport):
         super().__init__()
         self._layer = layer
         self.protocol = protocol
-        self._ended = False
+        self.ended = False
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """`ssl_object` is the session (client certificate, cipher); the rest is the socket's."""
@@ -160,8 +160,8 @@ class TlsTransport(asyncio.Transport):
 
     def end(self) -> None:
         """The peer will send no more."""
-        if not self._ended:
-            self._ended = True
+        if not self.ended:
+            self.ended = True
             self.protocol.eof_received()
 
     def _send_close_notify(self) -> None:
@@ -171,15 +171,16 @@ class TlsTransport(asyncio.Transport):
             pass
         self._layer.flush()
 
-    async def take_over(self, *, eof: bool, on_end: Callable[[], None]) -> socket.socket:
-        """One end of a socketpair whose other end is pumped to and from this transport, until `on_end` is called."""
-        mine, theirs = socket.socketpair()
-        mine.setblocking(False)
-        theirs.setblocking(False)
-        pump = Pump(self, on_end)
-        loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(lambda: pump.inner, mine)
-        self.protocol = pump.outer
-        self.set_write_buffer_limits()
-        pump.start(eof=eof or self._ended)
-        return theirs
+
+async def take_over(transport: TlsTransport, *, eof: bool, on_end: Callable[[], None]) -> socket.socket:
+    """One end of a socketpair whose other end is pumped to and from the transport, until `on_end` is called."""
+    mine, theirs = socket.socketpair()
+    mine.setblocking(False)
+    theirs.setblocking(False)
+    pump = Pump(transport, on_end)
+    loop = asyncio.get_running_loop()
+    await loop.connect_accepted_socket(lambda: pump.inner, mine)
+    transport.protocol = pump.outer
+    transport.set_write_buffer_limits()
+    pump.start(eof=eof or transport.ended)
+    return theirs

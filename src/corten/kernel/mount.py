@@ -119,13 +119,19 @@ def open_tree(dirfd: int, path: str, flags: int = 0) -> int:
     return check(syscall(_SYS_OPEN_TREE, dirfd, _c(path), flags), "open_tree", path)
 
 
-def mount_setattr(
-    dirfd: int, path: str, flags: int, *, attr_set: int = 0, attr_clr: int = 0, propagation: int = 0, userns_fd: int = 0
-) -> None:
-    """`flags` may hold AT_RECURSIVE; MOUNT_ATTR_IDMAP in `attr_set` takes the user namespace of `userns_fd`. Linux 5.12."""
-    attributes = (ctypes.c_uint64 * 4)(attr_set, attr_clr, propagation, userns_fd)
+class MountAttr(NamedTuple):
+    """struct mount_attr; MOUNT_ATTR_IDMAP in `attr_set` takes the user namespace of `userns_fd`."""
+
+    attr_set: int = 0
+    attr_clr: int = 0
+    propagation: int = 0
+    userns_fd: int = 0
+
+
+def mount_setattr(dirfd: int, path: str, flags: int, attr: MountAttr) -> None:
+    """`flags` may hold AT_RECURSIVE. Linux 5.12."""
     flags |= 0 if path else AT_EMPTY_PATH
-    check(syscall(_SYS_MOUNT_SETATTR, dirfd, _c(path), flags, attributes, 32), "mount_setattr", path)
+    check(syscall(_SYS_MOUNT_SETATTR, dirfd, _c(path), flags, (ctypes.c_uint64 * 4)(*attr), 32), "mount_setattr", path)
 
 
 class FsContext:

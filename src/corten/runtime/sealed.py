@@ -16,6 +16,7 @@ from corten.kernel.mount import (
     MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY,
     OPEN_TREE_CLONE,
+    MountAttr,
     mount_setattr,
     open_tree,
 )
@@ -51,7 +52,7 @@ def open_sealed(path: str = _SELF) -> int:
     """
     try:
         fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE)
-        mount_setattr(fd, "", 0, attr_set=MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+        mount_setattr(fd, "", 0, MountAttr(attr_set=MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV))
     except OSError:
         return _sealed_copy(path)
     return fd

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from corten.cli.cleanup.beyond import FORCE_PROTECTED
 from corten.cli.errors import Failure
-from corten.cli.fan_out import each
+from corten.cli.fan_out import Forgiven, each
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, INT, STRING
 from corten.cli.session import Action, Session
@@ -54,7 +54,7 @@ def rm(session: Session, values: Values, arguments: list[str]) -> int:
             raise Failure("Container name cannot be empty")
         api.delete(f"/containers/{quoted(bare)}", query)
 
-    return each(session, arguments, remove, at_once=True, forgiven="No such container" if values.on("force") else "")
+    return each(session, arguments, remove, at_once=True, forgiven=Forgiven("No such container") if values.on("force") else None)
 
 
 def rename(session: Session, values: Values, arguments: list[str]) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from corten.cli.cleanup.beyond import FORCE_PROTECTED, FORCED
-from corten.cli.fan_out import each
+from corten.cli.fan_out import Forgiven, each
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, FILTER
 from corten.cli.output.formats import LIST_FORMAT_FLAG
@@ -49,9 +49,9 @@ def network_listing(*, whole: bool) -> Listing:
 
 
 def rm(session: Session, values: Values, arguments: list[str]) -> int:
-    forgiven = "not found" if values.on("force") else ""
+    forgiven = Forgiven("not found", silent=True) if values.on("force") else None
     query = FORCED if values.on("force-protected") else None
-    return each(session, arguments, lambda api, name: api.delete(f"/networks/{quoted(name)}", query), forgiven=forgiven, silent=True)
+    return each(session, arguments, lambda api, name: api.delete(f"/networks/{quoted(name)}", query), forgiven=forgiven)
 
 
 LS = Action(

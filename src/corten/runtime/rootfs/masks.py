@@ -47,7 +47,7 @@ def make_paths_readonly(paths: list[str], root_fd: int) -> None:
         if target < 0:
             continue
         tree = m.open_tree(target, "", m.OPEN_TREE_CLONE | m.AT_RECURSIVE)
-        m.mount_setattr(tree, "", m.AT_RECURSIVE, attr_set=m.MOUNT_ATTR_RDONLY)
+        m.mount_setattr(tree, "", m.AT_RECURSIVE, m.MountAttr(attr_set=m.MOUNT_ATTR_RDONLY))
         m.move_mount(tree, "", target, "")
         os.close(tree)
         os.close(target)

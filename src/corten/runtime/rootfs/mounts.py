@@ -58,7 +58,7 @@ def finish_readonly(plans: tuple[MountPlan, ...], root_fd: int) -> None:
     for plan in plans:
         if is_late_readonly(plan):
             fd = open_in_root(root_fd, plan.destination, os.O_PATH)
-            m.mount_setattr(fd, "", 0, attr_set=m.MOUNT_ATTR_RDONLY)
+            m.mount_setattr(fd, "", 0, m.MountAttr(attr_set=m.MOUNT_ATTR_RDONLY))
             os.close(fd)
 
 
@@ -110,7 +110,7 @@ def open_source(plan: MountPlan, userns_fd: int = -1) -> int:
         _set(fd, plan.recursive, m.AT_RECURSIVE)
         if plan.idmap:
             assert userns_fd >= 0, "an id-mapped mount is opened by the parent, which has the namespace"
-            m.mount_setattr(fd, "", m.AT_RECURSIVE if plan.idmap == 2 else 0, attr_set=m.MOUNT_ATTR_IDMAP, userns_fd=userns_fd)
+            m.mount_setattr(fd, "", m.AT_RECURSIVE if plan.idmap == 2 else 0, m.MountAttr(attr_set=m.MOUNT_ATTR_IDMAP, userns_fd=userns_fd))
     except OSError:
         os.close(fd)
         raise
@@ -128,12 +128,12 @@ def _open_filesystem(plan: MountPlan) -> int:
 
 def _set(fd: int, attributes: Attributes, flags: int = 0) -> None:
     if attributes.set or attributes.clear:
-        m.mount_setattr(fd, "", flags, attr_set=attributes.set, attr_clr=attributes.clear)
+        m.mount_setattr(fd, "", flags, m.MountAttr(attr_set=attributes.set, attr_clr=attributes.clear))
 
 
 def _propagate(plan: MountPlan, fd: int) -> None:
     for flag in plan.propagation:
-        m.mount_setattr(fd, "", m.AT_RECURSIVE if flag & m.MS_REC else 0, propagation=flag & ~m.MS_REC)
+        m.mount_setattr(fd, "", m.AT_RECURSIVE if flag & m.MS_REC else 0, m.MountAttr(propagation=flag & ~m.MS_REC))
 
 
 def _open_target(plan: MountPlan, root_fd: int, directory: bool) -> int:

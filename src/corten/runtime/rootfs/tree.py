@@ -123,5 +123,5 @@ def dress_root(attributes: Attributes, propagation: int | None) -> None:
         m.mount(None, "/", None, propagation)
     if attributes.set:
         root = os.open("/", os.O_PATH | os.O_CLOEXEC)
-        m.mount_setattr(root, "", 0, attr_set=attributes.set)
+        m.mount_setattr(root, "", 0, m.MountAttr(attr_set=attributes.set))
         os.close(root)

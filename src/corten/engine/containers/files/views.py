@@ -20,6 +20,7 @@ from corten.kernel.mount import (
     MS_PRIVATE,
     MS_REC,
     OPEN_TREE_CLONE,
+    MountAttr,
     mount,
     mount_setattr,
     move_mount,
@@ -133,7 +134,7 @@ def _attach(root: int, one: Attached, *, make: bool) -> None:
         target = _mount_point(root, one.destination, is_directory=is_directory, make=make)
         try:
             if not one.is_writable:
-                mount_setattr(tree, "", AT_RECURSIVE, attr_set=MOUNT_ATTR_RDONLY)
+                mount_setattr(tree, "", AT_RECURSIVE, MountAttr(attr_set=MOUNT_ATTR_RDONLY))
             move_mount(tree, "", target, "")
         finally:
             os.close(target)
