@@ -28,8 +28,9 @@ from corten.engine.build import builds
 from corten.engine.build.builds import Builds
 from corten.engine.build.executor import BuildExecutor
 from corten.engine.build.keeping import open_caches
-from corten.engine.cleanup import opened as cleanup
-from corten.engine.cleanup.opened import Nouns, make_cleanup, make_marks
+from corten.engine.cleanup import marks as cleanup
+from corten.engine.cleanup.marks import make_marks
+from corten.engine.cleanup.opened import Nouns, make_cleanup
 from corten.engine.cleanup.relief import Relief, disk_of
 from corten.engine.containers import catalog
 from corten.engine.containers.catalog import Catalog
@@ -152,7 +153,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     images, pulls, pushes, registries = image_side(config, store, users_of(containers), events)
     executor = BuildExecutor(rented, bundles, release)
     upkeep = Upkeep(containers, found, lifecycle, removal, parts.networks, events)
-    making = Builds(store, executor, pulls, events, keeping)
+    making = Builds(store, executor, pulls, events, keeping, marks.uses)
     nouns = Nouns(containers, found, upkeep, volumes, parts.known_networks, images.removal, making, keeping.caches)
     services = Services(
         creation=Creation(containers, shelves, images.catalog, Defaults(config, parts.facts, parts.machine), parts.networks, events),
@@ -261,6 +262,7 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         await engine.reconcile.settle()
         news.tell(engine, tasks)
         tasks.spawn(engine.services.figures.keep_fresh(), "disk figures")
+        tasks.spawn(engine.services.cleanup.written.keep_written(), "last uses")
         tasks.spawn(Relief(engine.services.cleanup.trash, config.gc, disk_of(config.data_root)).run(), "clearing the trash")
         server = await stack.enter_async_context(Server(App(engine.services, ROUTES).handle, common_headers=COMMON_HEADERS))
         settle_memory()

@@ -92,6 +92,7 @@ ROUTES: Final = (
     Route("DELETE", "/images/{name}", images.image_remove),
     Route("POST", "/commit", commit.commit),
     Route("GET", "/distribution/{name}/json", registry.distribution, (1, 30)),
+    Route("GET", "/corten/images", marks.image_marks),
     Route("POST", "/corten/images/verify", images_verify.images_verify),
     # Build
     Route("POST", "/build", build.build),
@@ -110,6 +111,7 @@ ROUTES: Final = (
     Route("PUT", "/volumes/{name}", NO_CLUSTER_VOLUMES, (1, 42)),
     Route("DELETE", "/volumes/{name}", volumes.volume_remove),
     Route("GET", "/corten/volumes", marks.volume_marks),
+    Route("GET", "/corten/volumes/{name}", marks.volume_mark),
     Route("POST", "/corten/volumes/{name}/protect", marks.volume_protect),
     Route("POST", "/corten/volumes/{name}/unprotect", marks.volume_unprotect),
     # Clean-up

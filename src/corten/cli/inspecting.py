@@ -18,18 +18,22 @@ UNKNOWN = frozenset({400, 404, 501})
 
 
 class Kind(NamedTuple):
-    """Where the engine has an object's JSON, and the name of its shape in `output.shapes`, for templates."""
+    """Where the engine has an object's JSON, and the name of its shape in `output.shapes`, for templates.
+
+    `marks`: where a Corten engine has more members of it.
+    """
 
     path: str
     shape: str
     query: Mapping[str, str] | None = None
+    marks: str = ""
 
 
 KINDS = {
     "container": Kind("/containers/{}/json", "CONTAINER"),
     "image": Kind("/images/{}/json", "IMAGE"),
     "network": Kind("/networks/{}", "NETWORK"),
-    "volume": Kind("/volumes/{}", "VOLUME"),
+    "volume": Kind("/volumes/{}", "VOLUME", marks="/corten/volumes/{}"),
 }
 CHOICES = ", ".join(f'"{name}"' for name in KINDS)
 Found = tuple[Kind, bytes]
@@ -70,11 +74,28 @@ def _find(api: Api, name: str, kinds: Sequence[Kind]) -> Found:
     """Raises the engine's error when only one kind is asked for, LookupError when none of several has it."""
     for kind in kinds:
         try:
-            return kind, api.get_raw(kind.path.format(quoted(name)), kind.query)
+            marks = _marks(api, kind, name)
+            return kind, _merged(api.get_raw(kind.path.format(quoted(name)), kind.query), marks)
         except ApiError as error:
             if len(kinds) == 1 or error.status not in UNKNOWN:
                 raise
     raise LookupError(f"Error: No such object: {name}")
+
+
+def _marks(api: Api, kind: Kind, name: str) -> Mapping[str, Any]:
+    """Nothing where the engine is not Corten or has no such object."""
+    try:
+        return (api.get(kind.marks.format(quoted(name))) or {}) if kind.marks else {}
+    except ApiError:
+        return {}
+
+
+def _merged(raw: bytes, marks: Mapping[str, Any]) -> bytes:
+    if not marks:
+        return raw
+    import json
+
+    return json.dumps({**json.loads(raw), **marks}).encode()
 
 
 def _print_json(session: Session, found: Sequence[Found], *, one_line: bool) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -33,6 +33,7 @@ class Events:
     def __init__(self) -> None:
         self._history: deque[Event] = deque(maxlen=HISTORY)
         self._listeners: set[Listener] = set()
+        self._followers: list[Callable[[Container, str], None]] = []
 
     @property
     def listener_count(self) -> int:
@@ -48,6 +49,12 @@ class Events:
         """A container's event: its labels, image and name are the attributes, `extra` comes on top."""
         attributes = container.config.labels | {"image": container.image_ref, "name": container.name} | extra
         self.publish("container", action, container.id, dict(sorted(attributes.items())))
+        for follower in self._followers:
+            follower(container, action)
+
+    def follow(self, follower: Callable[[Container, str], None]) -> None:
+        """From here on `follower` is called with every container that an event is about, and the action. It must not wait."""
+        self._followers.append(follower)
 
     def past(self, since: int, until: int | None, filters: Filters) -> list[Event]:
         """What is still known of the time from `since` to `until` (ns)."""

@@ -1,12 +1,13 @@
 """Calls and notes that only a Corten engine knows: what a prune kept, what is in the trash, marks of volumes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag
 from corten.cli.kinds import BOOL
-from corten.cli.output.units import human_size
+from corten.cli.output.listing import Column
+from corten.cli.output.units import ago, human_size, parse_rfc3339
 from corten.cli.session import Session
 from corten.client.errors import ApiError
 
@@ -51,10 +52,35 @@ def tell_trashed(session: Session, reports: Sequence[Json]) -> None:
         session.warn(f"{human_size(size)} of it is in the trash until the disk needs the room: see `corten trash ls`, `corten trash empty`")
 
 
-def volume_marks(session: Session) -> dict[str, Json]:
-    """Protection and models of volumes by name; nothing where the engine is not Corten."""
+def with_volume_marks(session: Session, rows: Iterable[Json]) -> list[Json]:
+    """Volumes with what only a Corten engine knows of them, as member "corten": protection, models, last use."""
+    marks = _marks(session, "volumes")
+    return [{**row, "corten": marks.get(row["Name"], {})} if marks is not None else row for row in rows]
+
+
+def with_image_marks(session: Session, rows: Iterable[Json]) -> list[Json]:
+    """Images with what only a Corten engine knows of them: last use."""
+    marks = _marks(session, "images")
+    return [{**row, "corten": marks.get(row["Id"], {})} if marks is not None else row for row in rows]
+
+
+def _last_used(row: Json) -> str:
+    if "corten" not in row:
+        return "N/A"
+    moment = row["corten"].get("LastUsed")
+    return ago(parse_rfc3339(moment)) if moment else "never"
+
+
+LAST_USED = {
+    "LastUsed": Column("LAST USED", _last_used),
+    "LastUsedAt": Column("LAST USED AT", lambda row: row.get("corten", {}).get("LastUsed", "")),
+}
+
+
+def _marks(session: Session, kind: str) -> dict[str, Json] | None:
+    """None where the engine is not Corten."""
     try:
-        found: dict[str, Json] = session.api.get("/corten/volumes") or {}
+        found: dict[str, Json] = session.api.get(f"/corten/{kind}") or {}
     except ApiError:
-        return {}
+        return None
     return found

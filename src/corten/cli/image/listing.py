@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from corten.cli.cleanup.beyond import LAST_USED, with_image_marks
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, FILTER
@@ -27,7 +28,10 @@ def ls(session: Session, values: Values, arguments: list[str]) -> int:
     digests = values.on("digests")
     wants_digest = digests or ".Digest" in format or format == "json"
     rows = [row for image in images for row in _rows(image, digests=wants_digest and (digests or ".Digest" in format))]
-    show(session, image_listing(whole=values.on("no-trunc"), digests=digests), rows, format=format, quiet=quiet)
+    listing = image_listing(whole=values.on("no-trunc"), digests=digests)
+    if ".LastUsed" in format:
+        listing, rows = with_last_use(listing), with_image_marks(session, rows)
+    show(session, listing, rows, format=format, quiet=quiet)
     return 0
 
 
@@ -78,6 +82,11 @@ def image_listing(*, whole: bool, digests: bool) -> Listing:
     }
     table = ("Repository", "Tag", *(["Digest"] if digests else []), "ID", "CreatedSince", "Size")
     return Listing("*formatter.imageContext", columns, table, "ID")
+
+
+def with_last_use(listing: Listing) -> Listing:
+    """With columns that Docker does not have; they are not there unless they are asked for, for the sake of `--format json`."""
+    return listing._replace(columns={**listing.columns, **LAST_USED})
 
 
 def _count(number: int) -> str:

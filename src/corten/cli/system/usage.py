@@ -3,16 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from corten.cli.cleanup.beyond import with_image_marks, with_volume_marks
 from corten.cli.container.listing import container_listing
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
-from corten.cli.image.listing import image_listing
+from corten.cli.image.listing import image_listing, with_last_use
 from corten.cli.kinds import BOOL
 from corten.cli.output.formats import LIST_FORMAT_FLAG
 from corten.cli.output.listing import Column, Listing, show
 from corten.cli.output.units import ago, human_size, parse_rfc3339
 from corten.cli.session import Action, Session
-from corten.cli.volume.volumes import volume_listing
+from corten.cli.volume.volumes import marked, volume_listing
 
 Json = Mapping[str, Any]
 
@@ -97,10 +98,14 @@ def _verbose(session: Session, usage: Json, format: str) -> None:
     if format and format != "table":
         _verbose_formatted(session, (images, containers, volumes, cache), format)
         return
+    images, volumes = with_image_marks(session, images), with_volume_marks(session, volumes)
+    used = ["LastUsed"] if any("corten" in row for row in (*images, *volumes)) else []
+    image_columns = _columns(with_last_use(image_listing(whole=False, digests=False)), *IMAGE_COLUMNS, *used)
+    volume_columns = marked(_columns(volume_listing(), "Name", "Links", "Size", *used), volumes)
     tables: tuple[tuple[str, Listing, Sequence[Any]], ...] = (
-        ("Images space usage:", _columns(image_listing(whole=False, digests=False), *IMAGE_COLUMNS), images),
+        ("Images space usage:", image_columns, images),
         ("Containers space usage:", _columns(container_listing(whole=False), *CONTAINER_COLUMNS), containers),
-        ("Local Volumes space usage:", _columns(volume_listing(), "Name", "Links", "Size"), volumes),
+        ("Local Volumes space usage:", volume_columns, volumes),
         (f"Build cache usage: {human_size(_build_cache(usage).size)}", CACHE, cache),
     )
     for at, (title, listing, rows) in enumerate(tables):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from corten.cli.cleanup.beyond import FORCE_PROTECTED, FORCED, volume_marks
+from corten.cli.cleanup.beyond import FORCE_PROTECTED, FORCED, LAST_USED, with_volume_marks
 from corten.cli.errors import Failure
 from corten.cli.fan_out import each
 from corten.cli.flags import Flag, Values
@@ -44,8 +44,8 @@ def ls(session: Session, values: Values, arguments: list[str]) -> int:
     rows = session.api.get("/volumes", filters_query(values.items("filter")))["Volumes"] or []
     rows.sort(key=lambda row: row["Name"])
     quiet = values.on("quiet")
-    marks = {} if quiet else volume_marks(session)
-    rows = [{**row, "corten": marks.get(row["Name"], {})} for row in rows]
+    if not quiet:
+        rows = with_volume_marks(session, rows)
     format = chosen(session, values.text("format"), "volumesFormat", quiet=quiet)
     show(session, marked(volume_listing(), rows), rows, format=format, quiet=quiet)
     return 0
@@ -69,6 +69,7 @@ def volume_listing() -> Listing:
         "Status": Column("STATUS", lambda _: "N/A"),
         "Protected": Column("PROTECTED", lambda row: "yes" if _mark(row, "Protected") else ""),
         "Models": Column("MODELS", lambda row: str(_mark(row, "Models") or "")),
+        **LAST_USED,
     }
     return Listing("*formatter.volumeContext", columns, ("Driver", "Name"), "Name")
 

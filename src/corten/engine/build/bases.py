@@ -5,13 +5,15 @@ from corten.engine.transfer.pull import Pulls
 from corten.oci.reference import parse_reference
 from corten.registry.auth import Credentials
 from corten.store.images import Image, Images
+from corten.store.records.uses import Uses
 
 
 class Bases:
     """`corten.build.options.Images`. `credentials` by registry domain, as the client sent them."""
 
-    def __init__(self, images: Images, pulls: Pulls, credentials: dict[str, Credentials]) -> None:
+    def __init__(self, images: Images, uses: Uses, pulls: Pulls, credentials: dict[str, Credentials]) -> None:
         self._images = images
+        self._uses = uses
         self._pulls = pulls
         self._credentials = credentials
         self._known: dict[tuple[str, str], BaseImage] = {}
@@ -30,6 +32,7 @@ class Bases:
             credentials = self._credentials.get(parsed.domain)
             await self._pulls.pull(parsed, lambda line: None, platform=platform, credentials=credentials)
             found = self._images.get(reference)
+        self._uses.note("image", (found.id,))
         return _base(reference, found)
 
 

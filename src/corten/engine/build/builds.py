@@ -29,6 +29,7 @@ from corten.engine.build.sent import LocalAgents, SentSecrets, named_images, rem
 from corten.engine.events import Events
 from corten.engine.transfer.pull import Pulls
 from corten.ids import DiffId, ImageId
+from corten.oci.digest import sha256_digest
 from corten.oci.image import ImageConfig, RootFs, encode_image_config
 from corten.oci.platform import parse_platform
 from corten.oci.reference import Reference
@@ -36,6 +37,7 @@ from corten.registry.auth import Credentials
 from corten.store.layertar.seal import seal_snapshot
 from corten.store.opened import Store
 from corten.store.records.leases import Lease
+from corten.store.records.uses import Uses
 
 MIGRATIONS: Final = (*build_cache.MIGRATIONS, *build_caches.MIGRATIONS)
 
@@ -56,6 +58,13 @@ class BuildRequest:
     credentials: dict[str, Credentials] = field(default_factory=dict)
 
 
+class Built(NamedTuple):
+    """`image` is "" for a mere check; `is_new`: there was no such image before."""
+
+    image: ImageId
+    is_new: bool = False
+
+
 class CacheUsage(NamedTuple):
     """One thing in the build cache. Times are ns since the epoch, `size` bytes; `shared`: an image has the layer too."""
 
@@ -73,8 +82,9 @@ class CacheUsage(NamedTuple):
 class Builds:
     """Belongs to the event loop."""
 
-    def __init__(self, store: Store, executor: Executor, pulls: Pulls, events: Events, keeping: CacheKeeping) -> None:
+    def __init__(self, store: Store, executor: Executor, pulls: Pulls, events: Events, keeping: CacheKeeping, uses: Uses) -> None:
         self._store = store
+        self._uses = uses
         self._executor = executor
         self._pulls = pulls
         self._events = events
@@ -82,8 +92,8 @@ class Builds:
         self.caches = keeping.caches
         self.cache = BuildCache(store.db, store.layers)
 
-    async def build(self, request: BuildRequest, body: AsyncIterator[bytes], emit: Emit) -> ImageId:
-        """The image's id; it has its tags when this returns. Nothing is tagged when it fails. Cancelling ends what runs.
+    async def build(self, request: BuildRequest, body: AsyncIterator[bytes], emit: Emit) -> Built:
+        """The image; it has its tags when this returns. Nothing is tagged when it fails. Cancelling ends what runs.
 
         Raises DockerfileError, StepFailed, NotFound, Invalid, Unavailable.
         """
@@ -107,16 +117,16 @@ class Builds:
             sources = self._sources(request, delivery)
             await look_over(dockerfile, options, sources, emit)
             if delivery.extras.check:
-                return ImageId("")
+                return Built(ImageId(""))
             lease = stack.enter_context(self._store.layers.lease())
             result = await Build(dockerfile, options, sources, self._bench(), lease, emit).run()
             with inside.step("exporting to image", internal=False) as step:
-                image_id = self._record(result, request)
-                for name in (f"writing image {image_id}", *(f"naming to {tag}" for tag in request.tags)):
+                built = self._record(result, request)
+                for name in (f"writing image {built.image}", *(f"naming to {tag}" for tag in request.tags)):
                     inside.moved(step, name, 0)
         self._store.durability.settle_later()
         await self.keeping.enforce()
-        return image_id
+        return built
 
     @asynccontextmanager
     async def _fetched(self, remote: str, dockerfile: str, inside: Internal) -> AsyncIterator[Tree]:
@@ -134,7 +144,7 @@ class Builds:
         return Sources(
             context=delivery.context,
             named={**delivery.named, **named_images(delivery.extras)},
-            images=Bases(self._store.images, self._pulls, request.credentials),
+            images=Bases(self._store.images, self._uses, self._pulls, request.credentials),
             secrets=SentSecrets(delivery.secrets),
             agents=LocalAgents(delivery.extras.ssh),
         )
@@ -161,16 +171,17 @@ class Builds:
     def _workshop(self, lease: Lease, newest: int) -> Workshop:
         return Workshop(self._store.snapshots, self._store.layers, partial(_seal, self._store), lease, newest)
 
-    def _record(self, result: Result, request: BuildRequest) -> ImageId:
+    def _record(self, result: Result, request: BuildRequest) -> Built:
         raw = encode_image_config(_image_config(result, request.options))
         images = self._store.images
         with self._store.db.transaction():
+            is_new = images.by_id(ImageId(sha256_digest(raw))) is None
             image_id = images.add(raw)
             for reference in request.tags:
                 images.tag(reference, image_id)
         for reference in request.tags:
             self._events.publish("image", "tag", image_id, {"name": reference.familiar})
-        return image_id
+        return Built(image_id, is_new)
 
 
 def _seal(store: Store, key: str, lease: Lease, *, newest: int) -> DiffId:

@@ -1,11 +1,10 @@
-"""What keeps and what clears away, made in two steps: `make_marks` before the volumes, `make_cleanup` when every noun is there."""
+"""What keeps and what clears away, made when every noun is there (`marks` comes before the volumes)."""
 
-import os
 from dataclasses import dataclass
 
 from corten.build.caches import CacheMounts
 from corten.engine.build.builds import Builds
-from corten.engine.cleanup import models, protection
+from corten.engine.cleanup.marks import Marks
 from corten.engine.cleanup.models import Models
 from corten.engine.cleanup.protection import Protection
 from corten.engine.cleanup.prune.caches import CachePrune
@@ -15,7 +14,7 @@ from corten.engine.cleanup.prune.rehearsed import Rehearsals
 from corten.engine.cleanup.prune.service import Prunes
 from corten.engine.cleanup.prune.volumes import VolumePrune
 from corten.engine.cleanup.trash import TrashCan
-from corten.engine.cleanup.volumes import VolumeRemoval
+from corten.engine.cleanup.uses import LastUses
 from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.containers import Containers
 from corten.engine.containers.upkeep import Upkeep
@@ -24,21 +23,8 @@ from corten.engine.images.removal import Removal
 from corten.engine.networks.networks import Networks
 from corten.engine.volumes import Volumes
 from corten.store.opened import Store
+from corten.store.records.uses import Uses
 from corten.store.trashbin.images import ImageBin
-from corten.store.trashbin.volumes import VolumeBin
-from corten.store.volumes import Volumes as VolumeStore
-
-MIGRATIONS = (*protection.MIGRATIONS, *models.MIGRATIONS)
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """What is known of volumes besides their records, and where removed ones are."""
-
-    protection: Protection
-    models: Models
-    bin: VolumeBin
-    removal: VolumeRemoval
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +46,10 @@ class Cleanup:
     protection: Protection
     models: Models
     trash: TrashCan
+    uses: LastUses
+    written: Uses
     prunes: Prunes
     rehearsals: Rehearsals
-
-
-def make_marks(store: Store, volumes: VolumeStore) -> Marks:
-    """Puts right what a crash left between volumes and trash; comes before anybody uses the volumes."""
-    known, seen = Protection(store.db), Models(store.db)
-    bin = VolumeBin(store.bin, os.path.join(store.root.path, "volumes"))
-    bin.recover()
-    return Marks(known, seen, bin, VolumeRemoval(store, volumes, bin, known, seen))
 
 
 def make_cleanup(store: Store, marks: Marks, nouns: Nouns, events: Events) -> Cleanup:
@@ -81,10 +61,14 @@ def make_cleanup(store: Store, marks: Marks, nouns: Nouns, events: Events) -> Cl
         CachePrune(store, nouns.builds.cache, nouns.caches, events),
     )
     images = ImageBin(store.bin, store.images, store.layers, store.origins)
+    last_uses = LastUses(marks.uses, store.images, nouns.catalog)
+    events.follow(last_uses.heard)
     return Cleanup(
         protection=marks.protection,
         models=marks.models,
-        trash=TrashCan(store, marks.bin, images, marks.protection, events),
+        trash=TrashCan(store, marks, images, events),
+        uses=last_uses,
+        written=marks.uses,
         prunes=prunes,
         rehearsals=Rehearsals(store.db, prunes),
     )

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corten.engine.cleanup.protection import Protection
+from corten.engine.cleanup.marks import Marks
 from corten.engine.events import Events
 from corten.errors import EngineError, Invalid
 from corten.oci.reference import parse_reference
@@ -14,7 +14,6 @@ from corten.store.opened import Store
 from corten.store.trashbin.bin import UNKNOWN, Entry
 from corten.store.trashbin.images import ImageBin
 from corten.store.trashbin.volumes import KIND as VOLUME
-from corten.store.trashbin.volumes import VolumeBin
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +41,12 @@ class Emptied:
 class TrashCan:
     """Belongs to the event loop; measuring goes to threads, deleting happens behind the answer."""
 
-    def __init__(self, store: Store, volumes: VolumeBin, images: ImageBin, protection: Protection, events: Events) -> None:
+    def __init__(self, store: Store, marks: Marks, images: ImageBin, events: Events) -> None:
         self._store = store
         self._bin = store.bin
-        self._volumes = volumes
+        self._volumes = marks.bin
         self._images = images
-        self._protection = protection
+        self._marks = marks
         self._events = events
 
     @property
@@ -112,7 +111,9 @@ class TrashCan:
         restored = self._volumes.restore(entry, name)
         said = entry.body.get("protected")
         if said is not None:
-            self._protection.set(restored, said)
+            self._marks.protection.set(restored, said)
+        if used := entry.body.get("used"):
+            self._marks.uses.note("volume", (restored,), used)
         self._events.publish("volume", "restore", restored, {"driver": "local"})
         return Restored(entry.kind, (restored,))
 

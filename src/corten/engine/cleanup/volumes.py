@@ -6,6 +6,7 @@ from corten.engine.cleanup.models import Models
 from corten.engine.cleanup.protection import Protection
 from corten.errors import Conflict
 from corten.store.opened import Store
+from corten.store.records.uses import Uses
 from corten.store.trashbin.bin import UNKNOWN, Entry
 from corten.store.trashbin.volumes import VolumeBin
 from corten.store.volumes import Volume, Volumes
@@ -14,12 +15,13 @@ from corten.store.volumes import Volume, Volumes
 class VolumeRemoval:
     """Belongs to the event loop; microseconds, whatever the volume holds."""
 
-    def __init__(self, store: Store, volumes: Volumes, bin: VolumeBin, protection: Protection, models: Models) -> None:
+    def __init__(self, store: Store, volumes: Volumes, bin: VolumeBin, protection: Protection, models: Models, uses: Uses) -> None:
         self._store = store
         self._volumes = volumes
         self._bin = bin
         self._protection = protection
         self._models = models
+        self._uses = uses
 
     def is_protected(self, volume: Volume) -> bool:
         return self._protection.covers(volume.name, volume.labels)
@@ -36,11 +38,13 @@ class VolumeRemoval:
         if for_good or not self._store.bin.keep:
             self._volumes.remove(name)
         else:
-            entry = self._bin.put(name, size=size, extra={"protected": self._protection.said(name)})
+            extra = {"protected": self._protection.said(name), "used": self._uses.find("volume", name)}
+            entry = self._bin.put(name, size=size, extra=extra)
             if size == UNKNOWN:
                 self._store.background.submit(partial(_measure, self._bin, entry))
         self._protection.forget(name)
         self._models.forget(name)
+        self._uses.forget("volume", name)
 
 
 def _measure(bin: VolumeBin, entry: Entry) -> None:

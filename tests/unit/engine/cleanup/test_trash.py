@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corten.config import load_settings
-from corten.engine.cleanup import opened
-from corten.engine.cleanup.opened import Marks, make_marks
+from corten.engine.cleanup import marks
+from corten.engine.cleanup.marks import Marks, make_marks
 from corten.engine.cleanup.prune.asked import Chosen, Manner
 from corten.engine.cleanup.prune.volumes import VolumePrune
 from corten.engine.cleanup.relief import Relief
@@ -37,13 +37,13 @@ class Place:
         self.open()
 
     def open(self) -> None:
-        self.store: Store = open_store(str(self.path), (*volume_store.MIGRATIONS, *opened.MIGRATIONS), trash_keep=self.keep)
+        self.store: Store = open_store(str(self.path), (*volume_store.MIGRATIONS, *marks.MIGRATIONS), trash_keep=self.keep)
         rows = volume_store.Volumes(str(self.path / "volumes"), self.store.db, self.store.bin._sweeper)
         self.marks: Marks = make_marks(self.store, rows)
         self.events = Events()
         self.volumes = Volumes(rows, self.store.layers, self.events, self.marks.removal)
         images = ImageBin(self.store.bin, self.store.images, self.store.layers, self.store.origins)
-        self.trash = TrashCan(self.store, self.marks.bin, images, self.marks.protection, self.events)
+        self.trash = TrashCan(self.store, self.marks, images, self.events)
         self.prune = VolumePrune(self.volumes, self.marks.protection, self.marks.models, self.events)
 
     def again(self) -> None:
@@ -73,7 +73,9 @@ def place(tmp_path: Path) -> Iterator[Place]:
 async def test_a_removed_volume_comes_back_as_it_was(place: Place) -> None:
     await place.volume("data", {"a": b"1", "b": b"22"}, purpose="test")
     before = place.volumes.get("data")
+    place.marks.uses.note("volume", ("data",), 5)
     await place.volumes.remove("data")
+    assert place.marks.uses.find("volume", "data") == 0
     with pytest.raises(NotFound):
         place.volumes.get("data")
     place.store.background.wait()
@@ -81,6 +83,7 @@ async def test_a_removed_volume_comes_back_as_it_was(place: Place) -> None:
     assert (trashed.entry.name, trashed.entry.size) == ("data", 3)
     assert (await place.trash.restore("data")).names == ("data",)
     assert place.volumes.get("data") == before
+    assert place.marks.uses.find("volume", "data") == 5
     assert place.read("data") == {"a": b"1", "b": b"22"}
     assert os.listdir(place.store.root.bin) == []
 

@@ -115,7 +115,14 @@ class TrashEmptied(AnswerStruct, frozen=True, kw_only=True):
 
 
 class VolumeMarks(AnswerStruct, frozen=True, kw_only=True):
-    """`models` says what weights the volume holds, "" none that are known of."""
+    """`models` says what weights the volume holds, "" none that are known of. `last_used`: RFC 3339, "" = never."""
 
     protected: bool
     models: str
+    last_used: str
+
+
+class ImageMarks(AnswerStruct, frozen=True, kw_only=True):
+    """`last_used`: RFC 3339, "" = never."""
+
+    last_used: str
