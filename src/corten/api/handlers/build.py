@@ -14,13 +14,12 @@ from corten.api.types.build import BuildAux, BuildUlimit
 from corten.api.types.images import ErrorDetail, StreamMessage
 from corten.build.events import BuildEvent
 from corten.build.options import BuildOptions
-from corten.engine.build.builds import BuildRequest
+from corten.engine.build.builds import BuildRequest, Built
 from corten.engine.build.classic import ClassicText, failure
 from corten.engine.build.delivery import PARCEL_TYPE
 from corten.engine.build.trace import TRACE_ID, Trace, failure_details
 from corten.errors import EngineError, Invalid, Unsupported
 from corten.http.response import Reply, Stream
-from corten.ids import ImageId
 from corten.oci.platform import host_platform
 from corten.oci.reference import Reference, parse_reference
 
@@ -48,7 +47,7 @@ async def _lines(request: Request, wanted: BuildRequest, *, quiet: bool) -> Asyn
         while (event := await events.get()) is not None:
             for line in () if quiet else text.of(event):
                 yield stream_line(StreamMessage(stream=line))
-        image = await running
+        image = (await running).image
         yield stream_line(StreamMessage(aux=BuildAux(id=image)))
         ending = [f"{image}\n"] if quiet else text.end(image, [tag.familiar for tag in wanted.tags])
         for line in ending:
@@ -69,9 +68,9 @@ async def _trace_lines(request: Request, wanted: BuildRequest) -> AsyncIterator[
         while (event := await events.get()) is not None:
             if (status := trace.of(event)) is not None:
                 yield stream_line(StreamMessage(id=TRACE_ID, aux=status))
-        image = await running
-        if image:
-            yield stream_line(StreamMessage(aux=BuildAux(id=image)))
+        built = await running
+        if built.image:
+            yield stream_line(StreamMessage(aux=BuildAux(id=built.image, new=built.is_new)))
     except EngineError as error:
         details = failure_details(error, trace, "".join(source), wanted.dockerfile)
         yield stream_line(StreamMessage(id=TRACE_ID, aux={"error": details}))
@@ -80,7 +79,7 @@ async def _trace_lines(request: Request, wanted: BuildRequest) -> AsyncIterator[
         await _ended(running)
 
 
-def _started(request: Request, wanted: BuildRequest) -> "tuple[asyncio.Queue[BuildEvent | None], asyncio.Future[ImageId]]":
+def _started(request: Request, wanted: BuildRequest) -> "tuple[asyncio.Queue[BuildEvent | None], asyncio.Future[Built]]":
     """The build under way and its events, None after the last one."""
     events: asyncio.Queue[BuildEvent | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
@@ -94,7 +93,7 @@ def _started(request: Request, wanted: BuildRequest) -> "tuple[asyncio.Queue[Bui
     return events, running
 
 
-async def _ended(running: "asyncio.Future[ImageId]") -> None:
+async def _ended(running: "asyncio.Future[Built]") -> None:
     if not running.done():
         running.cancel()
         await asyncio.wait([running])

@@ -6,7 +6,10 @@ from corten.api.wire import AnswerStruct
 
 
 class BuildAux(AnswerStruct, frozen=True, kw_only=True):
+    """`new` is Corten's, for a build whose result goes elsewhere: there was no such image before."""
+
     id: str
+    new: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class BuildUlimit(msgspec.Struct, frozen=True, rename="pascal"):

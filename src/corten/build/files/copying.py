@@ -9,7 +9,7 @@ import os
 import posixpath
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from corten.build.files.modes import ModeChange
 from corten.build.files.tree import Tree
@@ -48,12 +48,13 @@ class Stamp:
 
 @dataclass(slots=True)
 class Copier:
-    """Copies from `source` into the directory tree at `target` (an fd). `keep` is asked for each source path."""
+    """Copies from `source` into the directory tree at `target` (an fd). `keep` is asked for each source path. Hard links stay such."""
 
     source: Tree
     target: int
     stamp: Stamp
     keep: Callable[[str], bool] = lambda path: True
+    links: dict[tuple[int, int], str] = field(default_factory=dict)  # where a file of several names was copied to
 
     def copy(self, path: str, destination: str, *, into: bool) -> None:
         """A file to `destination` (below it when `into` or when it is a directory), a directory's contents into `destination`."""
@@ -229,6 +230,8 @@ class Copier:
         """Takes over `read`."""
         try:
             self._make_room(folder, name, is_directory=False)
+            if found.st_nlink > 1 and self._linked(found, folder, name):
+                return
             write = os.open(name, _CREATE, 0o600, dir_fd=folder)
             try:
                 copy_content(read, write)
@@ -238,6 +241,22 @@ class Copier:
                 os.close(write)
         finally:
             os.close(read)
+
+    def _linked(self, found: os.stat_result, folder: int, name: str) -> bool:
+        """A second name of a file that this copier has brought already; a first one is noted."""
+        known = self.links.setdefault((found.st_dev, found.st_ino), here := self._shown(folder, name))
+        if known == here:
+            return False
+        parent, first = posixpath.split(known.lstrip("/"))
+        above = openat2(self.target, parent or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT)
+        try:
+            os.link(first, name, src_dir_fd=above, dst_dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:  # something else of the same step took its place
+            self.links[found.st_dev, found.st_ino] = here
+            return False
+        finally:
+            os.close(above)
+        return True
 
     def _special(self, source: int, name: str, found: os.stat_result, folder: int, new_name: str = "") -> None:
         target = new_name or name

@@ -91,7 +91,8 @@ class Unpacker:
                 self._write_file(parent, name, info, archive)
             elif info.isfifo():
                 os.mkfifo(name, info.mode & 0o777, dir_fd=parent)
-            if self._owners and not info.islnk():
+                os.utime(name, (info.mtime, info.mtime), dir_fd=parent)
+            if self._owners and not info.islnk() and not info.isreg():
                 os.chown(name, info.uid, info.gid, dir_fd=parent, follow_symlinks=False)
 
     def _write_file(self, parent: int, name: str, info: tarfile.TarInfo, archive: tarfile.TarFile) -> None:
@@ -100,6 +101,8 @@ class Unpacker:
         with open(fd, "wb", buffering=0) as file:
             while source is not None and (piece := source.read(PIECE)):
                 file.write(piece)
+            if self._owners:
+                os.fchown(fd, info.uid, info.gid)  # before the mode, whose setuid bits it takes away
             os.fchmod(fd, info.mode & 0o7777)
             os.utime(fd, (info.mtime, info.mtime))
 

@@ -2,11 +2,11 @@
 
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from corten.cli.building.board import Board
-from corten.cli.building.outputs import deliver, read_outputs
+from corten.cli.building.outputs import Output, deliver, read_outputs, stored_names
 from corten.cli.building.painters import painter
 from corten.cli.building.parts import PARCEL_TYPE, Parts, parcel, read_agents, read_contexts, read_secrets, rewrapped
 from corten.cli.building.reports import check_report, failure_text, warnings_text
@@ -15,6 +15,7 @@ from corten.cli.flags import Values
 from corten.cli.image.context import local_context, stdin_context
 from corten.cli.session import Session
 from corten.client.credentials import all_credentials
+from corten.client.urls import quoted
 
 TRACE_ID = "corten.build.trace"
 REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
@@ -34,9 +35,18 @@ UNBUILT = (
 Query = dict[str, str | list[str]]
 
 
+class Built(NamedTuple):
+    """`image` is its id, "" for a check; `is_new`: the engine had no such image before."""
+
+    image: str
+    is_new: bool
+
+
 def build_here(session: Session, values: Values, query: Query, where: str) -> int:
     _refuse_unbuilt(session, values)
-    outputs = read_outputs(values.texts("output"), push=values.on("push"))
+    outputs = read_outputs(values.texts("output"), push=values.on("push"), load=values.on("load"))
+    tags = [str(tag) for tag in values.texts("tag")]
+    query["t"] = stored_names(outputs, tags)
     parts = _parts(session, values)
     context: Iterator[bytes] | None = None
     if where == "-":
@@ -48,20 +58,31 @@ def build_here(session: Session, values: Values, query: Query, where: str) -> in
         context, query["dockerfile"] = local_context(where, values.text("file"), root="context")
     kind = "quiet" if values.on("quiet") else values.text("progress")
     board = Board()
-    image = _built(session, query, parcel(parts, context), board, kind)
+    built = _built(session, query, parcel(parts, context), board, kind)
     if parts.options["check"]:
         session.say(check_report(board.warnings))
         return 1 if board.warnings else 0
     if kind not in ("quiet", "rawjson") and (text := warnings_text(board.warnings, long=session.debug)):
         session.warn(text)
-    tags = [str(tag) for tag in values.texts("tag")]
-    for output in outputs:
-        deliver(session, output, image, tags)
+    try:
+        for output in outputs:
+            deliver(session, output, built.image, tags)
+    finally:
+        kept = _kept(session, outputs, built)
     if values.on("quiet"):
-        session.say(image)
-    write_id(values.text("iidfile"), image)
-    _write_metadata(values.text("metadata-file"), image, tags)
+        session.say(built.image if kept else "")
+    write_id(values.text("iidfile"), built.image)
+    _write_metadata(values.text("metadata-file"), built.image if kept else "", query["t"])
     return 0
+
+
+def _kept(session: Session, outputs: Sequence[Output], built: Built) -> bool:
+    """Whether the engine keeps the image. One that was made for outputs elsewhere goes again, unless somebody named it meanwhile."""
+    if any(output.is_stored for output in outputs):
+        return True
+    if built.is_new and not session.api.get(f"/images/{quoted(built.image)}/json")["RepoTags"]:
+        session.api.delete(f"/images/{quoted(built.image)}")
+    return False
 
 
 def _parts(session: Session, values: Values) -> Parts:
@@ -93,17 +114,17 @@ def _refuse_unbuilt(session: Session, values: Values) -> None:
         session.warn("WARNING: --cache-from names no other cache yet: the engine's own is used")
 
 
-def _built(session: Session, query: Query, body: Iterator[bytes], board: Board, kind: str) -> str:
-    """The image's id, "" for a check. Raises Failure with all that is to be said."""
+def _built(session: Session, query: Query, body: Iterator[bytes], board: Board, kind: str) -> Built:
+    """Raises Failure with all that is to be said."""
     paint = painter(kind, board, session.err)
     credentials = urlsafe_b64encode(json.dumps(all_credentials(session.config)).encode()).decode()
     headers = {"X-Registry-Config": credentials, "Content-Type": PARCEL_TYPE}
-    image, failed = "", ""
+    built, failed = Built("", is_new=False), ""
     for message in session.api.call("POST", "/build", query, stream=body, headers=headers).json_lines():
         if message.get("id") == TRACE_ID:
             paint(message["aux"])
         elif isinstance(aux := message.get("aux"), dict):
-            image = str(aux.get("ID", image))
+            built = Built(str(aux["ID"]), is_new=bool(aux.get("New")))
         elif message.get("error"):
             failed = str(message["error"])
     paint(None)
@@ -111,7 +132,7 @@ def _built(session: Session, query: Query, body: Iterator[bytes], board: Board, 
         if board.warnings and kind not in ("quiet", "rawjson"):
             session.warn(warnings_text(board.warnings, long=session.debug))
         raise Failure(failure_text(board) if board.failure else f"ERROR: failed to build: {failed}")
-    return image
+    return built
 
 
 def write_id(path: str, image: str) -> None:
@@ -120,11 +141,12 @@ def write_id(path: str, image: str) -> None:
             file.write(image)
 
 
-def _write_metadata(path: str, image: str, tags: list[str]) -> None:
+def _write_metadata(path: str, image: str, names: Sequence[str]) -> None:
+    """`image` "": nothing of it stayed in the engine."""
     if not path:
         return
-    found = {"containerimage.config.digest": image, "containerimage.digest": image}
-    if tags:
-        found["image.name"] = ",".join(tags)
+    found = {"containerimage.config.digest": image, "containerimage.digest": image} if image else {}
+    if names:
+        found["image.name"] = ",".join(names)
     with open(path, "w", encoding="utf-8") as file:
         json.dump(found, file, indent=2)

@@ -3,87 +3,145 @@
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from corten.cli.archive.unpacking import PieceReader, Unpacker
-from corten.cli.building.parts import fields_of
+from corten.cli.building.layouts import named_archive, write_pieces
 from corten.cli.errors import Failure
+from corten.cli.kinds import csv_fields
 from corten.cli.output.progress import show_progress
 from corten.cli.references import named
 from corten.cli.session import Session
 from corten.client.credentials import registry_header
 from corten.client.urls import quoted
 
-KINDS = ("docker", "oci", "tar", "local", "image", "registry")
-KEYS = (
-    "type",
-    "dest",
-    "name",
-    "push",
-    "store",
-    "unpack",
-    "compression",
-    "oci-mediatypes",
-    "rewrite-timestamp",
-    "tar",
-    "dangling-name-prefix",
-)
+KINDS = ("docker", "oci", "tar", "local", "image", "registry", "cacheonly")
+ARCHIVES = ("docker", "oci", "tar")
+SWITCHES = ("push", "tar", "unpack", "store", "oci-mediatypes", "rewrite-timestamp", "force-compression", "platform-split")
+KEYS = ("type", "dest", "name", "compression", "dangling-name-prefix", *SWITCHES)
 
 
 class Output(NamedTuple):
-    """`destination` "" is the engine itself, "-" stdout."""
+    """`destination` "" is the engine itself, "-" stdout; `unpacked`: a folder for an archive's members."""
 
     kind: str
     destination: str
     names: tuple[str, ...] = ()
     push: bool = False
+    unpacked: bool = False
+
+    @property
+    def is_stored(self) -> bool:
+        """The engine keeps the image."""
+        return not self.destination and self.kind != "cacheonly"
 
 
-def read_outputs(texts: Sequence[str], *, push: bool) -> list[Output]:
-    """`type=KIND,dest=PATH,…`, a folder's path, or "-". Raises Failure."""
+def read_outputs(texts: Sequence[str], *, push: bool, load: bool) -> list[Output]:
+    """`type=KIND,dest=PATH,…`, a folder's path, or "-"; none at all: the engine's store. Raises Failure."""
     found = [_output(text) for text in texts]
-    return [*found, Output("registry", "", (), True)] if push else found
+    if push:
+        found = [o._replace(push=True) if o.kind == "image" else o for o in found]
+        if not any(o.push for o in found):
+            found.append(Output("registry", "", (), push=True))
+    if not found or (load and not any(o.is_stored for o in found)):
+        found.append(Output("docker", ""))
+    for output in found:
+        _check_destination(output)
+    return found
+
+
+def stored_names(outputs: Sequence[Output], tags: Sequence[str]) -> list[str]:
+    """The names that the image gets in the store: `--tag` goes before an output's own. Raises Failure for a push without a name."""
+    names = [name for output in outputs if output.is_stored for name in tags or output.names]
+    if any(output.push and not (tags or output.names) for output in outputs):
+        raise Failure("ERROR: failed to build: tag is needed when pushing to registry")
+    return list(dict.fromkeys(names))
 
 
 def _output(text: str) -> Output:
     if text == "-":
         return Output("tar", "-")
-    if "=" not in text:
+    fields = csv_fields(text)
+    if fields == [text] and not text.startswith("type="):
         return Output("local", text)
-    fields = fields_of(text, KEYS, "output")
-    kind, destination = fields.get("type", ""), fields.get("dest", "")
+    values = _values(fields)
+    kind, destination = values.get("type", ""), values.get("dest", "")
+    if not kind:
+        raise Failure("ERROR: type is required for output")
     if kind not in KINDS:
-        raise Failure(f"failed to parse {kind or text} as an output: type is one of {', '.join(KINDS)}")
-    if kind in ("tar", "local", "oci") and not destination:
-        if kind == "local" or sys.stdout.isatty():
-            raise Failure(f"dest is required for {kind} output")
+        hint = f"one of {', '.join(KINDS)}"
+        raise Failure(f'ERROR: failed to build: failed to solve: exporter "{kind}" could not be found\nhint: {hint}')
+    switches = {key: _switch(key, values[key]) for key in SWITCHES if key in values}
+    _check_compression(kind, destination, values.get("compression", ""))
+    unpacked = kind == "oci" and not switches.get("tar", True)
+    if kind == "local" and not destination:
+        raise Failure("ERROR: failed to build: dest is required for local exporter")
+    if kind in ("tar", "oci") and not destination:
         destination = "-"
-    names = tuple(filter(None, fields.get("name", "").split(",")))
-    push = kind == "registry" or fields.get("push", "false").lower() in ("true", "1")
-    return Output(kind, destination, names, push)
+    names = tuple(filter(None, values.get("name", "").split(",")))
+    return Output(kind, destination, names, kind == "registry" or switches.get("push", False), unpacked)
+
+
+def _values(fields: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for field in fields:
+        key, equals, value = field.partition("=")
+        if not equals:
+            raise Failure(f"ERROR: invalid value {field}")
+        if key not in KEYS:
+            raise Failure(f"--output: {key} is not supported\nhint: one of {', '.join(KEYS)}")
+        found[key] = value
+    return found
+
+
+def _switch(key: str, text: str) -> bool:
+    if text.lower() not in ("", "true", "1", "false", "0"):
+        raise Failure(f"ERROR: invalid value {text!r} for {key} of --output: true or false")
+    return text.lower() not in ("false", "0")
+
+
+def _check_compression(kind: str, destination: str, wanted: str) -> None:
+    made = "uncompressed" if destination else "gzip"
+    if wanted not in ("", made):
+        raise Failure(f"--output: type={kind} with compression={wanted} is not supported: such layers are written {made}")
+
+
+def _check_destination(output: Output) -> None:
+    where = output.destination
+    is_folder = output.kind == "local" or output.unpacked
+    if where == "-" and is_folder:
+        raise Failure(f"ERROR: failed to build: dest cannot be stdout for {output.kind} exporter")
+    if where == "-" and sys.stdout.isatty():
+        raise Failure(f"ERROR: failed to build: dest file is required for {output.kind} exporter. refusing to write to console")
+    if where in ("", "-"):
+        return
+    if is_folder and os.path.exists(where) and not os.path.isdir(where):
+        raise Failure(f"ERROR: failed to build: destination directory {where} is a file")
+    if not is_folder and os.path.isdir(where):
+        raise Failure(f"ERROR: failed to build: destination file {where} is a directory")
+    if not is_folder and not os.path.isdir(os.path.dirname(where) or "."):
+        raise Failure(f"ERROR: failed to build: failed to open open {where}: no such file or directory")
 
 
 def deliver(session: Session, output: Output, image: str, tags: Sequence[str]) -> None:
     """Raises Failure and what the API raises."""
-    names = output.names or tuple(tags)
-    for name in output.names:
-        repository, tag, _ = named(name)
-        session.api.post(f"/images/{quoted(image)}/tag", {"repo": repository, "tag": tag or "latest"})
+    names = tuple(tags) or output.names
     if output.push:
         _push(session, names)
-    if not output.destination:
-        return
-    if output.kind in ("docker", "oci"):
-        query = {"names": list(names) or [image]}
-        _write(output.destination, session.api.call("GET", "/images/get", query).pieces())
-    else:
+    elif output.kind in ("docker", "oci") and output.destination:
+        pieces = session.api.call("GET", "/images/get", {"names": image}).pieces()
+        folder = "./" if output.unpacked else ""
+        archive = named_archive(pieces, [named(name) for name in names], docker=output.kind == "docker", folder=folder)
+        if output.unpacked:
+            _unpack(output.destination, PieceReader(archive))
+        else:
+            write_pieces(output.destination, archive)
+    elif output.kind in ("tar", "local"):
         _files(session, output, image)
 
 
 def _push(session: Session, names: Sequence[str]) -> None:
-    if not names:
-        raise Failure("tag is needed when pushing to registry")
     for name in names:
         repository, tag, _ = named(name)
         headers = {"X-Registry-Auth": registry_header(session.config, repository.partition("/")[0])}
@@ -96,26 +154,15 @@ def _files(session: Session, output: Output, image: str) -> None:
     made: Any = session.api.post("/containers/create", body={"Image": image, "Cmd": ["-"], "Entrypoint": ["-"]})
     try:
         if output.kind == "tar":
-            _write(output.destination, session.api.call("GET", f"/containers/{made['Id']}/export").pieces())
+            write_pieces(output.destination, session.api.call("GET", f"/containers/{made['Id']}/export").pieces())
         else:
-            os.makedirs(output.destination, exist_ok=True)
             answer = session.api.call("GET", f"/containers/{made['Id']}/archive", {"path": "/."})
-            Unpacker(output.destination, "", owners=os.geteuid() == 0).unpack(PieceReader(answer.pieces()))
+            _unpack(output.destination, PieceReader(answer.pieces()))
     finally:
         session.api.delete(f"/containers/{made['Id']}", {"force": "1"})
 
 
-def _write(path: str, pieces: Iterator[bytes]) -> None:
-    if path == "-":
-        for piece in pieces:
-            sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
-        return
-    part = f"{path}.part"
-    try:
-        with open(part, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
-        os.rename(part, path)
-    except OSError as error:
-        raise Failure(f"failed to write {path}: {error.strerror}") from None
+def _unpack(folder: str, archive: PieceReader) -> None:
+    """As BuildKit's client does: the files are the caller's own, the folder is nobody else's."""
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    Unpacker(folder, "", owners=False).unpack(archive)
