@@ -164,7 +164,7 @@ OPTIONS: Final = (
     Option("log-driver", "text", "log_driver", "json-file, local or none"),
     Option("log-opt", "map", "log_options", "option of the log driver", key="log-opts"),
     Option("cdi-spec-dir", "list", "cdi_spec_dirs", "directory of CDI specifications", key="cdi-spec-dirs"),
-    Option("gc", "gc", "gc", "high=85%,low=75%,trash=72h: when the trash is emptied, and how long it keeps"),
+    Option("gc", "gc", "gc", "high=85%,low=75%,trash=72h,keep=14d,pin=NAME: when what is cleared away"),
     Option("validate", "switch", "validate", "check the configuration and exit", key="-"),
     # Containers always live on.
     Option("live-restore", "switch", "-"),

@@ -31,7 +31,7 @@ from corten.engine.build.keeping import open_caches
 from corten.engine.cleanup import marks as cleanup
 from corten.engine.cleanup.marks import make_marks
 from corten.engine.cleanup.opened import Nouns, make_cleanup
-from corten.engine.cleanup.relief import Relief, disk_of
+from corten.engine.cleanup.relief import Relief
 from corten.engine.containers import catalog
 from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.containers import Containers
@@ -177,7 +177,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         pushes=pushes,
         registries=registries,
         commits=Commits(store, containers, lifecycle, events),
-        cleanup=make_cleanup(store, marks, nouns, events),
+        cleanup=make_cleanup(store, marks, nouns, events, gc=config.gc),
     )
     return Engine(services, ends, executor, Reconcile(containers, ends, removal, release, sessions, parts.monitors))
 
@@ -263,7 +263,7 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         news.tell(engine, tasks)
         tasks.spawn(engine.services.figures.keep_fresh(), "disk figures")
         tasks.spawn(engine.services.cleanup.written.keep_written(), "last uses")
-        tasks.spawn(Relief(engine.services.cleanup.trash, config.gc, disk_of(config.data_root)).run(), "clearing the trash")
+        tasks.spawn(Relief(engine.services.cleanup).run(), "clearing away")
         server = await stack.enter_async_context(Server(App(engine.services, ROUTES).handle, common_headers=COMMON_HEADERS))
         settle_memory()
         for listener in listeners_of(config):

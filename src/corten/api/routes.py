@@ -21,7 +21,7 @@ from corten.api.handlers import (
     registry,
     volumes,
 )
-from corten.api.handlers.cleanup import marks, prunes, rehearsals, trash
+from corten.api.handlers.cleanup import gc, marks, prunes, rehearsals, trash
 from corten.api.handlers.container import files as container_files
 from corten.api.handlers.container import stats as container_stats
 from corten.api.handlers.system import disk_usage, events, handshake, info
@@ -117,6 +117,7 @@ ROUTES: Final = (
     # Clean-up
     Route("POST", "/corten/rehearse/prune", rehearsals.rehearse_prune),
     Route("POST", "/corten/rehearse/images/remove", rehearsals.rehearse_removal),
+    Route("POST", "/corten/gc", gc.gc_run),
     Route("GET", "/corten/trash", trash.trash_list),
     Route("POST", "/corten/trash/empty", trash.trash_empty),
     Route("POST", "/corten/trash/{id}/restore", trash.trash_restore),

@@ -72,13 +72,18 @@ class BuildCache:
                    FROM build_cache c LEFT JOIN layers l ON l.diff_id = c.layer ORDER BY c.used"""
         return [CacheEntry(k, DiffId(layer) if layer else None, *rest) for k, layer, *rest in self._db.query(sql)]
 
+    def drop(self, key: str) -> None:
+        """Drops one entry; its layer goes with the next collection unless something else holds it."""
+        with self._db.transaction() as tx:
+            tx.execute("DELETE FROM build_cache WHERE key = ?", (key,))
+            self._layers.keeps.let_go(_keeper(key))
+
     def forget(self, choose: Callable[[CacheEntry], bool]) -> list[CacheEntry]:
         """Drops the entries that `choose` says yes to; their layers go with the next collection unless an image has them."""
         gone = [entry for entry in self.entries() if choose(entry)]
-        with self._db.transaction() as tx:
+        with self._db.transaction():
             for entry in gone:
-                tx.execute("DELETE FROM build_cache WHERE key = ?", (entry.key,))
-                self._layers.keeps.let_go(_keeper(entry.key))
+                self.drop(entry.key)
         return gone
 
 

@@ -255,6 +255,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(("version",), "system.version:VERSION", OPTIONS, NONE, "Show versions of client and engine", common=True),
     Command(("inspect",), "inspecting:INSPECT", "[OPTIONS] NAME|ID [NAME|ID...]", SOME, "Show all about any kind of object"),
     # what was removed
+    Command(("gc",), "cleanup.gc:GC", OPTIONS, NONE, "Clear away what was not used for long, as the daemon does when the disk fills"),
     Command(("trash empty",), "cleanup.trash:EMPTY", "[OPTIONS] [ID...]", ANY, "Delete what is in the trash for good"),
     Command(("trash ls", "trash list"), "cleanup.trash:LS", OPTIONS, NONE, "List removed volumes and images that can be had back"),
     Command(("trash restore",), "cleanup.trash:RESTORE", "ID|NAME [NEW_NAME]", (1, 2), "Have a removed volume or image back"),

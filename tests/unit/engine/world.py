@@ -18,6 +18,7 @@ from corten.engine.spec.placement import Machine
 from corten.engine.tasks import Tasks
 from corten.engine.values.container import Container, ContainerConfig, Endpoint, HostConfig
 from corten.errors import Conflict, EngineError, NotFound
+from corten.gcmarks import GcMarks
 from corten.ids import ContainerId, NetworkId
 from corten.kernel.probe import KernelFeatures
 from corten.monitor.events import Event, Exited, LiveContainer, LiveExec, Started
@@ -27,6 +28,7 @@ from corten.oci.reference import parse_reference
 from corten.store.opened import Store, open_store
 
 PIDS_FROM = 1000
+NO_TRASH = GcMarks(trash=0)
 _ANSWERS = {str: "6.18", int: 2, bool: True}
 FEATURES = KernelFeatures(*(_ANSWERS.get(kind, frozenset()) for kind in KernelFeatures.__annotations__.values()))  # type: ignore[arg-type]
 """A kernel that can do everything it is asked about by yes or no."""
@@ -212,11 +214,13 @@ class World:
 
 
 @asynccontextmanager
-async def world(path: Path, monitors: FakeMonitors | None = None, networks: FakeNetworks | None = None) -> AsyncIterator[World]:
+async def world(
+    path: Path, monitors: FakeMonitors | None = None, networks: FakeNetworks | None = None, *, gc: GcMarks = NO_TRASH
+) -> AsyncIterator[World]:
     """A second one on the same `path` and monitors is the daemon started again."""
     monitors, networks = monitors or FakeMonitors(), networks or FakeNetworks()
-    config = Config(data_root=str(path / "data"), exec_root=str(path / "run"))
-    with closing(open_store(config.data_root, MIGRATIONS)) as store:
+    config = Config(data_root=str(path / "data"), exec_root=str(path / "run"), gc=gc)
+    with closing(open_store(config.data_root, MIGRATIONS, trash_keep=gc.trash * 10**9)) as store:
         add_busybox(store)
         async with Tasks() as tasks:
             events, news = Events(), News()

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from corten.build.caches import CacheMounts
 from corten.engine.build.builds import Builds
+from corten.engine.cleanup.gc.candidates import Gathering
+from corten.engine.cleanup.gc.collection import Gc, Takers, disk_of
 from corten.engine.cleanup.marks import Marks
 from corten.engine.cleanup.models import Models
 from corten.engine.cleanup.protection import Protection
@@ -22,6 +24,7 @@ from corten.engine.events import Events
 from corten.engine.images.removal import Removal
 from corten.engine.networks.networks import Networks
 from corten.engine.volumes import Volumes
+from corten.gcmarks import GcMarks
 from corten.store.opened import Store
 from corten.store.records.uses import Uses
 from corten.store.trashbin.images import ImageBin
@@ -48,11 +51,12 @@ class Cleanup:
     trash: TrashCan
     uses: LastUses
     written: Uses
+    gc: Gc
     prunes: Prunes
     rehearsals: Rehearsals
 
 
-def make_cleanup(store: Store, marks: Marks, nouns: Nouns, events: Events) -> Cleanup:
+def make_cleanup(store: Store, marks: Marks, nouns: Nouns, events: Events, *, gc: GcMarks) -> Cleanup:
     prunes = Prunes(
         ContainerPrune(nouns.catalog, nouns.containers, nouns.upkeep, events),
         NetworkPrune(nouns.networks, events),
@@ -63,12 +67,16 @@ def make_cleanup(store: Store, marks: Marks, nouns: Nouns, events: Events) -> Cl
     images = ImageBin(store.bin, store.images, store.layers, store.origins)
     last_uses = LastUses(marks.uses, store.images, nouns.catalog)
     events.follow(last_uses.heard)
+    trash = TrashCan(store, marks, images, events)
+    gathering = Gathering(store, trash, last_uses, nouns.catalog, nouns.builds.cache, nouns.caches)
+    takers = Takers(trash, prunes.caches, nouns.images, events)
     return Cleanup(
         protection=marks.protection,
         models=marks.models,
-        trash=TrashCan(store, marks, images, events),
+        trash=trash,
         uses=last_uses,
         written=marks.uses,
+        gc=Gc(gathering, takers, gc, disk_of(store.root.path)),
         prunes=prunes,
         rehearsals=Rehearsals(store.db, prunes),
     )

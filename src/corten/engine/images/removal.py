@@ -110,6 +110,16 @@ class Removal:
         self._events.publish("image", "prune", "", {"reclaimed": str(pruned.reclaimed)})
         return pruned
 
+    async def evict(self, image_id: ImageId) -> int | None:
+        """All of an image that no container uses, past the trash: the bytes that come back. None: it may not go any more."""
+        image = self._images.by_id(image_id)
+        how = How(for_good=True)
+        if image is None or self._is_used(image, how) or is_protecting(image.config.run.labels or {}):
+            return None
+        done = self._prune_one(image, how)
+        await self._conclude(done)
+        return sum(work.freed for work in done) if any(work.gone for work in done) else None
+
     def rehearse_prune(self, what: PruneWhat, how: How) -> Pruned:
         """As `rehearse`."""
         return self._prune(what, how)[1]

@@ -126,3 +126,45 @@ class ImageMarks(AnswerStruct, frozen=True, kw_only=True):
     """`last_used`: RFC 3339, "" = never."""
 
     last_used: str
+
+
+class GcRequest(WireStruct, frozen=True, kw_only=True):
+    """`low` and `keep` hold in place of the daemon's marks: `70%` or `400GB`, `14d`."""
+
+    dry_run: bool | None = None
+    low: str | None = None
+    keep: str | None = None
+
+
+class GcMarksAnswer(AnswerStruct, frozen=True, kw_only=True):
+    """As people write them; `keep` "" = not set."""
+
+    high: str
+    low: str
+    trash: str
+    keep: str
+    pin: list[str]
+
+
+class GcVerdict(AnswerStruct, frozen=True, kw_only=True):
+    """`kind`: trash, build-cache or image. `size` in bytes; `last_used` is RFC 3339, "" = never (of the trash: when it was removed)."""
+
+    kind: str
+    id: str
+    name: str
+    size: int
+    last_used: str
+    why: str
+
+
+class GcAnswer(AnswerStruct, frozen=True, kw_only=True):
+    """`used`, `total`: the disk, before; `wanted`: bytes above the mark `low`; `reclaimed`: what came back, or would."""
+
+    dry_run: bool
+    used: int
+    total: int
+    wanted: int
+    marks: GcMarksAnswer
+    going: list[GcVerdict]
+    staying: list[GcVerdict]
+    reclaimed: int

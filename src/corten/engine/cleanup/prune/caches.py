@@ -78,6 +78,19 @@ class CachePrune:
         choice = self._choose(what, mounts)
         return Pruned(tuple(choice.names), self._forget(choice))
 
+    async def evict_step(self, key: str, *, reason: str) -> int:
+        """The bytes that come back; 0 as long as something else holds the layer."""
+        self._cache.drop(key)
+        size = sum(layer.size for layer in await asyncio.to_thread(self._store.layers.collect))
+        self._events.publish("builder", "evict", key, {"reason": reason, "size": str(size)})
+        return size
+
+    def evict_mount(self, cache_id: str, size: int, *, reason: str) -> int:
+        """The bytes that come back, measured before. Raises NotFound, and Conflict while a build or a container has it."""
+        self._caches.remove(cache_id)
+        self._events.publish("builder", "evict", cache_id, {"reason": reason, "size": str(size)})
+        return size
+
     async def mounts(self, what: CacheWhat) -> list[Item]:
         """Cache mounts that nobody uses, measured, those of downloads last; none without `everything`."""
         found = []

@@ -1,0 +1,59 @@
+"""`POST /corten/gc`: garbage collection now, or what it would take and why."""
+
+from corten.api.request import Request
+from corten.api.types.cleanup.answers import GcAnswer, GcMarksAnswer, GcRequest, GcVerdict
+from corten.api.wire import json_response
+from corten.engine.cleanup.gc.collection import Asked, Look
+from corten.engine.cleanup.gc.plan import Verdict
+from corten.engine.moments import format_moment
+from corten.errors import Invalid
+from corten.gcmarks import GcMarks, format_seconds, parse_level, parse_seconds
+from corten.http.response import Reply
+
+
+async def gc_run(request: Request) -> Reply:
+    body = await request.json(GcRequest, default=GcRequest())
+    gc = request.app.cleanup.gc
+    asked = _asked(body)
+    dry = bool(body.dry_run)
+    look = await gc.look(asked) if dry else await gc.run(asked, reason="asked for by the user")
+    return json_response(_answer(look, dry=dry))
+
+
+def _asked(body: GcRequest) -> Asked:
+    try:
+        low = parse_level(body.low) if body.low else None
+        keep = parse_seconds(body.keep) if body.keep else None
+    except ValueError as error:
+        raise Invalid(str(error), reason="bad-mark") from None
+    return Asked(low=low, keep=keep)
+
+
+def _answer(look: Look, *, dry: bool) -> GcAnswer:
+    return GcAnswer(
+        dry_run=dry,
+        used=look.used,
+        total=look.total,
+        wanted=look.plan.wanted,
+        marks=_marks(look.marks),
+        going=[_verdict(verdict) for verdict in look.plan.going],
+        staying=[_verdict(verdict) for verdict in look.plan.staying],
+        reclaimed=look.plan.freed if dry else look.reclaimed,
+    )
+
+
+def _marks(marks: GcMarks) -> GcMarksAnswer:
+    keep = "" if marks.keep is None else format_seconds(marks.keep)
+    return GcMarksAnswer(high=str(marks.high), low=str(marks.low), trash=format_seconds(marks.trash), keep=keep, pin=list(marks.pin))
+
+
+def _verdict(verdict: Verdict) -> GcVerdict:
+    candidate = verdict.candidate
+    return GcVerdict(
+        kind=candidate.kind.removeprefix("own-").replace("dangling", "image"),
+        id=candidate.id.rpartition(":")[2],
+        name=candidate.name,
+        size=verdict.size,
+        last_used=format_moment(candidate.used) if candidate.used else "",
+        why=verdict.why,
+    )

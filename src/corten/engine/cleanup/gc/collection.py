@@ -1,0 +1,122 @@
+"""Garbage collection: looks at the disk, plans, and does what was planned, by itself above the mark `high` or when it is asked to."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from corten.engine.cleanup.gc.candidates import MOUNT, STEP, Gathering
+from corten.engine.cleanup.gc.plan import Candidate, Plan, Verdict, make_plan
+from corten.engine.cleanup.prune.caches import CachePrune
+from corten.engine.cleanup.trash import TrashCan
+from corten.engine.events import Events
+from corten.engine.images.removal import Removal
+from corten.errors import EngineError
+from corten.gcmarks import GcMarks, Level
+from corten.ids import ImageId
+
+logger = logging.getLogger("corten.engine")
+Disk = Callable[[], tuple[int, int]]
+"""The bytes used and the bytes there are."""
+
+
+def disk_of(path: str) -> Disk:
+    """As `df` counts: what users may not have counts neither as used nor as there."""
+
+    def disk() -> tuple[int, int]:
+        found = os.statvfs(path)
+        used = (found.f_blocks - found.f_bfree) * found.f_frsize
+        return used, used + found.f_bavail * found.f_frsize
+
+    return disk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What this time holds in place of the marks; None: the mark."""
+
+    low: Level | None = None
+    keep: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen and what follows from it. `reclaimed`: bytes that came back, 0 as long as nothing was done."""
+
+    used: int
+    total: int
+    marks: GcMarks
+    plan: Plan
+    reclaimed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Takers:
+    """Who takes things away."""
+
+    trash: TrashCan
+    caches: CachePrune
+    images: Removal
+    events: Events
+
+
+class Gc:
+    """Belongs to the event loop. One collection at a time."""
+
+    def __init__(self, gathering: Gathering, takers: Takers, marks: GcMarks, disk: Disk) -> None:
+        self.disk = disk
+        self.marks = marks
+        self._gathering = gathering
+        self._takers = takers
+        self._running = asyncio.Lock()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the disk is fuller than the mark `high`."""
+        used, total = self.disk()
+        return used > self.marks.high.of(total)
+
+    async def look(self, asked: Asked = Asked()) -> Look:
+        """What would go down to the mark `low`; nothing is changed."""
+        marks = replace(self.marks, low=asked.low or self.marks.low, keep=self.marks.keep if asked.keep is None else asked.keep)
+        candidates, layered = await self._gathering.all()
+        used, total = self.disk()
+        plan = make_plan(candidates, layered, marks, wanted=used - marks.low.of(total), now=time.time_ns())
+        return Look(used, total, marks, plan)
+
+    async def run(self, asked: Asked = Asked(), *, reason: str) -> Look:
+        """Does it. What somebody began to use meanwhile stays, and is missing in `going`."""
+        async with self._running:
+            look = await self.look(asked)
+            went: list[Verdict] = []
+            reclaimed = 0
+            for verdict in look.plan.going:
+                size = await self._take(verdict, f"{reason}: {verdict.why}")
+                if size is not None:
+                    went.append(replace(verdict, size=size))
+                    reclaimed += size
+        if went:
+            logger.info("%s: %d bytes given back", reason, reclaimed)
+        return replace(look, plan=replace(look.plan, going=tuple(went)), reclaimed=reclaimed)
+
+    async def _take(self, verdict: Verdict, reason: str) -> int | None:
+        """The bytes that came back; None when it may not go any more."""
+        candidate, takers = verdict.candidate, self._takers
+        try:
+            if candidate.kind == "trash":
+                return (await takers.trash.empty([candidate.id], reason=reason)).reclaimed
+            if candidate.kind == "build-cache":
+                return await self._take_cache(candidate, verdict.size, reason)
+            size = await takers.images.evict(ImageId(candidate.id))
+        except EngineError:
+            return None
+        if size is not None:
+            takers.events.publish("image", "evict", candidate.id, {"name": candidate.name, "reason": reason, "size": str(size)})
+        return size
+
+    async def _take_cache(self, candidate: Candidate, size: int, reason: str) -> int:
+        if candidate.id.startswith(MOUNT):
+            return self._takers.caches.evict_mount(candidate.id.removeprefix(MOUNT), size, reason=reason)
+        return await self._takers.caches.evict_step(candidate.id.removeprefix(STEP), reason=reason)
