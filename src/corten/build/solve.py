@@ -8,9 +8,9 @@ A stage runs its steps in order; whoever needs a stage awaits it. What a build m
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from corten.build.cache import BuildCache
@@ -27,6 +27,7 @@ from corten.build.graph import Graph
 from corten.build.labels import COUNTED, Labels, counted, shown, stage_labels
 from corten.build.metadata import ArgValues, apply_metadata
 from corten.build.options import OLDEST_EPOCH, BaseImage, BuildOptions, Executor, Sources
+from corten.build.recipes import CacheSource, StepRecord
 from corten.build.steps.copy import copy_step, workdir_step
 from corten.build.steps.run import run_step
 from corten.build.steps.surroundings import Done, Origin, Surroundings
@@ -60,14 +61,16 @@ class Workbench:
     caches: CacheMounts
     executor: Executor
     workshop: Callable[[Lease, int], Workshop]  # newest time (ns)
+    elsewhere: CacheSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The target stage's draft; `epoch` (seconds) is the time of all files and of the image."""
+    """The target stage's draft; `epoch` (seconds) is the time of all files and of the image; `records` of all stages' steps, by key."""
 
     draft: Draft
     epoch: int
+    records: Mapping[str, StepRecord] = field(default_factory=dict)
 
 
 class Build:
@@ -90,6 +93,7 @@ class Build:
         self._global = global_values(dockerfile, options)
         self._args = ArgValues({k: v for k, v in options.build_args.items() if v is not None}, self._global)
         self._epoch = OLDEST_EPOCH
+        self._records: dict[str, StepRecord] = {}
 
     async def run(self) -> Result:
         """Raises StepFailed for a step, Invalid and NotFound for what is wrong before any."""
@@ -105,7 +109,7 @@ class Build:
             await self._stop()
             raise
         labels = {**(draft.config.labels or {}), **self._options.labels}
-        return Result(draft.with_config(labels=labels or None), self._epoch)
+        return Result(draft.with_config(labels=labels or None), self._epoch, self._records)
 
     async def _choose_epoch(self, target: ins.Stage) -> int:
         """SOURCE_DATE_EPOCH where given, else the age of the image that the target goes back to."""
@@ -229,6 +233,7 @@ class Build:
             stage=lambda name: self._origin(name, stage.index),
             newest=newest,
             created=_rfc3339(self._epoch),
+            elsewhere=self._bench.elsewhere,
         )
 
     async def _step(self, draft: Draft, step: ins.Instruction, begun: StepStarted, around: Surroundings) -> Draft:
@@ -241,6 +246,8 @@ class Build:
                 raise
             shown_step = "" if error.reason in BEFORE_STEPS else begun.id
             raise StepFailed(error, step.place, begun.name, shown_step) from error
+        if done.draft.key != draft.key:
+            self._records[done.draft.key] = StepRecord(done.draft.key, draft.key, done.layer, begun.name)
         self._emit(StepEnded(begun.id, done.cached, done.layer or ""))
         return done.draft
 

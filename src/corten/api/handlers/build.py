@@ -127,6 +127,7 @@ def _request(request: Request) -> BuildRequest:
         parcel=request.headers.get("content-type") == PARCEL_TYPE,
         tags=tags,
         credentials=read_registry_config(request.headers.get("x-registry-config", "")),
+        cache_from=[{"type": "here", "ref": name} for name in _list(request, "cachefrom")],
     )
 
 
@@ -135,6 +136,14 @@ def _tag(text: str) -> Reference:
     if reference.digest:
         raise Invalid(f"invalid tag {text!r}: a digest cannot be given to a build", reason="bad-reference")
     return reference.with_default_tag()
+
+
+def _list(request: Request, name: str) -> list[str]:
+    text = request.text(name)
+    try:
+        return msgspec.json.decode(text, type=list[str] | None) or [] if text else []
+    except msgspec.DecodeError as error:
+        raise Invalid(f"error reading {name}: {error}", reason="bad-build-parameter") from error
 
 
 def _mapping(request: Request, name: str) -> dict[str, str | None]:

@@ -203,9 +203,7 @@ class _Making:
             return not tree.is_directory(path)
 
     def cached(self) -> Done | None:
-        if self.around.options.no_cache:
-            return None
-        found = self.around.cache.find(self.key, self.around.lease)
+        found = self.around.cached(self.key, self.draft)
         return None if found is None else self._after(found[0], cached=True)
 
     def done(self, work: Callable[[Copier], None]) -> Done:

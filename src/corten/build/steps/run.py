@@ -37,7 +37,7 @@ async def run_step(draft: Draft, step: ins.Run, step_id: str, around: Surroundin
     )
     key = step_key(key, *[await mount_key(draft, m, around) for m in step.mounts])
     created_by = f"RUN {_noted_args(draft)}{shown} # buildkit"
-    if (found := around.cache.find(key, around.lease)) and not around.options.no_cache:
+    if (found := await _known(key, draft, "" if step.mounts else created_by, around)) is not None:
         return _done(draft, key, found[0], created_by, around, cached=True)
     workshop = around.workshop
     snapshot = await asyncio.to_thread(workshop.prepare, draft.layers)
@@ -72,6 +72,12 @@ async def run_step(draft: Draft, step: ins.Run, step_id: str, around: Surroundin
         raise
     around.cache.put(key, layer, created_by)
     return _done(draft, key, layer, created_by, around, cached=False)
+
+
+async def _known(key: str, draft: Draft, created_by: str, around: Surroundings) -> tuple[DiffId | None] | None:
+    if around.elsewhere is None:
+        return around.cached(key, draft)
+    return await asyncio.to_thread(around.cached, key, draft, created_by)
 
 
 def _did_not_start(command: str, error: EngineError) -> EngineError:

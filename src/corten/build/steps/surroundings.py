@@ -9,6 +9,7 @@ from corten.build.draft import Draft
 from corten.build.events import Emit
 from corten.build.files.tree import Tree
 from corten.build.options import BuildOptions, Executor, Sources
+from corten.build.recipes import CacheSource
 from corten.build.workshop import Workshop
 from corten.ids import DiffId
 from corten.store.records.leases import Lease
@@ -38,6 +39,21 @@ class Surroundings:
     stage: Callable[[str], Awaitable[Origin]]
     newest: int
     created: str
+    elsewhere: CacheSource | None = None
+
+    def cached(self, key: str, draft: Draft, created_by: str = "") -> tuple[DiffId | None] | None:
+        """(layer,) that the recipe `key` made, None when nobody knows it. `created_by` as `CacheSource.find` has it.
+
+        Blocks for as long as a download takes where there is a cache elsewhere.
+        """
+        if self.options.no_cache:
+            return None
+        found = self.cache.find(key, self.lease)
+        if found is None and self.elsewhere is not None:
+            found = self.elsewhere.find(key, draft, created_by, self.lease)
+            if found is not None:
+                self.cache.put(key, found[0], created_by)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

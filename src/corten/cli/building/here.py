@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from corten.cli.building.board import Board
 from corten.cli.building.outputs import Output, deliver, read_outputs, stored_names
 from corten.cli.building.painters import painter
-from corten.cli.building.parts import PARCEL_TYPE, Parts, parcel, read_agents, read_contexts, read_secrets, rewrapped
+from corten.cli.building.parts import PARCEL_TYPE, Parts, parcel, read_agents, read_caches, read_contexts, read_secrets, rewrapped
 from corten.cli.building.reports import check_report, failure_text, warnings_text
 from corten.cli.errors import Failure
 from corten.cli.flags import Values
@@ -20,7 +20,6 @@ from corten.client.urls import quoted
 TRACE_ID = "corten.build.trace"
 REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 UNBUILT = (
-    "cache-to",
     "squash",
     "cgroup-parent",
     "cpu-period",
@@ -47,6 +46,7 @@ def build_here(session: Session, values: Values, query: Query, where: str) -> in
     outputs = read_outputs(values.texts("output"), push=values.on("push"), load=values.on("load"))
     tags = [str(tag) for tag in values.texts("tag")]
     query["t"] = stored_names(outputs, tags)
+    query.pop("cachefrom", None)  # the parts tell of it
     parts = _parts(session, values)
     context: Iterator[bytes] | None = None
     if where == "-":
@@ -96,6 +96,8 @@ def _parts(session: Session, values: Values) -> Parts:
         "ssh": agents,
         "contexts": others,
         "check": values.on("check"),
+        "cache_to": read_caches(values.texts("cache-to"), "cache-to", session.api.endpoint.host),
+        "cache_from": read_caches(values.texts("cache-from"), "cache-from", session.api.endpoint.host),
     }
     return Parts(options, read_secrets(values.texts("secret"), session.environ), folders)
 
@@ -107,11 +109,6 @@ def _refuse_unbuilt(session: Session, values: Values) -> None:
             raise Failure(f"--{flag}: Corten makes no attestations yet; leave it out or say --{flag}=false")
     if wanted := next((flag for flag in UNBUILT if values.given(flag)), ""):
         raise Failure(f"--{wanted} is not supported by Corten's builds yet")
-    sources = values.texts("cache-from")
-    if typed := next((text for text in sources if "=" in text), ""):
-        raise Failure(f"--cache-from {typed}: caches outside the engine are not supported yet; the engine's own cache is always used")
-    if sources:
-        session.warn("WARNING: --cache-from names no other cache yet: the engine's own is used")
 
 
 def _built(session: Session, query: Query, body: Iterator[bytes], board: Board, kind: str) -> Built:

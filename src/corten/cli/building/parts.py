@@ -148,6 +148,29 @@ def read_agents(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, s
     return found
 
 
+def read_caches(texts: Sequence[str], flag: str, host: str) -> list[dict[str, str]]:
+    """`type=KIND,key=value,…` or an image. Folders become absolute; they must be on the engine's machine. Raises Failure."""
+    found = []
+    for text in texts:
+        if "=" not in text:
+            found.append({"type": "image" if flag == "cache-from" else "registry", "ref": text})
+            continue
+        fields = dict[str, str]()
+        for field in csv_fields(text):
+            key, equals, value = field.partition("=")
+            if not equals:
+                raise Failure(f"invalid field '{field}' must be a key=value pair")
+            fields[key.lower()] = value
+        for key in {"src", "dest"} & fields.keys() if fields.get("type") == "local" else ():
+            if not host.startswith("unix://"):
+                raise Failure(f"--{flag} type=local needs an engine on this machine, and this one is at {host}: type=registry works there")
+            fields[key] = os.path.abspath(fields[key])
+            if key == "dest":
+                os.makedirs(fields[key], exist_ok=True)
+        found.append(fields)
+    return found
+
+
 def read_contexts(texts: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
     """`--build-context NAME=WHERE`: folders of this machine, and what the engine fetches. Raises Failure."""
     folders, others = dict[str, str](), dict[str, str]()

@@ -16,6 +16,7 @@ from corten.build.dockerfile.parser import parse
 from corten.build.events import Emit
 from corten.build.files.tree import Tree
 from corten.build.options import BuildOptions, Executor, Sources
+from corten.build.recipes import CacheSource, StepRecord, chain_of
 from corten.build.solve import Build, Result, Workbench
 from corten.build.workshop import Workshop
 from corten.engine.build.bases import Bases
@@ -26,6 +27,9 @@ from corten.engine.build.keeping import CacheKeeping
 from corten.engine.build.lookover import look_over
 from corten.engine.build.remote import fetch_context
 from corten.engine.build.sent import LocalAgents, SentSecrets, named_images, remote_contexts, with_extras
+from corten.engine.build.sharing.exports import with_inline_cache
+from corten.engine.build.sharing.sharing import CacheSharing
+from corten.engine.build.sharing.wishes import read_origins, read_targets
 from corten.engine.events import Events
 from corten.engine.transfer.pull import Pulls
 from corten.ids import DiffId, ImageId
@@ -47,6 +51,7 @@ class BuildRequest:
     """`dockerfile` is its path in the context; `remote` where the context is to be fetched from. `credentials` by registry domain.
 
     `parcel`: the body is one (see `delivery`). `explain` gets the Dockerfile's text once it is known, for errors.
+    `cache_from`: as `Extras` has it.
     """
 
     options: BuildOptions
@@ -56,6 +61,7 @@ class BuildRequest:
     tags: Sequence[Reference] = ()
     explain: Callable[[str], None] = lambda text: None
     credentials: dict[str, Credentials] = field(default_factory=dict)
+    cache_from: Sequence[dict[str, str]] = ()
 
 
 class Built(NamedTuple):
@@ -91,6 +97,7 @@ class Builds:
         self.keeping = keeping
         self.caches = keeping.caches
         self.cache = BuildCache(store.db, store.layers)
+        self.sharing = CacheSharing(store, pulls, pulls.settings)
 
     async def build(self, request: BuildRequest, body: AsyncIterator[bytes], emit: Emit) -> Built:
         """The image; it has its tags when this returns. Nothing is tagged when it fails. Cancelling ends what runs.
@@ -119,9 +126,15 @@ class Builds:
             if delivery.extras.check:
                 return Built(ImageId(""))
             lease = stack.enter_context(self._store.layers.lease())
-            result = await Build(dockerfile, options, sources, self._bench(), lease, emit).run()
+            targets = read_targets(delivery.extras.cache_to)
+            sharing = stack.enter_context(self.sharing.session(request.credentials, emit))
+            elsewhere = await sharing.opened(read_origins([*delivery.extras.cache_from, *request.cache_from]))
+            result = await Build(dockerfile, options, sources, self._bench(elsewhere), lease, emit).run()
+            of_image = chain_of(result.records, result.draft.key)
+            await sharing.write(targets, of_image, list(result.records.values()))
+            inline = of_image if any(target.kind == "inline" for target in targets) else ()
             with inside.step("exporting to image", internal=False) as step:
-                built = self._record(result, request)
+                built = self._record(result, request, inline)
                 for name in (f"writing image {built.image}", *(f"naming to {tag}" for tag in request.tags)):
                     inside.moved(step, name, 0)
         self._store.durability.settle_later()
@@ -165,14 +178,16 @@ class Builds:
             )
         return found
 
-    def _bench(self) -> Workbench:
-        return Workbench(cache=self.cache, caches=self.caches, executor=self._executor, workshop=self._workshop)
+    def _bench(self, elsewhere: CacheSource | None) -> Workbench:
+        return Workbench(cache=self.cache, caches=self.caches, executor=self._executor, workshop=self._workshop, elsewhere=elsewhere)
 
     def _workshop(self, lease: Lease, newest: int) -> Workshop:
         return Workshop(self._store.snapshots, self._store.layers, partial(_seal, self._store), lease, newest)
 
-    def _record(self, result: Result, request: BuildRequest) -> Built:
+    def _record(self, result: Result, request: BuildRequest, inline: Sequence[StepRecord]) -> Built:
         raw = encode_image_config(_image_config(result, request.options))
+        if inline:
+            raw = with_inline_cache(raw, inline)
         images = self._store.images
         with self._store.db.transaction():
             is_new = images.by_id(ImageId(sha256_digest(raw))) is None

@@ -34,13 +34,18 @@ LARGEST_OPTIONS = 4 << 20
 
 
 class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`ssh`: agent sockets on the engine's machine by id. `contexts`: named contexts that are no folders (docker-image://, URLs)."""
+    """`ssh`: agent sockets on the engine's machine by id. `contexts`: named contexts that are no folders (docker-image://, URLs).
+
+    `cache_to` and `cache_from` are the fields of each such flag; folders in them are on the engine's machine.
+    """
 
     no_cache_filter: list[str] = []
     allow: list[str] = []
     ssh: dict[str, str] = {}
     contexts: dict[str, str] = {}
     check: bool = False
+    cache_to: list[dict[str, str]] = []
+    cache_from: list[dict[str, str]] = []
 
 
 @dataclass(slots=True)

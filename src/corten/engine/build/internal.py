@@ -11,9 +11,9 @@ from corten.errors import EngineError
 class Internal:
     """`step` yields the step's id; what fails inside ends the step with the error."""
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, prefix: str = "internal") -> None:
         self._emit = emit
-        self._ids = (f"internal-{n}" for n in itertools.count(1))
+        self._ids = (f"{prefix}-{n}" for n in itertools.count(1))
 
     @contextmanager
     def step(self, name: str, *, internal: bool = True) -> Iterator[str]:

@@ -50,7 +50,7 @@ class Pulls:
     def __init__(self, store: Store, settings: RegistrySettings, events: Events, reclaimable: Callable[[], int] = lambda: 0) -> None:
         """`reclaimable` tells how many bytes `image prune -a` would give back; for the error when there is no room."""
         self._store = store
-        self._settings = settings
+        self.settings = settings
         self._events = events
         self._reclaimable = reclaimable
         self._folder = Path(store.root.content) / "partials"
@@ -65,7 +65,7 @@ class Pulls:
         """
         wanted = parse_platform(platform) if platform else host_platform()
         gone = threading.Event()
-        with Session(reference.domain, self._settings, credentials) as session:
+        with Session(reference.domain, self.settings, credentials) as session:
             repository = Repository(session, reference.path, familiar=reference.familiar_name)
             references = [reference.with_default_tag()]
             if all_tags:
@@ -91,9 +91,13 @@ class Pulls:
         """Drops what pulls that did not end have left here; the bytes that gives back."""
         return forget_unfinished(self._store, Partials(self._folder), self._in_flight)
 
+    def layers(self, report: Report, cancelled: Callable[[], bool]) -> LayerPull:
+        """What brings single layers from a registry, and shares downloads with these pulls."""
+        return LayerPull(self._store, self._folder, self._in_flight, report, cancelled, self._reclaimable())
+
     def refetch(self) -> Refetch:
         """What brings single layers again, and shares downloads with these pulls."""
-        return Refetch(self._store, self._settings, self._folder, self._in_flight)
+        return Refetch(self._store, self.settings, self._folder, self._in_flight)
 
     def _announce(self, reference: Reference) -> None:
         image = self._store.images.find(str(reference))

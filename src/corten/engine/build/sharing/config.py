@@ -1,0 +1,94 @@
+"""BuildKit's cache manifest: which recipe made which layer, as JSON.
+
+    records[n]  digest = "sha256:" + a step's key, inputs = the record below it, results = an index into layers
+    layers[n]   blob = the layer's digest, parent = an index into layers, -1 for none
+
+The form is BuildKit's (`application/vnd.buildkit.cacheconfig.v0`, and `moby.buildkit.cache.v0` in an image's config); the keys are
+ours, so that only a Corten finds steps that a Corten made. A record with `empty` says that its step made no files.
+What comes from elsewhere is hostile: `decode` checks every index and digest.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from corten.build.recipes import StepRecord
+from corten.errors import Invalid
+from corten.ids import DiffId
+from corten.oci.digest import parse_digest
+
+CONFIG_TYPE: Final = "application/vnd.buildkit.cacheconfig.v0"
+INLINE: Final = "moby.buildkit.cache.v0"
+UNCOMPRESSED: Final = "containerd.io/uncompressed"
+LARGEST: Final = 16 << 20
+
+
+class _Result(msgspec.Struct, frozen=True):
+    layer: int = -1
+
+
+class _Link(msgspec.Struct, frozen=True):
+    link: int = 0
+    selector: str = ""
+
+
+class _Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    digest: str = ""
+    inputs: list[list[_Link]] | None = None
+    results: list[_Result] | None = None
+    empty: bool = False
+
+
+class _Layer(msgspec.Struct, frozen=True):
+    blob: str
+    parent: int = -1
+
+
+class _Config(msgspec.Struct, frozen=True):
+    layers: list[_Layer] | None = None
+    records: list[_Record] | None = None
+
+
+def encode(records: Sequence[StepRecord], name: Callable[[DiffId], str]) -> bytes:
+    """`name` gives the digest under which a layer is stored: its blob's, or the diff id itself."""
+    layers: list[_Layer] = []
+    numbers = dict[tuple[str, int], int]()
+    tops = dict[str, int]()
+    made: list[_Record] = []
+    positions = {record.key: n for n, record in enumerate(records)}
+    for record in records:
+        below = tops.get(record.parent, -1)
+        inputs = [[_Link(positions[record.parent])]] if record.parent in positions else None
+        if record.layer is None:
+            tops[record.key] = below
+            made.append(_Record(f"sha256:{record.key}", inputs, empty=True))
+            continue
+        place = (name(record.layer), below)
+        if place not in numbers:
+            numbers[place] = len(layers)
+            layers.append(_Layer(*place))
+        tops[record.key] = numbers[place]
+        made.append(_Record(f"sha256:{record.key}", inputs, [_Result(numbers[place])]))
+    return msgspec.json.encode(_Config(layers, made))
+
+
+def decode(raw: bytes) -> Mapping[str, str]:
+    """By step key the digest of the layer that it made, "" for no files. Raises Invalid for what is no cache manifest."""
+    if len(raw) > LARGEST:
+        raise Invalid(f"the cache manifest has {len(raw)} bytes: the limit is {LARGEST}", reason="bad-cache")
+    try:
+        config = msgspec.json.decode(raw, type=_Config)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Invalid(f"the cache manifest is malformed: {error}", reason="bad-cache") from error
+    layers = config.layers or []
+    found: dict[str, str] = {}
+    for record in config.records or ():
+        key = parse_digest(record.digest).removeprefix("sha256:")
+        if record.empty:
+            found[key] = ""
+        for result in (record.results or ())[:1]:
+            if not 0 <= result.layer < len(layers):
+                raise Invalid(f"the cache manifest names layer {result.layer} of {len(layers)}", reason="bad-cache")
+            found[key] = parse_digest(layers[result.layer].blob)
+    return found

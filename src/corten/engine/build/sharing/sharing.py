@@ -1,0 +1,119 @@
+"""The travelling caches of one build: opened before its steps, written after them."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+from corten.build.events import Emit
+from corten.build.recipes import CacheSource, StepRecord
+from corten.engine.build.internal import Internal
+from corten.engine.build.sharing.exports import FolderCache, to_registry
+from corten.engine.build.sharing.imports import FetchedCache, Folder, ImageHistory, Several, puller, read_registry
+from corten.engine.build.sharing.wishes import CacheOrigin, CacheTarget
+from corten.engine.transfer.interruptible import interruptible
+from corten.engine.transfer.outgoing import LayerPush
+from corten.engine.transfer.pull import Pulls
+from corten.errors import EngineError
+from corten.oci.reference import Reference
+from corten.registry.auth import Credentials
+from corten.registry.client import Repository, Session
+from corten.registry.hosts import RegistrySettings
+from corten.store.opened import Store
+
+Opening = Callable[[], CacheSource]
+
+
+class CacheSharing:
+    """Belongs to the event loop."""
+
+    def __init__(self, store: Store, pulls: Pulls, settings: RegistrySettings) -> None:
+        self._store = store
+        self._pulls = pulls
+        self._settings = settings
+
+    def session(self, credentials: Mapping[str, Credentials], emit: Emit) -> "SharingSession":
+        return SharingSession(self._store, self._pulls, self._settings, credentials, emit)
+
+
+class SharingSession:
+    """Of one build; closing it ends what still runs in threads."""
+
+    def __init__(self, store: Store, pulls: Pulls, settings: RegistrySettings, credentials: Mapping[str, Credentials], emit: Emit) -> None:
+        self._store = store
+        self._pulls = pulls
+        self._settings = settings
+        self._credentials = credentials
+        self._emit = emit
+        self._inside = Internal(emit, "sharing")
+        self._gone = threading.Event()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "SharingSession":
+        self._stack.callback(self._gone.set)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    async def opened(self, origins: Sequence[CacheOrigin]) -> CacheSource | None:
+        """What `--cache-from` names, as far as it can be had: what cannot is told as a step's error."""
+        found = [source for origin in origins for source in await self._opened(origin)]
+        return Several(found) if found else None
+
+    async def _opened(self, origin: CacheOrigin) -> Sequence[CacheSource]:
+        if origin.kind == "local":
+            return await self._told(f"importing cache manifest from local:{origin.folder}", lambda: self._folder(origin.folder))
+        reference = origin.reference
+        assert reference is not None, "origins that are no folders have a reference"
+        image = self._store.images.find(str(reference)) if origin.may_be_here else None
+        if image is not None:
+            return [ImageHistory(self._store, image)]
+        if origin.kind == "here":
+            return []
+        return await self._told(f"importing cache manifest from {reference.familiar}", lambda: self._remote(reference))
+
+    async def _told(self, name: str, work: Opening) -> Sequence[CacheSource]:
+        try:
+            with self._inside.step(name, internal=False):
+                return [await interruptible(work, self._gone)]
+        except EngineError:
+            return []
+
+    def _folder(self, path: str) -> CacheSource:
+        folder = Folder(path)
+        return FetchedCache(self._store, folder.read(), self._emit, lambda layer, lease: folder.bring(self._store, layer, lease))
+
+    def _remote(self, reference: Reference) -> CacheSource:
+        session = self._stack.enter_context(self._session(reference, push=False))
+        repository = Repository(session, reference.path, familiar=reference.familiar_name)
+        cached = read_registry(repository, str(reference.digest or reference.tag), reference.name)
+        pull = self._pulls.layers(lambda _: None, self._gone.is_set)
+        return FetchedCache(self._store, cached, self._emit, puller(pull, repository))
+
+    async def write(self, targets: Sequence[CacheTarget], image: Sequence[StepRecord], everything: Sequence[StepRecord]) -> None:
+        """Raises what a target refuses, unless that is to be forgiven."""
+        for target in targets:
+            if target.kind == "inline":
+                continue
+            records = everything if target.whole else image
+            try:
+                with self._inside.step(f"exporting cache to {target.shown}", internal=False):
+                    await interruptible(lambda target=target, records=records: self._write(target, records), self._gone)  # type: ignore[misc]
+            except EngineError:
+                if not target.forgiving:
+                    raise
+
+    def _write(self, target: CacheTarget, records: Sequence[StepRecord]) -> None:
+        reference = target.reference
+        if reference is None:
+            FolderCache(self._store, target.folder, self._gone).write(records)
+            return
+        with self._session(reference, push=True) as session:
+            repository = Repository(session, reference.path, familiar=reference.familiar_name, push=True)
+            push = LayerPush(self._store, repository, reference, lambda _: None, self._gone.is_set)
+            to_registry(push, str(reference.tag), records)
+
+    @contextmanager
+    def _session(self, reference: Reference, *, push: bool) -> Iterator[Session]:
+        with Session(reference.domain, self._settings, self._credentials.get(reference.domain), push=push) as session:
+            yield session

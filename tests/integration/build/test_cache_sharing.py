@@ -1,0 +1,191 @@
+"""Caches that travel: written by one engine, every step found by another that starts from nothing. Wrong ones are missed, and said."""
+
+import io
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.integration.build.building import Said, corten, import_base
+from tests.support.daemon import Daemon
+from tests.support.registry_process import registry_beside
+
+pytestmark = pytest.mark.privileged
+Build = Callable[..., Said]
+DOCKERFILE = """FROM corpus/base AS tools
+RUN echo made > /tool && sleep 0.01
+FROM corpus/base
+ENV A=1
+WORKDIR /app
+COPY file .
+RUN true
+RUN cat file > copy && echo $A >> copy
+COPY --from=tools /tool /tool
+"""
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    folder = tmp_path / "context"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(DOCKERFILE)
+    (folder / "file").write_text("text\n")
+    return folder
+
+
+@pytest.fixture
+def build(daemon: Daemon, context: Path) -> Build:
+    import_base(daemon)
+
+    def run(*flags: str, fails: bool = False, tag: str = "app") -> Said:
+        said = corten(daemon.host, "build", "--progress", "plain", "-t", tag, *flags, str(context))
+        assert (said.status != 0) == fails, said.err
+        return said
+
+    return run
+
+
+@pytest.fixture
+def registry(daemon: Daemon) -> Iterator[str]:
+    with registry_beside(daemon.namespace_pid) as host:
+        yield host
+
+
+def steps(said: Said) -> dict[str, bool]:
+    """Of each RUN and COPY whether it was cached."""
+    names = {line.partition(" ")[0]: line for line in said.err.splitlines() if "] RUN" in line or "] COPY" in line}
+    return {line.partition("] ")[2]: f"{number} CACHED" in said.err for number, line in names.items()}
+
+
+def forget(daemon: Daemon) -> None:
+    """As a new engine: no image of ours, no cache, no layer."""
+    daemon.call("DELETE", "/images/app?force=1")
+    daemon.call("POST", "/build/prune?all=1").ok()
+    daemon.call("POST", "/corten/trash/empty").ok()
+    layers = [path for path in (daemon.data_root / "layers").iterdir() if path.name != "empty"]
+    assert len(layers) == 2, "busybox and the base"
+
+
+@pytest.mark.parametrize("kind", ["registry", "local"])
+def test_every_step_is_found_by_an_engine_that_has_nothing(build: Build, daemon: Daemon, registry: str, tmp_path: Path, kind: str) -> None:
+    to, source = {
+        "registry": (f"type=registry,ref={registry}/cache:main,mode=max", f"type=registry,ref={registry}/cache:main"),
+        "local": (f"type=local,dest={tmp_path}/cache,mode=max", f"type=local,src={tmp_path}/cache"),
+    }[kind]
+    first = build("--cache-to", to)
+    assert not any(steps(first).values())
+    image = daemon.call("GET", "/images/app/json").json()["Id"]
+    forget(daemon)
+    assert not any(steps(build()).values())
+    forget(daemon)
+    again = build("--cache-from", source)
+    assert all(steps(again).values()), again.err
+    assert len(steps(again)) == 5
+    assert daemon.call("GET", "/images/app/json").json()["Id"] == image
+    if kind == "local":
+        assert {p.stat().st_uid for p in (tmp_path / "cache").rglob("*")} == {os.getuid()}
+
+
+def test_the_smaller_mode_holds_the_images_own_steps(build: Build, daemon: Daemon, registry: str) -> None:
+    build("--cache-to", f"type=registry,ref={registry}/cache:min")
+    forget(daemon)
+    found = steps(build("--cache-from", f"{registry}/cache:min"))
+    assert [name for name, cached in found.items() if not cached] == ["RUN echo made > /tool && sleep 0.01"]
+
+
+def test_inside_the_image(build: Build, daemon: Daemon, registry: str) -> None:
+    """It travels with a push; and an image here serves as well."""
+    build("--cache-to", "type=inline", "--push", tag=f"{registry}/app:1")
+    daemon.call("DELETE", f"/images/{registry}/app:1").ok()
+    forget(daemon)
+    found = steps(build("--cache-from", f"type=registry,ref={registry}/app:1", "--cache-to", "type=inline"))
+    assert [name for name, cached in found.items() if not cached] == ["RUN echo made > /tool && sleep 0.01"]
+
+
+def test_classic_builder_takes_runs_from_an_images_history(build: Build, daemon: Daemon, context: Path, tmp_path: Path) -> None:
+    build()
+    daemon.call("POST", "/images/app/tag?repo=old").ok()
+    daemon.call("POST", "/build/prune?all=1").ok()
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        tar.add(context, ".")
+    said = daemon.call("POST", f"/build?t=app&cachefrom={quote(json.dumps(['old', 'nothing:here']))}", out.getvalue()).body.decode()
+    lines = [json.loads(line).get("stream", "") for line in said.splitlines()]
+    runs = [n for n, line in enumerate(lines) if " : RUN cat file" in line]
+    assert lines[runs[0] + 1] == " ---> Using cache\n"
+
+
+def test_wrong_caches_are_missed_and_told(build: Build, daemon: Daemon, registry: str, tmp_path: Path) -> None:
+    build("--cache-to", f"type=local,dest={tmp_path}/good,mode=max")
+    forget(daemon)
+    index = json.loads((tmp_path / "good/index.json").read_text())
+    for name, damage, complaint in (
+        ("no-index", lambda folder: (folder / "index.json").unlink(), "no such file"),
+        ("no-json", lambda folder: (folder / "index.json").write_text("{"), "invalid manifest"),
+        ("swapped", lambda folder: blob(folder, index["manifests"][0]["digest"]).write_text("{}"), "has other content"),
+        ("huge", lambda folder: grow(folder / "index.json"), "the limit is 4194304"),
+        ("link", lambda folder: link(folder / "index.json"), "Too many levels of symbolic links"),
+        ("pipe", lambda folder: pipe(folder / "index.json"), "is no file"),
+        ("layers", break_layers, "importing cached layer"),
+    ):
+        folder = tmp_path / name
+        shutil.copytree(tmp_path / "good", folder)
+        damage(folder)
+        said = build("--cache-from", f"type=local,src={folder}")
+        assert complaint in said.err, name
+        assert not any(steps(said).values()), name
+        forget(daemon)
+    assert "not found" in build("--cache-from", f"{registry}/nothing:1").err
+
+
+def blob(folder: Path, digest: str) -> Path:
+    return folder / "blobs" / digest.replace(":", "/")
+
+
+def grow(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b" " * (20 << 20))
+
+
+def link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/shadow")
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def break_layers(folder: Path) -> None:
+    """Other bytes in every layer."""
+    for path in (folder / "blobs/sha256").iterdir():
+        content = path.read_bytes()
+        if content.startswith(b"\x1f\x8b"):
+            path.write_bytes(content[:40] + bytes([content[40] ^ 1]) + content[41:])
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "complaint"),
+    [
+        ("--cache-to", "type=gha", "--cache-to type=gha is not supported"),
+        ("--cache-from", "type=s3,bucket=x", "--cache-from type=s3 is not supported"),
+        ("--cache-to", "type=registry", "needs ref=REFERENCE"),
+        ("--cache-to", "type=local", "needs dest=FOLDER"),
+        ("--cache-to", "type=registry,ref=x,mode=most", 'invalid mode \'most\' of --cache-to: "min" or "max"'),
+        ("--cache-to", "type=registry,ref=x,compression=zstd", "with compression=zstd is not supported"),
+        ("--cache-to", "type=registry,ref=x,image-manifest=false", "with image-manifest=false is not supported"),
+        ("--cache-to", "type=registry,ref=127.0.0.1:1/x", "connection refused"),
+    ],
+)
+def test_refused(build: Build, flag: str, value: str, complaint: str) -> None:
+    assert complaint.lower() in build(flag, value, fails=True).err.lower()
+
+
+def test_a_failed_export_can_be_forgiven(build: Build, daemon: Daemon) -> None:
+    build("--cache-to", "type=registry,ref=127.0.0.1:1/x,ignore-error=true")
+    assert daemon.call("GET", "/images/app/json").status == 200

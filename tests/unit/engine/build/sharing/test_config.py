@@ -1,0 +1,61 @@
+"""The cache manifest: what is written is read again, what is hostile is refused."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corten.build.recipes import StepRecord, chain_of
+from corten.engine.build.sharing.config import LARGEST, decode, encode
+from corten.errors import Invalid
+from corten.ids import DiffId
+
+BASE, ONE, TWO, THREE = (letter * 64 for letter in "0123")
+LAYER = DiffId("sha256:" + "a" * 64)
+RECORDS = [StepRecord(ONE, BASE, LAYER, "RUN a"), StepRecord(TWO, ONE, None, "RUN true"), StepRecord(THREE, TWO, LAYER, "RUN b")]
+
+
+def test_written_and_read() -> None:
+    assert decode(encode(RECORDS, str)) == {ONE: LAYER, TWO: "", THREE: LAYER}
+
+
+def test_form_is_buildkits() -> None:
+    """Records link to the one below; the same layer on another one is another entry."""
+    found = json.loads(encode(RECORDS, str))
+    assert [layer["parent"] for layer in found["layers"]] == [-1, 0]
+    assert found["records"][2]["inputs"] == [[{"link": 1, "selector": ""}]]
+    assert found["records"][2]["results"] == [{"layer": 1}]
+
+
+def test_chain_of_an_image() -> None:
+    known = {record.key: record for record in [*RECORDS, StepRecord("4" * 64, BASE, LAYER, "RUN other")]}
+    assert chain_of(known, THREE) == RECORDS
+    assert chain_of(known, BASE) == []
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"{",
+        b"[]",
+        b'{"records":[{"digest":"../../etc"}]}',
+        b'{"layers":[],"records":[{"digest":"sha256:' + b"1" * 64 + b'","results":[{"layer":0}]}]}',
+        b'{"layers":[{"blob":"x"}],"records":[{"digest":"sha256:' + b"1" * 64 + b'","results":[{"layer":0}]}]}',
+        b'{"records":[{"digest":"sha256:' + b"1" * 64 + b'","results":[{"layer":-1}]}]}',
+        b"[" * 100_000,
+        b" " * (LARGEST + 1),
+    ],
+    ids=range(8),
+)
+def test_hostile(raw: bytes) -> None:
+    with pytest.raises(Invalid):
+        decode(raw)
+
+
+@given(st.binary(max_size=300))
+def test_anything_is_read_or_refused(raw: bytes) -> None:
+    try:
+        decode(raw)
+    except Invalid:
+        pass
