@@ -5,6 +5,9 @@
 The daemon never forks, never enters a namespace and never changes its directory. Containers live on when it ends, however it ends.
 """
 
+import corten.slim  # noqa: F401  before asyncio
+
+# isort: split
 import asyncio
 import fcntl
 import gc

@@ -16,7 +16,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import h11
 
@@ -24,7 +24,12 @@ from corten.http.message import Headers
 from corten.http.reader import RequestReader, is_persistent
 from corten.http.request import ClientGone, Hijacked, Request
 from corten.http.response import NO_BODY, HeadWriter, Reply, Response, Stream, Taken
-from corten.http.tls import TlsTransport, take_over
+from corten.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from corten.http import tls
+else:
+    tls = LazyModule("corten.http.tls")
 
 Handler = Callable[[Request], Awaitable[Reply]]
 
@@ -152,8 +157,9 @@ class HttpConnection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(0)
         self._transport.write(head)
         await self._drain()
-        if isinstance(self._transport, TlsTransport):
-            sock = await take_over(self._transport, eof=self._eof, on_end=lambda: self._on_close(self))
+        if self._transport.get_extra_info("ssl_object") is not None:
+            assert isinstance(self._transport, tls.TlsTransport)
+            sock = await tls.take_over(self._transport, eof=self._eof, on_end=lambda: self._on_close(self))
         else:
             sock = _duplicate(self._transport)
             self._transport.close()

@@ -4,13 +4,15 @@ import errno
 import grp
 import os
 import socket
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from corten.errors import Conflict, Invalid
 from corten.http.address import Address
+
+if TYPE_CHECKING:
+    import ssl
 
 SOCKET_MODE: Final = 0o660
 BACKLOG: Final = 1024
@@ -24,7 +26,7 @@ class Listener:
 
     address: Address
     sock: socket.socket
-    tls: ssl.SSLContext | None = None
+    tls: "ssl.SSLContext | None" = None
     inode: tuple[int, int] | None = None
 
     def close(self) -> None:
@@ -33,7 +35,9 @@ class Listener:
             os.unlink(self.address.path)
 
 
-def open_listeners(address: Address, *, groups: Sequence[str] = ("docker", "corten"), tls: ssl.SSLContext | None = None) -> list[Listener]:
+def open_listeners(
+    address: Address, *, groups: Sequence[str] = ("docker", "corten"), tls: "ssl.SSLContext | None" = None
+) -> list[Listener]:
     """Binds and listens. The first of `groups` that exists owns a unix socket. tcp opens one socket per resolved address.
 
     Raises Conflict when another process answers there, Invalid when the address cannot be had.
@@ -70,7 +74,7 @@ def _listen_unix(address: Address, groups: Sequence[str]) -> Listener:
     return Listener(address, sock, inode=_inode(address.path))
 
 
-def _listen_tcp(address: Address, tls: ssl.SSLContext | None) -> list[Listener]:
+def _listen_tcp(address: Address, tls: "ssl.SSLContext | None") -> list[Listener]:
     listeners: list[Listener] = []
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     for family, kind, protocol, _, where in dict.fromkeys(found):

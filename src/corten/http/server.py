@@ -8,7 +8,6 @@ from typing import Final, Self
 from corten.http.connection import Handler, HttpConnection
 from corten.http.listen import Listener
 from corten.http.response import Fields, HeadWriter
-from corten.http.tls import TlsLayer
 
 logger = logging.getLogger("corten.http")
 
@@ -55,6 +54,8 @@ class Server:
         if context is None:
             server = await loop.create_server(self._new_connection, sock=listener.sock)
         else:
+            from corten.http.tls import TlsLayer
+
             server = await loop.create_server(lambda: TlsLayer(context, self._new_connection), sock=listener.sock)
         self._listening.append((server, listener))
 

@@ -5,7 +5,6 @@ reads or closes it. A retry happens on connection errors, 429 and 5xx, honours R
 be sent twice.
 """
 
-import ssl
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
@@ -20,10 +19,13 @@ from corten.registry.proxies import ProxySettings
 from corten.registry.retry import RetryPolicy
 
 if TYPE_CHECKING:
+    import ssl
+
     import urllib3
 
     Answer = urllib3.response.BaseHTTPResponse
 else:
+    ssl = LazyModule("ssl")
     urllib3 = LazyModule("urllib3")
     Answer = object
 
