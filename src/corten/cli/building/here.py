@@ -69,6 +69,8 @@ def build_here(session: Session, values: Values, query: Query, where: str) -> in
             deliver(session, output, built.image, tags)
     finally:
         kept = _kept(session, outputs, built)
+    if values.on("check-reproducible") and kind not in ("quiet", "rawjson"):
+        session.warn(f"Reproducible: two builds gave {built.image}")
     if values.on("quiet"):
         session.say(built.image if kept else "")
     write_id(values.text("iidfile"), built.image)
@@ -96,6 +98,7 @@ def _parts(session: Session, values: Values) -> Parts:
         "ssh": agents,
         "contexts": others,
         "check": values.on("check"),
+        "check_reproducible": values.on("check-reproducible"),
         "cache_to": read_caches(values.texts("cache-to"), "cache-to", session.api.endpoint.host),
         "cache_from": read_caches(values.texts("cache-from"), "cache-from", session.api.endpoint.host),
     }

@@ -22,7 +22,7 @@ from corten.cli.session import Action, Session
 from corten.client.api import Api
 from corten.client.credentials import all_credentials
 
-CORTEN_ONLY = ("secret", "ssh", "build-context", "no-cache-filter", "allow", "cache-to", "check")
+CORTEN_ONLY = ("secret", "ssh", "build-context", "no-cache-filter", "allow", "cache-to", "check", "check-reproducible")
 REMOTE = ("http://", "https://", "git://", "git@", "github.com/")
 NUMBERS = {"cpu-period": "cpuperiod", "cpu-quota": "cpuquota", "cpu-shares": "cpushares", "memory": "memory", "memory-swap": "memswap"}
 NUMBERS |= {"shm-size": "shmsize"}
@@ -113,6 +113,7 @@ BUILD = Action(
         Flag("cache-from", LIST, "Where cached steps may come from (image, type=registry|local)"),
         Flag("cache-to", LIST, "Where cached steps go (type=inline|registry|local)"),
         Flag("check", BOOL, "Check the Dockerfile, build nothing"),
+        Flag("check-reproducible", BOOL, "Build twice, the second time without the step cache, and name the first file that differs"),
         Flag("cgroup-parent", STRING, "Parent cgroup of RUN steps"),
         Flag("compress", BOOL, "Accepted for Docker's sake").hide(),
         Flag("cpu-period", INT, "Period of the CFS scheduler in microseconds"),

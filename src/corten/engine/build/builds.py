@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final, NamedTuple
@@ -30,6 +30,7 @@ from corten.engine.build.sent import LocalAgents, SentSecrets, named_images, rem
 from corten.engine.build.sharing.exports import with_inline_cache
 from corten.engine.build.sharing.sharing import CacheSharing
 from corten.engine.build.sharing.wishes import read_origins, read_targets
+from corten.engine.build.twice import again, compare
 from corten.engine.events import Events
 from corten.engine.transfer.pull import Pulls
 from corten.ids import DiffId, ImageId
@@ -130,6 +131,11 @@ class Builds:
             sharing = stack.enter_context(self.sharing.session(request.credentials, emit))
             elsewhere = await sharing.opened(read_origins([*delivery.extras.cache_from, *request.cache_from]))
             result = await Build(dockerfile, options, sources, self._bench(elsewhere), lease, emit).run()
+            if delivery.extras.check_reproducible:
+                anew = replace(options, no_cache=True)
+                second = await Build(dockerfile, anew, sources, self._bench(None), lease, again(emit)).run()
+                with inside.step("comparing two builds", internal=False):
+                    await asyncio.to_thread(compare, self._store.layers, result, second)
             of_image = chain_of(result.records, result.draft.key)
             await sharing.write(targets, of_image, list(result.records.values()))
             inline = of_image if any(target.kind == "inline" for target in targets) else ()

@@ -44,6 +44,7 @@ class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ssh: dict[str, str] = {}
     contexts: dict[str, str] = {}
     check: bool = False
+    check_reproducible: bool = False
     cache_to: list[dict[str, str]] = []
     cache_from: list[dict[str, str]] = []
 
