@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 
 from corten.errors import Conflict, EngineError
-from corten.kernel.fds import close_behind
-from corten.kernel.libc import libc
 from corten.kernel.process import prctl_set_dumpable
 from corten.runtime.commands.template import template
 from corten.runtime.runtime import Runtime
@@ -21,7 +19,6 @@ from tests.conformance.harness import Bundle
 from tests.support.forked import forked
 
 pytestmark = pytest.mark.privileged
-IN_UNMOUNT = 0x2000
 
 
 @pytest.fixture
@@ -62,25 +59,6 @@ def test_an_overlay_is_mounted_where_the_host_does_not_see_it(bundle: Bundle, nu
     os.close(created.pidfd)
     assert (bundle.directory / "upper" / "new").read_text() == "x\n"
     assert not (bundle.rootfs / "new").exists()
-    runtime.delete(created.state)
-
-
-def test_held_mounts_outlive_the_last_process(bundle: Bundle, null: int) -> None:
-    """So that who waits for the exit does not wait for the unmounting too."""
-    runtime = Runtime(str(bundle.state_root))
-    bundle.mount("/seen", "tmpfs")
-    options = CreateOptions(root_mounts=overlay(bundle), hold_mounts=True)
-    created = runtime.create(bundle.id, bundle.config, bundle=str(bundle.directory), io=Stdio(null, null, null), options=options)
-    watch = libc.inotify_init1(os.O_CLOEXEC)
-    assert libc.inotify_add_watch(watch, f"/proc/{created.pid}/root/seen".encode(), IN_UNMOUNT) >= 0
-    created.start()
-    assert ended(created.pid) == 0
-    assert created.mounts_fd is not None
-    assert select.select([watch], [], [], 0.05)[0] == []
-    close_behind(created.mounts_fd)
-    assert select.select([watch], [], [], 10)[0] == [watch]
-    for fd in (watch, created.pidfd):
-        os.close(fd)
     runtime.delete(created.state)
 
 

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import select
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -11,9 +10,6 @@ import pytest
 
 from corten.kernel import mount as m
 from corten.kernel import namespaces as ns
-from corten.kernel.fds import close_behind
-from corten.kernel.libc import libc
-from corten.kernel.process import clone3
 from tests.support.forked import forked
 
 pytestmark = pytest.mark.privileged
@@ -115,33 +111,6 @@ def test_hundreds_of_layers(tmp_path: Path) -> None:
         return os.listdir(tmp_path / "merged")
 
     assert in_namespace(body) == ["bottom"]
-
-
-IN_UNMOUNT = 0x2000
-
-
-def test_close_behind_lets_a_namespaces_mounts_go(tmp_path: Path) -> None:
-    """inotify tells when the file system is shut down, which is when the kernel's worker has dropped the last mount of it."""
-
-    def body() -> tuple[list[object], int]:
-        m.mount("tmpfs", str(tmp_path), "tmpfs", 0)
-        watch = libc.inotify_init1(os.O_CLOEXEC)
-        assert libc.inotify_add_watch(watch, os.fsencode(tmp_path), IN_UNMOUNT) >= 0
-        ready, told = os.pipe()
-        pid, _ = clone3(ns.CLONE_NEWNS)
-        if pid == 0:
-            os.read(ready, 1)
-            os._exit(0)
-        held = ns.open_namespace("mount", pid)
-        os.write(told, b"x")
-        os.waitpid(pid, 0)
-        m.umount2(str(tmp_path))
-        early = select.select([watch], [], [], 0.05)[0]
-        close_behind(held)
-        late = select.select([watch], [], [], 10)[0]
-        return early, len(late)
-
-    assert in_namespace(body) == ([], 1)
 
 
 def test_mount_names_its_target() -> None:

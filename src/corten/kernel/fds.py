@@ -45,15 +45,3 @@ def close_range(first: int, last: int = _LAST, flags: int = 0) -> None:
 def set_cloexec_from(first: int) -> None:
     """Every fd from `first` on closes at exec."""
     close_range(first, _LAST, CLOSE_RANGE_CLOEXEC)
-
-
-def close_behind(fd: int) -> None:
-    """Close an fd whose last close takes long (the last hold on mounts: an unmount may sync a whole file system) without waiting.
-
-    The fd travels in a message that only its own socket could still read. The kernel finds such a circle unreachable and frees it in
-    a worker of its own (af_unix garbage collection; before Linux 6.10 in this call, which then waits after all). 50 us.
-    """
-    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with one, other:
-        send_message(one, b"x", [other.fileno(), fd])
-        os.close(fd)

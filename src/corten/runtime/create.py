@@ -7,10 +7,9 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from corten.errors import Conflict, EngineError
-from corten.kernel import namespaces
 from corten.kernel.cgroup import Cgroup, Hierarchies
 from corten.kernel.process import pidfd_send_signal
 from corten.runtime.channel import CGROUP, HOOKS_DONE, MAPPED, MOUNTED, NOTIFY, READY, START, Channel, ChannelClosed, open_channel
@@ -26,24 +25,17 @@ from corten.runtime.state import OCI_VERSION, ContainerState, process_start_time
 from corten.runtime.values import Stdio
 
 
-class Descriptors(NamedTuple):
-    pidfd: int
-    mounts_fd: int | None
-    console_fd: int | None
-
-
 class Created:
     """A container whose first process is set up and waits. The caller is its parent, owns the fds below, and reaps it.
 
-    `start` makes it run the user's program. `mounts_fd` (with the option `hold_mounts`, else None) holds the mount namespace: while it
-    is open, the death of the last process does not wait for the unmounting (which syncs an overlay's whole upper file system, and
-    costs 0.6 ms when there is nothing to sync). Give it to `kernel.fds.close_behind` once the exit has been told.
+    `start` makes it run the user's program. `console_fd` is the master of its terminal, None without one.
     """
 
-    def __init__(self, state: ContainerState, channel: Channel, fds: Descriptors, undo: ExitStack) -> None:
+    def __init__(self, state: ContainerState, channel: Channel, pidfd: int, console_fd: int | None, undo: ExitStack) -> None:
         self.state = state
         self.pid = state["pid"]
-        self.pidfd, self.mounts_fd, self.console_fd = fds
+        self.pidfd = pidfd
+        self.console_fd = console_fd
         self.warnings: list[str] = []
         self._channel = channel
         self._undo = undo
@@ -162,7 +154,6 @@ class Creation:
         self.state["pid_start"] = process_start_time(pid)[0]
         self.state["created"] = time.time_ns()
         self._equip(pid, ours, entry)
-        mounts_fd = self._hold_mounts(pid)
         save(self.state)
         if self.hooks.get("prestart") or self.hooks.get("createRuntime"):
             self._run_runtime_hooks(ours)
@@ -172,7 +163,7 @@ class Creation:
         console_fd = fds[0] if fds else None
         if console_fd is not None:
             self.undo.callback(os.close, console_fd)
-        created = Created(self.state, ours, Descriptors(pidfd, mounts_fd, console_fd), self.undo.pop_all())
+        created = Created(self.state, ours, pidfd, console_fd, self.undo.pop_all())
         created.warnings += [*self.warnings, *ready["warnings"]]
         return created
 
@@ -197,13 +188,6 @@ class Creation:
         if in_user:
             inherited.root_tree = open_root(self.plan.options.root_mounts, self.plan.rootfs)
             handed.callback(os.close, inherited.root_tree)
-
-    def _hold_mounts(self, pid: int) -> int | None:
-        if not self.plan.options.hold_mounts:
-            return None
-        fd = namespaces.open_namespace("mount", pid)
-        self.undo.callback(os.close, fd)
-        return fd
 
     def _is_born_inside(self) -> bool:
         """On v2 the child is cloned into its cgroup. On v1 it enters by itself, and the directories are made while it mounts."""

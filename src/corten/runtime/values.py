@@ -40,14 +40,12 @@ class CreateOptions(NamedTuple):
 
     `wait_on_socket`: the new process waits on a socket in its state directory, so that another process than the creator may start
     it; without it the wish to start comes only through `Created.start`.
-    `hold_mounts`: hand the mount namespace's fd out as `Created.mounts_fd`.
     """
 
     root_mounts: tuple[RootMount, ...] = ()
     no_pivot: bool = False
     new_keyring: bool = True
     wait_on_socket: bool = False
-    hold_mounts: bool = False
 
 
 class SeccompFilter(NamedTuple):

@@ -109,13 +109,6 @@ def test_a_message_cut_short_is_an_error_and_leaks_nothing(size: int, room: int)
         assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_close_behind_closes() -> None:
-    reading, writing = os.pipe()
-    fds.close_behind(writing)
-    assert os.read(reading, 1) == b""  # waits until the kernel has let go of it
-    os.close(reading)
-
-
 def test_a_terminal(tmp_path: Path) -> None:
     master, terminal = pty.open_pty()
     try:
