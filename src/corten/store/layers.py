@@ -19,7 +19,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -77,6 +77,8 @@ class Layers:
     def __init__(self, root: str, work: str, db: Database, trash: Trash, *, largest: int | None = None) -> None:
         """`largest`: no layer may have more bytes unpacked. None: what the disk holds."""
         self.largest = largest
+        self.relieve: Callable[[int], int] = _nothing
+        """Makes room on a full disk: tries to give back so many bytes, tells how many it gave. Blocks; not for the event loop."""
         self._root = root
         self._work = work
         self._db = db
@@ -191,3 +193,8 @@ class Layers:
             row = (layer.diff_id, layer.size, layer.tar_size, layer.entries, time.time_ns(), self._boot)
             tx.execute("INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?)", row)
             self.leases.add(lease, layer.diff_id)
+
+
+def _nothing(wanted: int) -> int:
+    """Nobody can make room."""
+    return 0

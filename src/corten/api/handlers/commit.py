@@ -23,4 +23,5 @@ async def commit(request: Request) -> Reply:
         pause=request.flag("pause", True),
         changes=[line for value in request.values("changes") for line in value.splitlines()],
     )
-    return json_response(CommitAnswer(id=await request.app.commits.commit(wanted)), 201)
+    made = await request.app.cleanup.room.tried(lambda: request.app.commits.commit(wanted))
+    return json_response(CommitAnswer(id=made), 201)

@@ -22,7 +22,7 @@ async def container_create(request: Request) -> Reply:
         name=request.text("name").removeprefix("/"),
         platform=request.text("platform"),
     )
-    created = await request.app.creation.create(wanted)
+    created = await request.app.cleanup.room.tried(lambda: request.app.creation.create(wanted))
     return json_response(CreateAnswer(id=created.id, warnings=[*created.warnings, *meant.warnings]), 201)
 
 

@@ -27,7 +27,8 @@ async def volume_create(request: Request) -> Reply:
         raise Unsupported(
             "cluster volumes need swarm, which Corten does not have", reason="no-cluster-volumes", hint="use the driver local"
         )
-    volume = await request.app.volumes.create(body.name or "", driver=body.driver or "", options=body.driver_opts, labels=body.labels)
+    volumes, name, driver = request.app.volumes, body.name or "", body.driver or ""
+    volume = await request.app.cleanup.room.tried(lambda: volumes.create(name, driver=driver, options=body.driver_opts, labels=body.labels))
     return json_response(answer(request.app.volumes, volume), 201)
 
 

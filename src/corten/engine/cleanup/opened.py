@@ -15,6 +15,7 @@ from corten.engine.cleanup.prune.networks import NetworkPrune
 from corten.engine.cleanup.prune.rehearsed import Rehearsals
 from corten.engine.cleanup.prune.service import Prunes
 from corten.engine.cleanup.prune.volumes import VolumePrune
+from corten.engine.cleanup.room import Room
 from corten.engine.cleanup.trash import TrashCan
 from corten.engine.cleanup.uses import LastUses
 from corten.engine.containers.catalog import Catalog
@@ -52,6 +53,7 @@ class Cleanup:
     uses: LastUses
     written: Uses
     gc: Gc
+    room: Room
     prunes: Prunes
     rehearsals: Rehearsals
 
@@ -77,6 +79,7 @@ def make_cleanup(store: Store, marks: Marks, nouns: Nouns, events: Events, *, gc
         uses=last_uses,
         written=marks.uses,
         gc=Gc(gathering, takers, gc, disk_of(store.root.path)),
+        room=Room(store, trash),
         prunes=prunes,
         rehearsals=Rehearsals(store.db, prunes),
     )

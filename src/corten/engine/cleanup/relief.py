@@ -10,7 +10,10 @@ from corten.errors import EngineError
 
 logger = logging.getLogger("corten.engine")
 INTERVAL: Final = 60.0
-"""Seconds between looks; one look is a statvfs and a query of a small table."""
+"""Seconds between looks at most; one look is a statvfs and a query of a small table."""
+SHORTEST: Final = 0.25
+SPEED: Final = 2 << 30
+"""Bytes per second with which a disk may fill: the nearer to the mark `high`, the sooner the next look."""
 REMEMBERED: Final = 90 * 86400 * 10**9
 """For so long (ns) the last use of an image that is gone is known: it may come back."""
 
@@ -29,10 +32,15 @@ class Relief:
                 await self.look()
             except (EngineError, OSError) as error:
                 logger.warning("clearing away failed: %s", error)
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(self.pause())
+
+    def pause(self) -> float:
+        """Seconds until the next look."""
+        left = self._cleanup.gc.headroom
+        return min(max(left / SPEED, SHORTEST), INTERVAL) if left > 0 else INTERVAL / 12
 
     async def look(self) -> None:
         """Once: what is over goes, and what is needed."""
         await self._cleanup.trash.expire()
-        if self._cleanup.gc.is_due:
+        if self._cleanup.gc.headroom < 0:
             await self._cleanup.gc.run(reason=f"the disk is fuller than {self._cleanup.gc.marks.high}")

@@ -94,14 +94,21 @@ class LayerPull:
             mine = self._in_flight.claim(missing)
             if mine:
                 try:
-                    self._fetch_again(repository, mine, lease)
-                except OSError as error:
-                    raise disk_error(error, "keeping what arrives of a layer") from error
+                    self._fetch_with_room(repository, mine, lease)
                 finally:
                     self._in_flight.release(mine)
             else:
                 self._in_flight.wait_for_change(0.5)
             missing = [layer for layer in missing if self._store.layers.hold(layer.diff_id, lease) is None]
+
+    def _fetch_with_room(self, repository: Repository, layers: Sequence[RemoteLayer], lease: Lease) -> None:
+        """`_fetch_again`; on a full disk nothing happens if room could be made: what is missing then is fetched by the next call."""
+        try:
+            self._fetch_again(repository, layers, lease)
+        except (OSError, Unavailable) as error:
+            told = disk_error(error, "keeping what arrives of a layer") if isinstance(error, OSError) else error
+            if told.reason != "disk-full" or not self._store.layers.relieve(2 * sum(layer.size for layer in layers)):
+                raise told from error
 
     def _check_room(self, sizes: Sequence[tuple[int, int]]) -> None:
         """Before the first byte, from each layer's size and what lies here of it.
@@ -113,6 +120,9 @@ class LayerPull:
             return
         disk = os.statvfs(self._store.root.path)
         need, have = sum(2 * size - here for size, here in sizes) + RESERVE, disk.f_bavail * disk.f_frsize
+        if need > have and self._store.layers.relieve(need - have):
+            disk = os.statvfs(self._store.root.path)
+            have = disk.f_bavail * disk.f_frsize
         inodes = sum(16 + size // (1 << 20) for size, _ in sizes)
         if need > have:
             raise self._no_room(f"the missing layers need at least {human_size(need)}, {human_size(have)} are free")

@@ -5,7 +5,7 @@ source ─▶ [thread: decompress] ─▶ ┬ [thread: sha256] ─▶ diff id
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Final
@@ -49,7 +49,7 @@ def unpack_layer(
         plain = decompressed(source, compression)
         if compression != "none":
             plain = stages.enter_context(Prefetched(plain))
-        room = _Room(limits if limits.max_bytes is not None else replace(limits, max_bytes=layers.largest), work)
+        room = _Room(limits if limits.max_bytes is not None else replace(limits, max_bytes=layers.largest), work, layers.relieve)
         hashed = stages.enter_context(Hashed(room.bounded(plain)))
         size, entries = _unpack(iter(hashed), work, room)
         diff_id = DiffId(hashed.digest())
@@ -106,16 +106,23 @@ class Shadows:
 class _Room:
     """What a layer may take: bytes of its tar, inodes, and blocks for directories that no member brought but paths imply.
 
-    A tar of 4 MB can imply two million directories, and one of a few kB, packed, a million empty files.
+    A tar of 4 MB can imply two million directories, and one of a few kB, packed, a million empty files. Where it does not fit, `relieve`
+    is asked for room, and the layer goes on where it was.
     """
 
-    def __init__(self, limits: Limits, work: str) -> None:
-        found = os.statvfs(work)
-        self._free = max(found.f_bavail * found.f_frsize - limits.reserve, 0)
-        self._most = self._free if limits.max_bytes is None else min(self._free, limits.max_bytes)
+    def __init__(self, limits: Limits, work: str, relieve: Callable[[int], int]) -> None:
+        self._limits = limits
+        self._work = work
+        self._relieve = relieve
+        self._passed = self._made = 0
+        self._look()
+
+    def _look(self) -> None:
+        """What is free now, beside what the layer has taken."""
+        found = os.statvfs(self._work)
+        self._free = self._passed + max(found.f_bavail * found.f_frsize - self._limits.reserve, 0)
         # Some are left alone for the engine's own files; btrfs has no fixed number of them.
-        self._inodes = found.f_favail - min(1000, found.f_favail // 20) if found.f_files else None
-        self._passed = 0
+        self._inodes = self._made + found.f_favail - min(1000, found.f_favail // 20) if found.f_files else None
 
     def bounded(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         for chunk in chunks:
@@ -127,7 +134,11 @@ class _Room:
         """After each member. Raises Invalid for a layer over the limit, Unavailable for a full disk."""
         if implied:
             self._check_bytes(implied * _DIRECTORY_BYTES)
-        if self._inodes is not None and entries + implied > self._inodes:
+        self._made = entries + implied
+        while self._inodes is not None and self._made > self._inodes:
+            if self._relieve(_AT_ONCE):
+                self._look()
+                continue
             raise Unavailable(
                 f"no space left on device: the layer needs more than the {self._inodes} inodes that are free",
                 reason="disk-full",
@@ -135,14 +146,20 @@ class _Room:
             )
 
     def _check_bytes(self, more: int) -> None:
-        if self._passed + more <= self._most:
-            return
-        if self._most < self._free:
-            raise Invalid(f"the layer is larger than {self._most} bytes unpacked, the limit", reason="layer-too-big", hint=_HINT_LIMIT)
-        text = f"no space left on device: the layer needs more than the {self._free} bytes that are free"
-        raise Unavailable(text, reason="disk-full", hint=_HINT)
+        limit = self._limits.max_bytes
+        while (needed := self._passed + more) > self._free:
+            if limit is not None and needed > limit:
+                break
+            if not self._relieve(max(needed - self._free, _AT_ONCE)):
+                text = f"no space left on device: the layer needs more than the {self._free} bytes that are free"
+                raise Unavailable(text, reason="disk-full", hint=_HINT)
+            self._look()
+        if limit is not None and needed > limit:
+            raise Invalid(f"the layer is larger than {limit} bytes unpacked, the limit", reason="layer-too-big", hint=_HINT_LIMIT)
 
 
 _DIRECTORY_BYTES: Final = 4096
+_AT_ONCE: Final = 256 << 20
+"""Bytes of room that are asked for at least: not every chunk of a layer is to ask anew."""
 _HINT_LIMIT: Final = "cortend's --max-layer-size sets it"
 _HINT: Final = "free disk space, e.g. by `corten system prune`"

@@ -119,3 +119,12 @@ async def test_build_cache_goes_with_its_layers(world: World) -> None:
     assert cache.entries() == []
     assert not Path(mount).exists()
     assert world.store.layers.all() == []
+
+
+async def test_the_next_look_comes_the_sooner_the_fuller_the_disk(world: World) -> None:
+    cleanup = world.engine.services.cleanup
+    pauses = []
+    for used in (0, 899, 900, 901):
+        cleanup.gc.disk = lambda used=used: (used << 30, 1000 << 30)  # type: ignore[misc]
+        pauses.append(Relief(cleanup).pause())
+    assert pauses == [60.0, 0.5, 5.0, 5.0]

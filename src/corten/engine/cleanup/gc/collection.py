@@ -73,10 +73,10 @@ class Gc:
         self._running = asyncio.Lock()
 
     @property
-    def is_due(self) -> bool:
-        """Whether the disk is fuller than the mark `high`."""
+    def headroom(self) -> int:
+        """Bytes below the mark `high`; negative above it."""
         used, total = self.disk()
-        return used > self.marks.high.of(total)
+        return self.marks.high.of(total) - used
 
     async def look(self, asked: Asked = Asked()) -> Look:
         """What would go down to the mark `low`; nothing is changed."""
