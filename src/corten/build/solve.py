@@ -23,6 +23,7 @@ from corten.build.dockerfile.quoting import go_quoted
 from corten.build.draft import DEFAULT_PATH, Draft, step_key
 from corten.build.events import Emit, StepEnded, StepStarted
 from corten.build.files.tree import Tree
+from corten.build.flights import Flights
 from corten.build.graph import Graph
 from corten.build.labels import COUNTED, Labels, counted, shown, stage_labels
 from corten.build.metadata import ArgValues, apply_metadata
@@ -59,6 +60,7 @@ class Workbench:
 
     cache: BuildCache
     caches: CacheMounts
+    flights: Flights
     executor: Executor
     workshop: Callable[[Lease, int], Workshop]  # newest time (ns)
     elsewhere: CacheSource | None = None
@@ -225,6 +227,7 @@ class Build:
             workshop=self._bench.workshop(self._lease, newest),
             cache=self._bench.cache,
             caches=self._bench.caches,
+            flights=self._bench.flights,
             lease=self._lease,
             executor=self._bench.executor,
             options=options,

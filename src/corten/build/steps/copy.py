@@ -14,6 +14,7 @@ from corten.build.dockerfile.lexer import Heredoc
 from corten.build.draft import Draft, step_key
 from corten.build.events import Warned
 from corten.build.files.copying import Copier, Stamp
+from corten.build.files.grafts import Grafts
 from corten.build.files.modes import ModeChange, parse_mode
 from corten.build.files.owners import resolve_owner
 from corten.build.files.tree import Tree
@@ -117,13 +118,16 @@ def _copy(draft: Draft, plan: _Plan, tree: Tree | None, remotes: list[Remote], a
     step = plan.step
     flags = (plan.target, plan.chown, plan.mode, step.parents and local, step.unpack, step.is_add)
     key = step_key(draft.key, "link" if step.link else draft.key, "COPY", digests, fetched, texts, flags)
-    make = _Making(draft, key, plan.written, around, plan.chown, plan.mode, bool(tree and tree.own), step.place.start)
+    grafts = None
+    if tree is not None and tree.gives and len(paths) == 1 and not (remotes or texts or plan.chown or plan.mode):
+        grafts = Grafts(tree, around.newest)
+    make = _Making(draft, key, plan.written, around, plan.chown, plan.mode, bool(tree and tree.own), step.place.start, grafts)
     if (done := make.cached()) is not None:
         return done
 
     def work(copier: Copier) -> None:
         if tree is not None:
-            copier = replace(copier, source=tree, keep=keep)
+            copier = replace(copier, source=tree, keep=keep, grafts=grafts)
         for source, path in paths:
             _put(copier, plan, source, path)
         for remote in remotes:
@@ -193,6 +197,7 @@ class _Making:
     mode: ModeChange | None = None
     own: bool = False
     line: int = 0
+    grafts: Grafts | None = None
 
     def is_missing(self, path: str) -> bool:
         """Whether there is no directory at `path`. Raises Invalid for something else."""
@@ -215,6 +220,8 @@ class _Making:
         try:
             with self._copier(snapshot) as copier:
                 work(copier)
+            if self.grafts is not None:
+                workshop.plant(snapshot, self.grafts)
             layer = workshop.seal(snapshot)
         except BaseException:
             workshop.drop(snapshot)

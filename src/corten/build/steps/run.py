@@ -2,13 +2,15 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.quoting import go_quoted
 from corten.build.draft import DEFAULT_PATH, PROXY_ARGS, Draft, step_key
 from corten.build.events import StepOutput
+from corten.build.flights import Output
 from corten.build.options import BuildOptions, RunJob
-from corten.build.steps.mounts import mount_key, opened_mounts
+from corten.build.steps.mounts import MountedExtras, mount_key, opened_mounts
 from corten.build.steps.surroundings import Done, Surroundings
 from corten.errors import Denied, EngineError
 from corten.ids import DiffId
@@ -39,39 +41,70 @@ async def run_step(draft: Draft, step: ins.Run, step_id: str, around: Surroundin
     created_by = f"RUN {_noted_args(draft)}{shown} # buildkit"
     if (found := await _known(key, draft, "" if step.mounts else created_by, around)) is not None:
         return _done(draft, key, found[0], created_by, around, cached=True)
-    workshop = around.workshop
-    snapshot = await asyncio.to_thread(workshop.prepare, draft.layers)
-    try:
-        async with AsyncExitStack() as stack:
-            extra = await opened_mounts(draft, step, around, stack)
-            stubs = await asyncio.to_thread(workshop.absent, draft.layers, [*MADE_BY_RUNTIME, *extra.targets])
-            job = RunJob(
-                snapshot=snapshot,
-                argv=tuple(argv),
-                env=(*env, *extra.env),
-                cwd=draft.workdir,
-                user=draft.config.user,
-                network=_network(step, around),
-                mounts=tuple(extra.binds),
-                tmpfs=extra.tmpfs,
-                extra_hosts=around.options.extra_hosts,
-                shm_size=around.options.shm_size,
-                ulimits=around.options.ulimits,
-                privileged=step.security == "insecure",
-            )
-            try:
-                status = await around.executor.run(job, lambda stream, data: around.emit(StepOutput(step_id, stream, data)))
-            except EngineError as error:
-                raise _did_not_start(shown, error) from error
-        if status != 0:
-            raise RunFailed(shown, status)
-        await asyncio.to_thread(workshop.remove_stubs, snapshot, stubs)
-        layer = await asyncio.to_thread(workshop.seal, snapshot)
-    except BaseException:
-        workshop.drop(snapshot)
-        raise
-    around.cache.put(key, layer, created_by)
-    return _done(draft, key, layer, created_by, around, cached=False)
+
+    def output(stream: str, data: bytes) -> None:
+        around.emit(StepOutput(step_id, stream, data))
+
+    ran = _Running(draft, step, key, created_by, shown, argv, env, around)
+    if around.options.no_cache:
+        return _done(draft, key, await ran.once(output), created_by, around, cached=False)
+    while True:
+        layer, is_own = await around.flights.shared(key, output, ran.once)
+        if is_own or around.cache.find(key, around.lease) is not None:
+            return _done(draft, key, layer, created_by, around, cached=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A RUN that no cache knows. `argv` is run with `env`; `shown` is how people see it."""
+
+    draft: Draft
+    step: ins.Run
+    key: str
+    created_by: str
+    shown: str
+    argv: list[str]
+    env: list[str]
+    around: Surroundings
+
+    async def once(self, output: Output) -> DiffId | None:
+        """The layer that it made. Raises RunFailed."""
+        workshop, draft = self.around.workshop, self.draft
+        snapshot = await asyncio.to_thread(workshop.prepare, draft.layers)
+        try:
+            async with AsyncExitStack() as stack:
+                extra = await opened_mounts(draft, self.step, self.around, stack)
+                stubs = await asyncio.to_thread(workshop.absent, draft.layers, [*MADE_BY_RUNTIME, *extra.targets])
+                try:
+                    status = await self.around.executor.run(self._job(snapshot, extra), output)
+                except EngineError as error:
+                    raise _did_not_start(self.shown, error) from error
+            if status != 0:
+                raise RunFailed(self.shown, status)
+            await asyncio.to_thread(workshop.remove_stubs, snapshot, stubs)
+            layer = await asyncio.to_thread(workshop.seal, snapshot)
+        except BaseException:
+            workshop.drop(snapshot)
+            raise
+        self.around.cache.put(self.key, layer, self.created_by)
+        return layer
+
+    def _job(self, snapshot: str, extra: MountedExtras) -> RunJob:
+        options = self.around.options
+        return RunJob(
+            snapshot=snapshot,
+            argv=tuple(self.argv),
+            env=(*self.env, *extra.env),
+            cwd=self.draft.workdir,
+            user=self.draft.config.user,
+            network=_network(self.step, self.around),
+            mounts=tuple(extra.binds),
+            tmpfs=extra.tmpfs,
+            extra_hosts=options.extra_hosts,
+            shm_size=options.shm_size,
+            ulimits=options.ulimits,
+            privileged=self.step.security == "insecure",
+        )
 
 
 async def _known(key: str, draft: Draft, created_by: str, around: Surroundings) -> tuple[DiffId | None] | None:

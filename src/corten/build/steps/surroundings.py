@@ -8,6 +8,7 @@ from corten.build.caches import CacheMounts
 from corten.build.draft import Draft
 from corten.build.events import Emit
 from corten.build.files.tree import Tree
+from corten.build.flights import Flights
 from corten.build.options import BuildOptions, Executor, Sources
 from corten.build.recipes import CacheSource
 from corten.build.workshop import Workshop
@@ -31,6 +32,7 @@ class Surroundings:
     workshop: Workshop
     cache: BuildCache
     caches: CacheMounts
+    flights: Flights
     lease: Lease
     executor: Executor
     options: BuildOptions

@@ -15,6 +15,7 @@ from corten.build.cache import BuildCache
 from corten.build.dockerfile.parser import parse
 from corten.build.events import Emit
 from corten.build.files.tree import Tree
+from corten.build.flights import Flights
 from corten.build.options import BuildOptions, Executor, Sources
 from corten.build.recipes import CacheSource, StepRecord, chain_of
 from corten.build.solve import Build, Result, Workbench
@@ -98,6 +99,7 @@ class Builds:
         self.keeping = keeping
         self.caches = keeping.caches
         self.cache = BuildCache(store.db, store.layers)
+        self._flights = Flights()
         self.sharing = CacheSharing(store, pulls, pulls.settings)
 
     async def build(self, request: BuildRequest, body: AsyncIterator[bytes], emit: Emit) -> Built:
@@ -185,7 +187,14 @@ class Builds:
         return found
 
     def _bench(self, elsewhere: CacheSource | None) -> Workbench:
-        return Workbench(cache=self.cache, caches=self.caches, executor=self._executor, workshop=self._workshop, elsewhere=elsewhere)
+        return Workbench(
+            cache=self.cache,
+            caches=self.caches,
+            flights=self._flights,
+            executor=self._executor,
+            workshop=self._workshop,
+            elsewhere=elsewhere,
+        )
 
     def _workshop(self, lease: Lease, newest: int) -> Workshop:
         return Workshop(self._store.snapshots, self._store.layers, partial(_seal, self._store), lease, newest)
