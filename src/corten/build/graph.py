@@ -65,3 +65,9 @@ def _needs(stage: ins.Stage) -> Iterator[tuple[str, ins.Place | None]]:
             yield step.from_, step.place
         elif isinstance(step, ins.Run):
             yield from ((mount.options["from"], step.place) for mount in step.mounts if mount.options.get("from"))
+
+
+def binds_context(file: ins.Dockerfile) -> bool:
+    """Whether a RUN has the context, or a part of it, mounted."""
+    runs = (step for stage in file.stages for step in stage.steps if isinstance(step, ins.Run))
+    return any(mount.type == "bind" and "from" not in mount.options for run in runs for mount in run.mounts)

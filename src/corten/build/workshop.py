@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from corten.build.files.grafts import Grafts
 from corten.ids import DiffId, random_hex64
 from corten.kernel.mount import AT_FDCWD, MOVE_MOUNT_F_EMPTY_PATH, FsContext, move_mount
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
@@ -72,6 +73,10 @@ class Workshop:
             self._snapshots.remove(key)
             return None
         return self._seal(key, self._lease, newest=self._newest)
+
+    def plant(self, key: str, grafts: Grafts) -> None:
+        """Links files into the stack, which must not be open."""
+        grafts.plant(self._snapshots.upper(key))
 
     def drop(self, key: str) -> None:
         self._snapshots.remove(key)

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from corten.build.files.grafts import Grafts
 from corten.build.files.modes import ModeChange
 from corten.build.files.tree import Tree
 from corten.errors import Invalid
@@ -55,6 +56,7 @@ class Copier:
     stamp: Stamp
     keep: Callable[[str], bool] = lambda path: True
     links: dict[tuple[int, int], str] = field(default_factory=dict)  # where a file of several names was copied to
+    grafts: Grafts | None = None  # takes files that need no copy
 
     def copy(self, path: str, destination: str, *, into: bool) -> None:
         """A file to `destination` (below it when `into` or when it is a directory), a directory's contents into `destination`."""
@@ -173,10 +175,23 @@ class Copier:
         elif ignored:
             return
         elif stat.S_ISREG(found.st_mode):
+            if self.grafts is not None and self._is_grafted(self.grafts, path, found, folder):
+                return
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
             self._file(fd, found, folder, name)
         else:
             self._special(source, name, found, folder)
+
+    def _is_grafted(self, grafts: Grafts, path: str, found: os.stat_result, folder: int) -> bool:
+        parent, name = posixpath.split(path)
+        if not grafts.fits(name, found) or _is_there(folder, name):
+            return False
+        if not grafts.knows(parent):
+            now = os.fstat(folder)
+            os.utime(folder, ns=(now.st_atime_ns, now.st_mtime_ns))  # overlayfs makes it in the upper directory
+            grafts.place(parent, self._shown(folder, ""))
+        grafts.take(parent, name)
+        return True
 
     def _subdirectory(self, source: int, name: str, path: str, folder: int, *, ignored: bool) -> None:
         """An ignored directory is made only when something below it is taken back."""
@@ -288,6 +303,14 @@ class Copier:
     def _shown(self, folder: int, name: str) -> str:
         root, above = (os.readlink(f"/proc/self/fd/{fd}") for fd in (self.target, folder))
         return posixpath.join("/", os.path.relpath(above, root) if above != root else "", name)
+
+
+def _is_there(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _copy_xattrs(source: int, target: int) -> None:

@@ -23,11 +23,15 @@ _READ = 1 << 20
 
 @dataclass(slots=True)
 class Tree:
-    """`rules` leaves entries out (a `.dockerignore`). `own` is False where owners count for nothing (a context: all is root's)."""
+    """`rules` leaves entries out (a `.dockerignore`). `own` is False where owners count for nothing (a context: all is root's).
+
+    `gives`: its files may become a layer's by link, on the same file system, and change their times by that.
+    """
 
     root: int
     rules: IgnoreRules | None = None
     own: bool = True
+    gives: bool = False
     _contents: dict[str, bytes] = field(default_factory=dict)
 
     def ignores(self, path: str) -> bool:
