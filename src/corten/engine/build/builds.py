@@ -16,6 +16,7 @@ from corten.build.dockerfile.parser import parse
 from corten.build.events import Emit
 from corten.build.files.tree import Tree
 from corten.build.flights import Flights
+from corten.build.graph import binds_context
 from corten.build.options import BuildOptions, Executor, Sources
 from corten.build.recipes import CacheSource, StepRecord, chain_of
 from corten.build.solve import Build, Result, Workbench
@@ -123,6 +124,7 @@ class Builds:
                 inside.moved(step, "transferring dockerfile", len(text.encode()))
             dockerfile = parse(text, request.dockerfile)
             delivery.context.rules = ignore_rules(delivery.context, request.dockerfile)
+            delivery.context.gives = not binds_context(dockerfile)
             options = with_extras(request.options, delivery.extras)
             sources = self._sources(request, delivery)
             await look_over(dockerfile, options, sources, emit)
