@@ -97,7 +97,7 @@ ROUTES: Final = (
     # Build
     Route("POST", "/build", build.build),
     Route("POST", "/build/prune", prunes.build_prune, (1, 31)),
-    Route("POST", "/build/cancel", _BUILD, (1, 31)),
+    Route("POST", "/build/cancel", build.cancel, (1, 31)),
     Route("POST", "/session", _BUILD, (1, 31)),
     Route("POST", "/grpc", _BUILD, (1, 38)),
     Route("GET", "/corten/caches", caches.cache_list),

@@ -18,8 +18,8 @@ from corten.engine.build.builds import BuildRequest, Built
 from corten.engine.build.classic import ClassicText, failure
 from corten.engine.build.delivery import PARCEL_TYPE
 from corten.engine.build.trace import TRACE_ID, Trace, failure_details
-from corten.errors import EngineError, Invalid, Unsupported
-from corten.http.response import Reply, Stream
+from corten.errors import Conflict, EngineError, Invalid, Unsupported
+from corten.http.response import Reply, Response, Stream
 from corten.oci.platform import host_platform
 from corten.oci.reference import Reference, parse_reference
 
@@ -39,6 +39,14 @@ async def build(request: Request) -> Reply:
     return Stream(_lines(request, wanted, quiet=request.flag("q")))
 
 
+async def cancel(request: Request) -> Reply:
+    """`id`: the `buildid` that POST /build was given."""
+    if not request.text("id"):
+        raise Invalid("build ID not provided", reason="no-build-id")
+    request.app.builds.cancel(request.text("id"))
+    return Response(200)
+
+
 async def _lines(request: Request, wanted: BuildRequest, *, quiet: bool) -> AsyncIterator[bytes]:
     """The stream: text lines, then the id, or the error as the last line since the head has left."""
     events, running = _started(request, wanted)
@@ -47,7 +55,7 @@ async def _lines(request: Request, wanted: BuildRequest, *, quiet: bool) -> Asyn
         while (event := await events.get()) is not None:
             for line in () if quiet else text.of(event):
                 yield stream_line(StreamMessage(stream=line))
-        image = (await running).image
+        image = (await _result(running)).image
         yield stream_line(StreamMessage(aux=BuildAux(id=image)))
         ending = [f"{image}\n"] if quiet else text.end(image, [tag.familiar for tag in wanted.tags])
         for line in ending:
@@ -68,7 +76,7 @@ async def _trace_lines(request: Request, wanted: BuildRequest) -> AsyncIterator[
         while (event := await events.get()) is not None:
             if (status := trace.of(event)) is not None:
                 yield stream_line(StreamMessage(id=TRACE_ID, aux=status))
-        built = await running
+        built = await _result(running)
         if built.image:
             yield stream_line(StreamMessage(aux=BuildAux(id=built.image, new=built.is_new)))
     except EngineError as error:
@@ -91,6 +99,14 @@ def _started(request: Request, wanted: BuildRequest) -> "tuple[asyncio.Queue[Bui
     running = asyncio.ensure_future(request.app.builds.build(wanted, request.stream(), emit))
     running.add_done_callback(lambda _: loop.call_soon(events.put_nowait, None))
     return events, running
+
+
+async def _result(running: "asyncio.Future[Built]") -> Built:
+    """Raises what the build raised, Conflict when it was cancelled by another request."""
+    await asyncio.wait([running])
+    if running.cancelled():
+        raise Conflict("context canceled", reason="build-cancelled")
+    return running.result()
 
 
 async def _ended(running: "asyncio.Future[Built]") -> None:
@@ -121,6 +137,7 @@ def _request(request: Request) -> BuildRequest:
     )
     tags = [_tag(text) for text in request.values("t") if text]
     return BuildRequest(
+        id=request.text("buildid"),
         options=options,
         dockerfile=request.text("dockerfile") or "Dockerfile",
         remote=request.text("remote"),

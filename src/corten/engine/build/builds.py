@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from corten.build import cache as build_cache
 from corten.build import caches as build_caches
@@ -51,13 +51,15 @@ MIGRATIONS: Final = (*build_cache.MIGRATIONS, *build_caches.MIGRATIONS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
-    """`dockerfile` is its path in the context; `remote` where the context is to be fetched from. `credentials` by registry domain.
+    """`id` is the client's, for `cancel`. `dockerfile` is its path in the context; `remote` where the context
+    is to be fetched from. `credentials` by registry domain.
 
     `parcel`: the body is one (see `delivery`). `explain` gets the Dockerfile's text once it is known, for errors.
     `cache_from`: as `Extras` has it.
     """
 
     options: BuildOptions
+    id: str = ""
     dockerfile: str = "Dockerfile"
     remote: str = ""
     parcel: bool = False
@@ -101,6 +103,7 @@ class Builds:
         self.caches = keeping.caches
         self.cache = BuildCache(store.db, store.layers)
         self._flights = Flights()
+        self._running: dict[asyncio.Task[Any], str] = {}
         self.sharing = CacheSharing(store, pulls, pulls.settings)
 
     async def build(self, request: BuildRequest, body: AsyncIterator[bytes], emit: Emit) -> Built:
@@ -108,6 +111,20 @@ class Builds:
 
         Raises DockerfileError, StepFailed, NotFound, Invalid, Unavailable.
         """
+        task = asyncio.current_task()
+        assert task is not None, "a coroutine runs in a task"
+        self._running[task] = request.id
+        try:
+            return await self._built(request, body, emit)
+        finally:
+            del self._running[task]
+
+    def cancel(self, build_id: str) -> None:
+        """Ends the builds that were given this id. As Docker, it has nothing against one that is over or never was."""
+        for task in [task for task, known in self._running.items() if known == build_id]:
+            task.cancel()
+
+    async def _built(self, request: BuildRequest, body: AsyncIterator[bytes], emit: Emit) -> Built:
         inside = Internal(emit)
         async with AsyncExitStack() as stack:
             with inside.step("load build context") as step:
