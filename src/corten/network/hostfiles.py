@@ -1,11 +1,13 @@
-"""A container's /etc/hosts, /etc/hostname and /etc/resolv.conf, as Docker writes them. Pure but for `read_host_resolver`."""
+"""A container's /etc/hosts, /etc/hostname and /etc/resolv.conf, as Docker writes them. Pure but for `read_host_resolver` and `edit`."""
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from corten.errors import Invalid
 
+logger = logging.getLogger("corten.network")
 LOCAL_LINES = (
     ("127.0.0.1", "localhost"),
     ("::1", "localhost ip6-localhost ip6-loopback"),
@@ -158,3 +160,30 @@ def without_hosts(text: str, addresses: Iterable[str]) -> str:
     """A hosts file without the lines of these addresses; everything else, also what the container wrote, stays as it is."""
     gone = set(addresses)
     return "".join(line for line in text.splitlines(keepends=True) if not line.split() or line.split()[0] not in gone)
+
+
+def with_linked(text: str, alias: str, addresses: Sequence[str], names: str) -> str:
+    """A hosts file whose lines of a linked container (`alias` is their first name) say these addresses; without any they go."""
+    found: list[str] = []
+    wanted = [f"{address}\t{names}\n" for address in addresses]
+    for line in text.splitlines(keepends=True):
+        if line.split()[1:2] != [alias]:
+            found.append(line)
+        else:
+            found += wanted
+            wanted = []
+    return "".join(found)
+
+
+def edit(path: str, change: Callable[[str], str]) -> None:
+    """Change a file in place: a running container has this very file mounted. A failure is logged only."""
+    try:
+        with open(path, "r+", encoding="utf-8", errors="surrogateescape") as file:
+            old = file.read()
+            new = change(old)
+            if new != old:
+                file.seek(0)
+                file.truncate()
+                file.write(new)
+    except OSError as error:
+        logger.warning("%s stays as it was: %s", path, error)

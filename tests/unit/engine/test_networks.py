@@ -16,6 +16,7 @@ from corten.engine.networks.catalog import MIGRATIONS, NetworkCatalog
 from corten.engine.networks.networks import Networks
 from corten.engine.networks.places import Place
 from corten.engine.networks.values import IpamPool, NetworkRequest, NetworkSettings
+from corten.engine.paths import Paths
 from corten.engine.values.container import Container, ContainerConfig, Endpoint, EndpointConfig, HostConfig, PortBinding, State
 from corten.errors import Denied, EngineError, Invalid, NotFound
 from corten.ids import ImageId, NetworkId, new_container_id, short_id
@@ -45,7 +46,7 @@ class Ground:
         self.fabric = FakeFabric()
         self.names = Names()
         self.events = Events()
-        self.networks = Networks(NetworkCatalog(self.database), self.fabric, settings, self.names, self.events)
+        self.networks = Networks(NetworkCatalog(self.database), self.fabric, settings, self.names, self.events, Paths(str(path), str(path)))
 
     def told(self) -> list[tuple[str, str]]:
         return [(event.action, event.attributes.get("name", "")) for event in self.events.past(0, None, {"type": ["network"]})]
@@ -307,9 +308,9 @@ async def test_several_networks_and_the_way_out(g: Ground) -> None:
 
 async def test_legacy_links_are_lines_in_hosts(g: Ground) -> None:
     await g.networks.attach(container("db"))
-    place = await g.networks.attach(container("web", links=("/db:database",)))
+    place = await g.networks.attach(container("web", links=(f"{_id_of(g, 'db')}:database",)))
     assert f"172.18.0.2\tdatabase {short_id(_id_of(g, 'db'))} db\n" in place.hosts
-    with pytest.raises(Invalid, match="Cannot link to a non running container: /nope AS /x/nope"):
+    with pytest.raises(EngineError, match="Cannot link to a non running container: /nope AS /x/nope"):
         await g.networks.attach(container("x", links=("nope",)))
 
 

@@ -13,6 +13,7 @@ from corten.engine.containers.create.creation import CreateRequest
 from corten.engine.containers.run.needs import NetworkPlace
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
+from corten.engine.links.values import Link
 from corten.engine.networks.opened import make_networks
 from corten.engine.spec.placement import Machine
 from corten.engine.tasks import Tasks
@@ -172,6 +173,9 @@ class FakeNetworks:
         pass
 
     async def renamed(self, container: Container) -> None:
+        pass
+
+    async def unlinked(self, container: Container, link: Link) -> None:
         pass
 
     async def attach(self, container: Container) -> NetworkPlace:

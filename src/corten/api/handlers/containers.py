@@ -1,6 +1,6 @@
 """The calls on containers as a collection: create, list, inspect, rename, update, remove, prune."""
 
-from corten.api.handlers.containers_view import inspect_answer, summary
+from corten.api.handlers.containers_view import inspect_answer, summaries
 from corten.api.request import Request
 from corten.api.types.containers import CreateAnswer, CreateBody, UpdateAnswer, UpdateBody
 from corten.api.types.host_config import to_restart_policy
@@ -31,7 +31,7 @@ async def container_list(request: Request) -> Reply:
     containers = request.app.containers
     found = containers.list(query, request.app.images.catalog.family)
     sizes = await containers.all_sizes(found) if request.flag("size") else [None] * len(found)
-    return json_response([summary(c, size, name) for c, size, name in zip(found, sizes, containers.image_names(found), strict=True)])
+    return json_response(summaries(containers, found, sizes))
 
 
 async def container_inspect(request: Request) -> Reply:

@@ -1,5 +1,7 @@
 """Containers as inspect and list show them."""
 
+from collections.abc import Sequence
+
 from msgspec import UNSET
 
 from corten.api.types.container_config import from_config
@@ -16,7 +18,7 @@ from corten.api.types.containers import (
 from corten.api.types.endpoints import from_endpoint
 from corten.api.types.host_config import from_host_config, from_port_bindings
 from corten.api.types.mounts import from_mount_point
-from corten.engine.containers.containers import Inspection, Sizes
+from corten.engine.containers.containers import Containers, Inspection, Sizes
 from corten.engine.containers.listing import status_text
 from corten.engine.containers.state import has_process, is_up
 from corten.engine.moments import format_moment
@@ -90,11 +92,17 @@ def network_settings(container: Container, netns_path: str) -> NetworkSettingsAn
     )
 
 
-def summary(container: Container, sizes: Sizes | None, image: str) -> ContainerSummary:
+def summaries(containers: Containers, found: Sequence[Container], sizes: Sequence[Sizes | None]) -> list[ContainerSummary]:
+    links = containers.link_names()
+    rows = zip(found, sizes, containers.image_names(found), strict=True)
+    return [_summary(container, size, image, links.get(container.id, ())) for container, size, image in rows]
+
+
+def _summary(container: Container, sizes: Sizes | None, image: str, link_names: Sequence[str]) -> ContainerSummary:
     """`image` is what the image is called now, or its id."""
     return ContainerSummary(
         id=container.id,
-        names=[f"/{container.name}"],
+        names=[f"/{container.name}", *link_names],
         image=image,
         image_id=container.image_id,
         command=command_text(container),

@@ -12,6 +12,7 @@ import msgspec
 
 from corten.engine.containers.create.names import name_in_use
 from corten.engine.containers.waiters import Waiters
+from corten.engine.links.values import links_of
 from corten.engine.values.container import Container, Endpoint, PortBinding, State
 from corten.errors import Invalid, NotFound
 from corten.ids import ContainerId
@@ -90,13 +91,13 @@ class Catalog:
         return self._entries.get(container_id)
 
     def get(self, ref: str) -> Entry:
-        """By full id, name (with or without a slash), or unambiguous id prefix, in this order as Docker does.
+        """By full id, name (with or without a slash), name of a link, or unambiguous id prefix, in this order as Docker does.
 
         Raises NotFound, or Invalid when a prefix means several containers."""
         entry = self._entries.get(ref)
         if entry is None:
             named = self._ids_by_name.get(ref.removeprefix("/"))
-            entry = self._entries[named] if named else self._by_prefix(ref)
+            entry = self._entries[named] if named else self._by_link(ref) or self._by_prefix(ref)
         if entry is None:
             raise NotFound(f"No such container: {ref}", reason="no-such-container")
         return entry
@@ -165,6 +166,14 @@ class Catalog:
     def _index(self, entry: Entry) -> None:
         self._entries[entry.id] = entry
         self._ids_by_name[entry.value.name] = entry.id
+
+    def _by_link(self, ref: str) -> Entry | None:
+        """`web/db`: what the container `web` calls `db`."""
+        owner, slash, alias = ref.removeprefix("/").partition("/")
+        if not slash or owner not in self._ids_by_name:
+            return None
+        links = links_of(self._entries[self._ids_by_name[owner]].value.host)
+        return next((self._entries.get(link.target) for link in links if link.alias == alias), None)
 
     def _by_prefix(self, prefix: str) -> Entry | None:
         if not prefix:

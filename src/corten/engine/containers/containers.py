@@ -9,6 +9,7 @@ from corten.engine.containers.listing import ImageFamily, ListQuery, select
 from corten.engine.containers.shelves import Shelves
 from corten.engine.containers.state import has_process
 from corten.engine.execs import Execs
+from corten.engine.links.links import names_by_links, shown_links
 from corten.engine.usage import DiskFigures
 from corten.engine.values.container import Container
 from corten.errors import Invalid
@@ -56,6 +57,10 @@ class Containers:
         """Newest first; `image_family` is asked for an `ancestor` filter."""
         return select(self._catalog, query, image_family)
 
+    def link_names(self) -> Mapping[str, Sequence[str]]:
+        """Container id -> what other containers call it by their links."""
+        return names_by_links(self._catalog)
+
     def image_names(self, containers: Iterable[Container]) -> Sequence[str]:
         """How the user named each one's image, or its id once that name means another image or none."""
         meant: dict[str, ImageId | None] = {}  # many have the same image
@@ -87,7 +92,7 @@ class Containers:
         folder = paths.container(owner.id if owner else container.id)
         running = has_process(container.state)
         return Inspection(
-            container=container,
+            container=shown_links(container, self._catalog),
             exec_ids=self._execs.running_in(container.id),
             sizes=await self.sizes(container) if size else None,
             hostname_path=os.path.join(folder, "hostname"),

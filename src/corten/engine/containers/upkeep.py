@@ -11,7 +11,8 @@ from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.containers.run.needs import Networks
 from corten.engine.containers.state import is_up, moved, require
 from corten.engine.events import Events
-from corten.errors import Conflict, EngineError, Invalid, Unsupported
+from corten.engine.links.links import linking, without_link
+from corten.errors import Conflict, EngineError, Invalid
 
 
 class Upkeep:
@@ -47,9 +48,11 @@ class Upkeep:
     async def remove(
         self, ref: str, *, force: bool = False, volumes: bool = False, link: bool = False, force_protected: bool = False
     ) -> None:
-        """`volumes`: its anonymous volumes too. Raises Conflict for a protected one and, unless `force` kills it, for one that runs."""
+        """`volumes`: its anonymous volumes too. Raises Conflict for a protected one and, unless `force` kills it, for one that runs.
+        `link`: `ref` is a link (`web/db`), which alone is removed."""
         if link:
-            raise Unsupported("removing a link is not supported", reason="links-not-built", hint="use a network with aliases")
+            await self._unlink(ref)
+            return
         entry = self._catalog.get(ref)
         if not force_protected:
             check_container(entry.value.name, entry.value.config.labels, self._containers.image_labels(entry.value))
@@ -59,6 +62,14 @@ class Upkeep:
             self._catalog.check_present(entry, ref)
             require("remove", entry.value, ref)
             await self._delete(entry, volumes)
+
+    async def _unlink(self, name: str) -> None:
+        entry, _ = linking(name, self._catalog)
+        async with entry.lock:
+            self._catalog.check_present(entry, name)
+            entry, link = linking(name, self._catalog)
+            self._catalog.replace(entry, without_link(entry.value, link))
+            await self._networks.unlinked(entry.value, link)
 
     async def _end(self, entry: Entry) -> None:
         """Kill it; it shall neither start again nor remove itself meanwhile."""

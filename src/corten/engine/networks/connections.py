@@ -1,6 +1,5 @@
 """Connect and disconnect: a container's networks change, running or not."""
 
-import logging
 import os
 from collections.abc import Callable
 
@@ -15,9 +14,7 @@ from corten.engine.paths import Paths
 from corten.engine.values.container import Endpoint, EndpointConfig
 from corten.errors import Conflict, Denied, EngineError, Invalid
 from corten.ids import NetworkId
-from corten.network.hostfiles import append_hosts, own_lines, without_hosts
-
-logger = logging.getLogger("corten.engine")
+from corten.network.hostfiles import append_hosts, edit, own_lines, without_hosts
 
 
 class Connections:
@@ -117,17 +114,7 @@ class Connections:
         self._edit(entry, "resolv.conf", lambda text: after if text == before else text)
 
     def _edit(self, entry: Entry, name: str, change: Callable[[str], str]) -> None:
-        """In place: the container has this very file mounted."""
-        try:
-            with open(os.path.join(self._paths.container(entry.id), name), "r+", encoding="utf-8", errors="surrogateescape") as file:
-                old = file.read()
-                new = change(old)
-                if new != old:
-                    file.seek(0)
-                    file.truncate()
-                    file.write(new)
-        except OSError as error:
-            logger.warning("/etc/%s of container %s stays as it was: %s", name, entry.value.name, error)
+        edit(os.path.join(self._paths.container(entry.id), name), change)
 
     def _tell(self, network: Network, action: str, entry: Entry) -> None:
         self._events.publish("network", action, network.id, {"container": entry.id, "name": network.name, "type": network.driver})

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 
 from corten.engine.containers.run.needs import NetworkPlace
 from corten.engine.events import Events
+from corten.engine.links.values import Link, links_of, not_linkable
 from corten.engine.networks import checks, creation
 from corten.engine.networks.addressing import Addressing
 from corten.engine.networks.catalog import NetworkCatalog
 from corten.engine.networks.defaults import NO_BRIDGE, bridge_spec, default_bridge, firewall_rules, mtu_of, predefined
 from corten.engine.networks.places import Ground, NameService, Places
 from corten.engine.networks.values import Network, NetworkRequest, NetworkSettings
+from corten.engine.paths import Paths
 from corten.engine.values.container import Container, Endpoint, EndpointConfig
 from corten.errors import Denied, EngineError, Invalid, NotFound, Unavailable, from_wire
 from corten.ids import ContainerId, NetworkId, short_id
 from corten.network.fabric import Fabric
+from corten.network.hostfiles import edit, with_linked
 from corten.network.ipam import DEFAULT_POOLS, Pool, parse_pool, unique_local_pool
 from corten.network.ports import PortTable
 
@@ -35,11 +38,14 @@ class Member:
 class Networks:
     """All methods belong to the event loop. `start` comes before everything else."""
 
-    def __init__(self, catalog: NetworkCatalog, fabric: Fabric, settings: NetworkSettings, names: NameService, events: Events) -> None:
+    def __init__(
+        self, catalog: NetworkCatalog, fabric: Fabric, settings: NetworkSettings, names: NameService, events: Events, paths: Paths
+    ) -> None:
         self.catalog = catalog
         self._fabric = fabric
         self._settings = settings
         self._events = events
+        self._paths = paths
         self._addressing = Addressing()
         ground = Ground(fabric, self._addressing, PortTable(), settings, os.path.exists("/proc/net/if_inet6"), self._host_gateways)
         self.places = Places(ground, names)
@@ -90,13 +96,15 @@ class Networks:
     async def attach(self, container: Container) -> NetworkPlace:
         """Before its process: a namespace with every network of `container.endpoints`. Undone by `detach`; on an error nothing is
         left. Errors carry Docker's texts."""
+        links = self._link_lines(container)
         try:
             wanted = self._wanted(container)
-            place = await self.places.enter(container, wanted, links=self._link_lines(container))
+            place = await self.places.enter(container, wanted, links=links)
         except EngineError as error:
             raise from_wire({**error.to_wire(), "message": f"{_SETTING_UP}: {error.message}"}) from error
         except OSError as error:
             raise EngineError(f"{_SETTING_UP}: {error}", reason="network-kernel") from error
+        self._refresh_links(container)
         for network, _ in wanted:
             self._tell(network, "connect", container=container.id)
         return place
@@ -113,6 +121,12 @@ class Networks:
     async def renamed(self, container: Container) -> None:
         """A running container has another name: its networks know it by that one from now on."""
         await self.places.renamed(container)
+
+    async def unlinked(self, container: Container, link: Link) -> None:
+        """A container has one link less; if it runs, its hosts file as well."""
+        await self.places.renamed(container)
+        if self.places.find(container.id) is not None:
+            self._edit_hosts(container, link, [], "")
 
     async def create(self, request: NetworkRequest) -> Network:
         """Raises Conflict for a taken name, Invalid, Denied and NotFound as Docker answers them; nothing is left then."""
@@ -182,22 +196,36 @@ class Networks:
         return [(network, config) for _, _, network, config in found]
 
     def _link_lines(self, container: Container) -> list[tuple[str, str]]:
-        """`--link name:alias` on the default bridge: a line in the hosts file for each. On other networks the embedded server knows
-        the alias, and the other container may come later."""
+        """A line in the hosts file for each link on the default bridge. On other networks the embedded server knows the alias, and
+        the other container may come later."""
         lines: list[tuple[str, str]] = []
         if container.host.network_mode not in ("bridge", "default", ""):
             return lines
-        for link in container.host.links:
-            name, _, alias = link.rpartition(":") if ":" in link else (link, "", link)
-            place = self.places.find(name.removeprefix("/"))
+        for link in links_of(container.host):
+            place = self.places.find(link.target)
             if place is None:
-                text = f"Cannot link to a non running container: /{name} AS /{container.name}/{alias}"
-                raise Invalid(text, reason="link-not-running")
+                raise not_linkable(link, container, link.target)
             plan = place.plans.get("bridge")
-            if plan is not None and "bridge" in container.endpoints:
-                names = " ".join(dict.fromkeys((alias, short_id(place.container.id), place.container.name)))
-                lines += [(str(interface.ip), names) for interface in plan.interfaces]
+            if plan is None:
+                raise EngineError(f"container {place.container.id} not attached to default bridge network", reason="link-not-on-bridge")
+            lines += [(str(interface.ip), _line_names(place.container, link)) for interface in plan.interfaces]
         return lines
+
+    def _refresh_links(self, container: Container) -> None:
+        """It has other addresses than at its last start: who linked to it must find it there."""
+        place = self.places.find(container.id)
+        plan = place.plans.get("bridge") if place else None
+        if plan is None:
+            return
+        addresses = [str(interface.ip) for interface in plan.interfaces]
+        for owner in [other.container for other in self.places.on(plan.network) if other.container.host.links]:
+            for link in links_of(owner.host):
+                if link.target == container.id:
+                    self._edit_hosts(owner, link, addresses, _line_names(container, link))
+
+    def _edit_hosts(self, owner: Container, link: Link, addresses: list[str], names: str) -> None:
+        path = os.path.join(self._paths.container(owner.id), "hosts")
+        edit(path, lambda text: with_linked(text, link.alias, addresses, names))
 
     def _host_gateways(self) -> tuple[str, ...]:
         if self._settings.host_gateways:
@@ -207,6 +235,11 @@ class Networks:
 
     def _tell(self, network: Network, action: str, **extra: str) -> None:
         self._events.publish("network", action, network.id, {**extra, "name": network.name, "type": network.driver})
+
+
+def _line_names(container: Container, link: Link) -> str:
+    """What a line of the hosts file says behind the address."""
+    return " ".join(dict.fromkeys((link.alias, container.config.hostname, container.name)))
 
 
 def _machine_id() -> bytes:

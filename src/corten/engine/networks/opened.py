@@ -9,6 +9,7 @@ from corten.engine.networks.connections import Connections
 from corten.engine.networks.naming import Naming
 from corten.engine.networks.networks import Networks
 from corten.engine.networks.values import NetworkSettings
+from corten.engine.paths import Paths
 from corten.network.dns.server import DnsServer
 from corten.network.fabric import Fabric, FabricSettings
 from corten.store.db import Database
@@ -45,4 +46,4 @@ def make_networks(database: Database, config: Config, events: Events) -> Network
     name = f"corten-{settings.instance}" if settings.instance else "corten"
     fabric = Fabric(FabricSettings(table=name, owner=name, forwarding=settings.forwarding, firewall=settings.firewall))
     naming = Naming(fabric, DnsServer(), settings)
-    return Networks(NetworkCatalog(database), fabric, settings, naming, events)
+    return Networks(NetworkCatalog(database), fabric, settings, naming, events, Paths(config.data_root, config.exec_root))

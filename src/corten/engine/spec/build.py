@@ -82,7 +82,7 @@ def build_exec(container: Container, request: ExecRequest, placement: Placement)
     names = list(machine.capabilities) if request.privileged else _capabilities(host, machine)
     user = resolve_user(request.user or config.user, placement.read_file("/etc/passwd"), placement.read_file("/etc/group"), host.group_add)
     own = replace_or_append(config.env, request.env)
-    env = container_environment(config.hostname, own, tty=request.tty, home=user.home)
+    env = container_environment(config.hostname, own, tty=request.tty, home=user.home, links=placement.link_env)
     return (
         _process_of(
             user,
@@ -103,7 +103,7 @@ def _process(container: Container, placement: Placement, capabilities: list[str]
     process = _process_of(
         user,
         args=[container.path, *container.args],
-        env=container_environment(config.hostname, config.env, tty=config.tty, home=user.home),
+        env=container_environment(config.hostname, config.env, tty=config.tty, home=user.home, links=placement.link_env),
         cwd=config.working_dir or "/",
         capabilities=capabilities,
         no_new_privileges=security.no_new_privileges,

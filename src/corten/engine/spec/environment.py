@@ -5,14 +5,15 @@ from collections.abc import Sequence
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def container_environment(hostname: str, own: Sequence[str], *, tty: bool, home: str) -> list[str]:
-    """PATH, HOSTNAME, with a terminal TERM; `own` (image's and user's, merged) over these; HOME last where nobody set one.
+def container_environment(hostname: str, own: Sequence[str], *, tty: bool, home: str, links: Sequence[str] = ()) -> list[str]:
+    """PATH, HOSTNAME, with a terminal TERM, `links`; `own` (image's and user's, merged) over these; HOME last where nobody set one.
 
     HOME is what runc adds; here it is part of the spec, so that any runtime gives the same.
     """
     defaults = [f"PATH={DEFAULT_PATH}", f"HOSTNAME={hostname}"]
     if tty:
         defaults.append("TERM=xterm")
+    defaults += links
     environment = replace_or_append(defaults, own)
     if not any(entry.startswith("HOME=") and entry != "HOME=" for entry in environment):
         environment = [entry for entry in environment if entry != "HOME="]

@@ -69,7 +69,7 @@ class Placement:
     shareable, host, container:ID); "" = a tmpfs of its own. `sources`: host paths to bind at destinations whose mount point has
     to be prepared for each run (images, parts of volumes). The three files are bound over those in /etc; "" = not bound.
     `read_file` returns the text of a file of the container's root by absolute path, "" where there is none; it must resolve
-    the path inside that root. `uid_map`/`gid_map`: a user namespace of its own; empty = none.
+    the path inside that root. `link_env`: variables of linked containers. `uid_map`/`gid_map`: a user namespace of its own; empty = none.
     """
 
     machine: Machine
@@ -81,5 +81,6 @@ class Placement:
     hosts_file: str = ""
     resolv_conf_file: str = ""
     read_file: Callable[[str], str] = _no_file
+    link_env: Sequence[str] = ()
     uid_map: tuple[IdMap, ...] = ()
     gid_map: tuple[IdMap, ...] = ()

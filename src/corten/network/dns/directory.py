@@ -70,6 +70,7 @@ class Directory:
                 return [address for member in holders for address in member.addresses]
         head, dot, tail = name.rpartition(".")
         network = self._network_names.get(tail, "") if dot else ""
+        head = view.links.get(head, head).lower()
         if network in view.networks and (holders := self._names.get((network, head))):
             return [address for member in holders for address in member.addresses]
         return None

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from corten.api.handlers.containers_view import summary
+from corten.api.handlers.containers_view import summaries
 from corten.api.handlers.images import image_summary
 from corten.api.handlers.volumes import answer
 from corten.api.request import Request
@@ -69,7 +69,7 @@ async def _containers(request: Request) -> list[ContainerSummary]:
     containers = request.app.containers
     found = containers.list(ContainerQuery(all=True), request.app.images.catalog.family)
     sizes = await containers.all_sizes(found)
-    return [summary(c, size, name) for c, size, name in zip(found, sizes, containers.image_names(found), strict=True)]
+    return summaries(containers, found, sizes)
 
 
 async def _volumes(request: Request) -> list[VolumeAnswer]:

@@ -23,6 +23,7 @@ from corten.engine.containers.shelves import Shelves
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
 from corten.engine.images.catalog import Catalog as ImageCatalog
+from corten.engine.links.links import settled_links
 from corten.engine.spec.checks import check_options
 from corten.engine.spec.limits import discard_unsupported
 from corten.engine.spec.placement import Machine
@@ -136,7 +137,7 @@ class Creation:
                 host = replace(host, network_mode=f"container:{self._catalog.get(host.network_mode.partition(':')[2]).id}")
             except NotFound:
                 pass  # said at start, as Docker does: it may be created in between
-        return host
+        return replace(host, links=settled_links(host, self._catalog)) if host.links else host
 
     def _mount_points(self, container: Container) -> list[MountPoint]:
         """What is asked for, its images known; volumes still have to be made."""

@@ -10,6 +10,7 @@ from corten.engine.containers.create.checks import BUILT_IN_RUNTIMES
 from corten.engine.containers.run.needs import NetworkPlace
 from corten.engine.containers.run.rootfiles import RootFiles
 from corten.engine.containers.state import has_process
+from corten.engine.links.environment import link_environment
 from corten.engine.paths import Paths
 from corten.engine.spec.build import ExecRequest, build_exec, build_spec
 from corten.engine.spec.namespaces import is_container_mode, joined_container
@@ -76,7 +77,8 @@ class Bundles:
             console_size=config.console_size,
         )
         reader = self._ground.root_files.reader_of_process(container.state.pid)
-        return build_exec(container, request, Placement(machine=self._ground.machine, read_file=reader))
+        placement = Placement(machine=self._ground.machine, read_file=reader, link_env=self._link_env(container))
+        return build_exec(container, request, placement)
 
     def remove_shm(self, container_id: str) -> None:
         """Unmount the shared /dev/shm of a run, if it had one."""
@@ -104,13 +106,19 @@ class Bundles:
             hosts_file=os.path.join(folder, "hosts"),
             resolv_conf_file=os.path.join(folder, "resolv.conf"),
             read_file=self._ground.root_files.reader(container),
+            link_env=self._link_env(container),
         )
+
+    def _link_env(self, container: Container) -> list[str]:
+        def find(container_id: str) -> Container | None:
+            entry = self._catalog.find(container_id)
+            return entry.value if entry else None
+
+        return link_environment(container, find)
 
     def _write_etc(self, container: Container, place: NetworkPlace) -> None:
         folder = self._ground.paths.container(container.id)
-        config = container.config
-        name = f"{config.hostname}.{config.domainname}" if config.domainname else config.hostname
-        _write(os.path.join(folder, "hostname"), name + "\n")
+        _write(os.path.join(folder, "hostname"), container.config.hostname + "\n")
         _write(os.path.join(folder, "hosts"), place.hosts)
         _write(os.path.join(folder, "resolv.conf"), place.resolv_conf)
 

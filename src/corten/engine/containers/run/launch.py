@@ -13,6 +13,7 @@ from corten.engine.containers.run.needs import NetworkPlace
 from corten.engine.containers.run.release import Release, Rented, disconnected
 from corten.engine.containers.state import failed_to_start, started
 from corten.engine.events import Events
+from corten.engine.links.links import check_linked
 from corten.engine.spec.namespaces import is_container_mode
 from corten.engine.values.container import Container
 from corten.errors import EngineError
@@ -42,6 +43,7 @@ class Launch:
     async def _start(self, entry: Entry) -> Started:
         container = entry.value
         _refuse_devices(container)
+        check_linked(container, self._catalog)
         ensure_sources(container.mounts)
         if any(point.type == "volume" for point in container.mounts):
             await self._rented.volumes.activate(container.id)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from corten.engine.links.values import Link
 from corten.engine.values.container import Container, Endpoint, PortBinding
 from corten.monitor.events import LiveContainer, Started
 from corten.monitor.values import AttachOptions, JsonObject, LogOptions, StartSpec, StdioSpec
@@ -29,6 +30,10 @@ class Networks(Protocol):
 
     async def renamed(self, container: Container) -> None:
         """It has another name from now on."""
+        ...
+
+    async def unlinked(self, container: Container, link: Link) -> None:
+        """It has that link no longer."""
         ...
 
     async def attach(self, container: Container) -> NetworkPlace:

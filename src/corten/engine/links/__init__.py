@@ -1,0 +1,1 @@
+"""`--link` on the default bridge: a container knows another by an alias."""
