@@ -25,14 +25,14 @@ def parse_filters(text: str, accepted: Collection[str] | None) -> dict[str, list
 
 def filter_bool(filters: dict[str, list[str]], name: str, default: bool = False) -> bool:
     """A filter that is one boolean (`dangling`, `all`). Raises Invalid for anything but 1, true, 0, false, or for both at once."""
-    values = {value.lower() for value in filters.get(name, ())}
+    values = set(filters.get(name, ()))
     if not values:
         return default
     if values <= {"1", "true"}:
         return True
     if values <= {"0", "false"}:
         return False
-    raise Invalid(f"invalid filter '{name}={filters[name]}'", reason="bad-filter")
+    raise Invalid(f"invalid filter '{name}=[{' '.join(sorted(values))}]'", reason="bad-filter")
 
 
 def filter_parsed_bool(filters: dict[str, list[str]], name: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.state import is_up
-from corten.engine.values.container import Container
+from corten.engine.values.container import Container, PortBinding
 from corten.errors import Invalid
 from corten.ids import ImageId
 
@@ -80,9 +80,9 @@ def _predicates(catalog: Catalog, filters: Filters, image_family: ImageFamily) -
         "health": lambda values: lambda _: "none" in values,
         "volume": lambda values: lambda c: any(m.name in values or m.destination in values for m in c.mounts),
         "network": lambda values: lambda c: any(n in values or e.network_id in values for n, e in c.endpoints.items()),
-        "expose": lambda values: _port_in(values, lambda c: c.config.exposed_ports),
-        "publish": lambda values: _port_in(values, lambda c: [p for p, bound in c.ports.items() if bound]),
-        "is-task": lambda values: lambda _: not _truth(values),
+        "expose": lambda values: _port_in("expose", values, lambda c: c.config.exposed_ports),
+        "publish": lambda values: _port_in("publish", values, lambda c: _host_ports(c.ports)),
+        "is-task": lambda values: lambda _: not {"1", "true"} & set(values),
         "isolation": lambda values: lambda _: "default" in values or "" in values,
     }
     return [makers[name](values) for name, values in filters.items() if values]
@@ -94,6 +94,9 @@ def _check_values(filters: Filters) -> None:
             if value not in known:
                 reason = f"invalid value for {what} ({value}): must be one of {', '.join(known)}"
                 raise Invalid(f"invalid filter '{name}={value}': {reason}", reason="bad-filter")
+    tasks = set(filters.get("is-task", ()))
+    if tasks and not (tasks <= {"1", "true"} or tasks <= {"0", "false"}):
+        raise Invalid(f"invalid filter 'is-task=[{' '.join(sorted(tasks))}]'", reason="bad-filter")
     for value in filters.get("exited", ()):
         if not re.fullmatch(r"[+-]?\d+", value):
             raise Invalid(f"invalid filter 'exited={value}': strconv.Atoi: parsing \"{value}\": invalid syntax", reason="bad-filter")
@@ -120,10 +123,6 @@ def _found(pattern: str, text: str) -> bool:
         return False
 
 
-def _truth(values: Collection[str]) -> bool:
-    return any(value.lower() in ("1", "true", "t") for value in values)
-
-
 def _created(catalog: Catalog, refs: Collection[str], *, before: bool) -> Predicate:
     moments = [catalog.get(ref).value.created for ref in refs]
     if before:
@@ -136,17 +135,26 @@ def _ancestor(refs: Collection[str], image_family: ImageFamily) -> Predicate:
     return lambda c: c.image_id in family
 
 
-def _port_in(values: Collection[str], ports_of: Callable[[Container], Collection[str]]) -> Predicate:
-    wanted = {port for value in values for port in _port_range(value)}
+def _port_in(name: str, values: Collection[str], ports_of: Callable[[Container], Collection[str]]) -> Predicate:
+    wanted = {port for value in values for port in _port_range(name, value)}
     return lambda c: any(port in wanted for port in ports_of(c))
 
 
-def _port_range(text: str) -> Iterable[str]:
-    """`80`, `80/udp`, `8000-8080/tcp` → every port of it as `80/tcp`."""
+def _host_ports(ports: Mapping[str, tuple[PortBinding, ...]]) -> list[str]:
+    """The published side of NetworkSettings.Ports: `8080/tcp`."""
+    return [f"{binding.host_port}/{text.partition('/')[2]}" for text, bound in ports.items() for binding in bound]
+
+
+def _port_range(name: str, text: str) -> Iterable[str]:
+    """`80`, `80/udp`, `8000-8080/tcp` → every port of it as `80/tcp`. Refused in Go's words."""
     ports, _, protocol = text.partition("/")
     first, dash, last = ports.partition("-")
-    if not first.isdecimal() or (dash and not last.isdecimal()) or int(last or first) > 65535:
-        raise Invalid(f"invalid port specification: {text!r}", reason="bad-filter")
+    for part in (first, last) if dash else (first,):
+        if not part.isdecimal() or int(part) > 65535:
+            fault = "value out of range" if part.isdecimal() else "invalid syntax"
+            raise Invalid(f'error while looking up for {name} {text}: strconv.ParseUint: parsing "{part}": {fault}', reason="bad-filter")
+    if dash and int(last) < int(first):
+        raise Invalid(f"error while looking up for {name} {text}: Invalid range specified for the Port: {ports}", reason="bad-filter")
     return [f"{port}/{protocol or 'tcp'}" for port in range(int(first), int(last or first) + 1)]
 
 
