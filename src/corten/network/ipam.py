@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
-from corten.errors import Denied, Invalid, Unavailable
+from corten.errors import Denied, Invalid
 
 Network = IPv4Network | IPv6Network
 IPAddress = IPv4Address | IPv6Address
@@ -94,23 +94,25 @@ class AddressSpace:
     def used(self) -> int:
         return len(self._used)
 
-    def allocate(self) -> IPAddress:
-        """The lowest free address. Raises Unavailable when there is none."""
+    def allocate(self) -> IPAddress | None:
+        """The lowest free address, or None."""
         candidate = self._next
         while candidate in self._used or candidate in self._edges:
             candidate += 1
         if candidate > self._last:
-            version = self.subnet.version
-            raise Unavailable(f"no available IPv{version} addresses on this network's address pools: {self.subnet}", reason="no-address")
+            return None
         self._used.add(candidate)
         self._next = candidate + 1
         return self._address(candidate)
 
     def claim(self, address: IPAddress) -> None:
-        """Take this very address. Raises Denied when somebody has it, Invalid when it is not of this subnet."""
+        """Take this very address. Raises Denied when somebody has it (the network's own and its broadcast address are always
+        taken), Invalid when it is not of this subnet."""
         number = int(address)
-        if address not in self.subnet or number in self._edges:
+        if address not in self.subnet:
             raise Invalid(f"requested address {address} is not usable in subnet {self.subnet}", reason="address-outside-subnet")
+        if number in self._edges:
+            raise Denied("Address already in use", reason="address-in-use", hint=f"{address} is the network's own")
         if number in self._used:
             raise Denied("Address already in use", reason="address-in-use", hint=f"{address} belongs to another container")
         self._used.add(number)

@@ -121,6 +121,8 @@ class PortTable:
             except EngineError as error:
                 failure = failure or error
         assert failure is not None
+        if request.first != request.last and failure.reason == "port-allocated":
+            raise EngineError("all ports are allocated", reason="ports-exhausted")
         raise failure
 
     def restore(self, published: Published) -> HeldPort:
@@ -175,8 +177,9 @@ class PortTable:
         wildcard = ANY4 if address.version == 4 else ANY6
         rivals = {other for other in owners if other.version == address.version}
         if address in rivals or wildcard in rivals or (address == wildcard and rivals):
+            rival = wildcard if wildcard in rivals else address
             raise EngineError(
-                f"Bind for {host_text(address)}:{port} failed: port is already allocated",
+                f"Bind for {host_text(rival)}:{port} failed: port is already allocated",
                 reason="port-allocated",
                 hint="another container has published it: see the PORTS column of ps",
             )

@@ -129,8 +129,9 @@ def test_endpoint_settings_are_checked_as_docker_does() -> None:
     assert caught.value.message == (
         "invalid endpoint settings:\n* invalid IPv4 address: zz\n* no configured subnet or ip-range contain the IP address zz"
     )
-    for config in (EndpointConfig(network="x", mac_address="zz"), EndpointConfig(network="x", ipv6_address="fd00::9")):
-        assert len(checks.endpoint_faults(network, config)) == 1
+    assert len(checks.endpoint_faults(network, EndpointConfig(network="x", ipv6_address="fd00::9"))) == 1
+    with pytest.raises(Invalid, match=r"^invalid MAC address zz$"):
+        checks.check_endpoint(network, EndpointConfig(network="x", mac_address="zz"))
 
 
 def test_filters() -> None:
@@ -141,7 +142,7 @@ def test_filters() -> None:
         return [network.name for network in select(networks, filters, used=lambda network: network is FIRST)]
 
     assert names() == ["first", "second"]
-    assert names(name=["sec"]) == ["second"]
+    assert names(name=["sec"]) == names(name=["^se.*d$"]) == ["second"]
     assert names(id=[FIRST.id[:6]]) == ["first"]
     assert names(label=["a=1"]) == ["second"]
     assert names(dangling=["true"]) == ["second"]

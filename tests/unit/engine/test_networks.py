@@ -192,7 +192,7 @@ async def test_what_fails_leaves_nothing(g: Ground) -> None:
 async def test_a_port_of_another_container(g: Ground) -> None:
     first = container("one", port_bindings={"80/tcp": (PortBinding(host_port="18081"),)})
     await g.networks.attach(first)
-    for host_ip, shown in (("", "0.0.0.0"), ("127.0.0.1", "127.0.0.1"), ("::", r"\[::\]")):
+    for host_ip, shown in (("", "0.0.0.0"), ("127.0.0.1", "0.0.0.0"), ("::", r"\[::\]")):
         binding = PortBinding(host_ip=host_ip, host_port="18081")
         with pytest.raises(EngineError, match=f"Bind for {shown}:18081 failed: port is already allocated") as caught:
             await g.networks.attach(container("two", port_bindings={"80/tcp": (binding,)}))
@@ -288,7 +288,8 @@ async def test_check_at_create(g: Ground) -> None:
         g.networks.check(asked(container("one"), "bridge", ipv4_address="172.18.0.9"))
     assert caught.value.message == (
         "invalid config for network bridge: invalid endpoint settings:\n"
-        "user specified IP address is supported on user defined networks only"
+        "* user specified IP address is supported on user defined networks only\n"
+        "* user specified IP address is supported only when connecting to networks with user configured subnets"
     )
     for host in ({"extra_hosts": ("a:b",)}, {"dns": ("x",)}, {"port_bindings": {"99999/tcp": ()}}):
         with pytest.raises(Invalid):

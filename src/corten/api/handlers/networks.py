@@ -19,6 +19,7 @@ from corten.engine.moments import format_moment
 from corten.engine.networks.listing import FILTERS, select
 from corten.engine.networks.networks import Member
 from corten.engine.networks.values import IpamPool, Network, NetworkRequest
+from corten.errors import NotFound
 from corten.http.response import Reply, Response
 
 
@@ -36,6 +37,8 @@ async def network_create(request: Request) -> Reply:
 
 async def network_inspect(request: Request) -> Reply:
     network = request.app.networks.catalog.get(request.params["id"])
+    if request.text("scope") not in ("", "local"):
+        raise NotFound(f"network {request.params['id']} not found", reason="no-such-network")
     return json_response(answer(network, request.app.networks.members(network)))
 
 
@@ -74,7 +77,7 @@ def to_request(body: NetworkCreate) -> NetworkRequest:
         options=body.options or {},
         labels=body.labels or {},
         ipam_driver=ipam.driver or "",
-        ipam_options=ipam.options or {},
+        ipam_options=ipam.options,
         pools=tuple(
             IpamPool(
                 subnet=pool.subnet or "",
@@ -111,7 +114,7 @@ def answer(network: Network, members: list[Member]) -> NetworkAnswer:
         enable_ipv6=network.enable_ipv6,
         ipam=IpamBody(
             driver=network.ipam_driver,
-            options=None if network.is_predefined else dict(network.ipam_options),
+            options=network.ipam_options,
             config=pools if has_pools else None,
         ),
         internal=network.internal,

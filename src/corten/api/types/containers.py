@@ -9,6 +9,7 @@ from corten.api.types.mounts import MountPointAnswer
 from corten.api.types.resources import ResourcesBody
 from corten.api.wire import AnswerStruct, WireStruct
 from corten.engine.values.container import ContainerConfig, EndpointConfig, HostConfig
+from corten.errors import Invalid
 
 
 class NetworkingConfigBody(WireStruct, frozen=True, kw_only=True):
@@ -22,6 +23,8 @@ class CreateBody(ContainerConfigBody, frozen=True, kw_only=True):
     def to_engine(self) -> tuple[ContainerConfig, HostConfig, tuple[EndpointConfig, ...]]:
         """Raises Invalid for what an engine value cannot hold."""
         networks = (self.networking_config or NetworkingConfigBody()).endpoints_config or {}
+        if nil := next((name for name, body in networks.items() if body is None), None):
+            raise Invalid(f"invalid config for network {nil}: EndpointsConfig is nil", reason="bad-endpoint-settings")
         endpoints = tuple(to_endpoint_config(name, body) for name, body in networks.items())
         return to_config(self), to_host_config(self.host_config or HostConfigBody()), endpoints
 

@@ -46,7 +46,15 @@ def to_endpoint_config(network: str, body: EndpointBody | None) -> EndpointConfi
         link_local_ips=tuple(ipam.link_local_ips or ()),
         driver_opts=body.driver_opts or {},
         gw_priority=body.gw_priority or 0,
+        said=tuple(name for name in _NULLABLE if getattr(body, name) is not None and not _holds(getattr(body, name))),
     )
+
+
+_NULLABLE = ("ipam_config", "links", "aliases", "driver_opts")
+
+
+def _holds(value: object) -> bool:
+    return value != EndpointIpamBody() and bool(value)
 
 
 def from_endpoint(endpoint: Endpoint) -> EndpointBody:
@@ -57,11 +65,11 @@ def from_endpoint(endpoint: Endpoint) -> EndpointBody:
         link_local_ips=list(config.link_local_ips) or None,
     )
     return EndpointBody(
-        ipam_config=None if ipam == EndpointIpamBody() else ipam,
-        links=list(config.links) or None,
-        aliases=list(config.aliases) or None,
+        ipam_config=ipam if _holds(ipam) or "ipam_config" in config.said else None,
+        links=list(config.links) if config.links or "links" in config.said else None,
+        aliases=list(config.aliases) if config.aliases or "aliases" in config.said else None,
         mac_address=endpoint.mac_address or config.mac_address,
-        driver_opts=config.driver_opts or None,
+        driver_opts=config.driver_opts if config.driver_opts or "driver_opts" in config.said else None,
         gw_priority=config.gw_priority,
         network_id=endpoint.network_id,
         endpoint_id=endpoint.endpoint_id,

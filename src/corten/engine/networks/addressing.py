@@ -23,7 +23,7 @@ class Addressing:
             for version, wanted in ((4, config.ipv4_address), (6, config.ipv6_address)):
                 spaces = [space for space in self._of(network) if space.subnet.version == version]
                 if spaces:
-                    taken.append(_take(spaces, wanted))
+                    taken.append(_take(network, spaces, wanted))
         except EngineError:
             self.release(network, taken)
             raise
@@ -56,18 +56,20 @@ class Addressing:
         return spaces
 
 
-def _take(spaces: list[AddressSpace], wanted: str) -> Interface:
+def _take(network: Network, spaces: list[AddressSpace], wanted: str) -> Interface:
     if wanted:
         address = ip_address(wanted)
         space = next((space for space in spaces if address in space.subnet), spaces[0])
         space.claim(address)
         return _with_prefix(address, space)
-    for space in spaces[:-1]:
-        try:
-            return _with_prefix(space.allocate(), space)
-        except Unavailable:
-            continue
-    return _with_prefix(spaces[-1].allocate(), spaces[-1])
+    for space in spaces:
+        free = space.allocate()
+        if free is not None:
+            return _with_prefix(free, space)
+    raise Unavailable(
+        f"no available IPv{spaces[0].subnet.version} addresses on this network's address pools: {network.name} ({network.id})",
+        reason="no-address",
+    )
 
 
 def _with_prefix(address: IPAddress, space: AddressSpace) -> Interface:

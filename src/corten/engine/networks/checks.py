@@ -6,6 +6,7 @@ from corten.engine.networks.values import Network
 from corten.engine.values.container import EndpointConfig, HostConfig
 from corten.errors import Denied, Invalid
 from corten.network.hostfiles import parse_extra_host
+from corten.network.ipam import IPAddress
 from corten.network.ports import parse_host_ip, parse_port, parse_port_range
 
 _NOT_HERE = "user specified IP address is supported on user defined networks only"
@@ -22,25 +23,24 @@ def endpoint_faults(network: Network, config: EndpointConfig) -> list[str]:
     for text, version in ((config.ipv4_address, 4), (config.ipv6_address, 6)):
         if text:
             faults += _address_faults(network, text, version)
-    if config.mac_address and not _is_mac(config.mac_address):
-        faults.append(f"invalid MAC address: {config.mac_address}")
     return faults
 
 
 def _address_faults(network: Network, text: str, version: int) -> list[str]:
     faults = []
+    address: IPAddress | None
     try:
         address = ip_address(text)
     except ValueError:
-        return [f"invalid IPv{version} address: {text}", f"no configured subnet or ip-range contain the IP address {text}"]
-    if address.version != version:
+        address = None
+    if address is None or address.version != version:
         faults.append(f"invalid IPv{version} address: {text}")
     if network.is_predefined:
         faults.append(_NOT_HERE)
     subnets = [pool.network for pool in network.pools if pool.network.version == version]
-    if not subnets or not (network.user_subnet or network.is_default_bridge):
+    if not subnets or not network.user_subnet:
         faults.append(_NO_SUBNET)
-    elif not any(address in subnet for subnet in subnets):
+    elif not any(address is not None and address in subnet for subnet in subnets):
         faults.append(f"no configured subnet or ip-range contain the IP address {text}")
     return faults
 
@@ -60,7 +60,13 @@ def joined_faults(faults: list[str]) -> str:
     return "invalid endpoint settings:" + "".join(f"\n* {fault}" for fault in faults)
 
 
+def check_mac(config: EndpointConfig) -> None:
+    if config.mac_address and not _is_mac(config.mac_address):
+        raise Invalid(f"invalid MAC address {config.mac_address}", reason="bad-endpoint-settings")
+
+
 def check_endpoint(network: Network, config: EndpointConfig) -> None:
+    check_mac(config)
     faults = endpoint_faults(network, config)
     if faults:
         raise Invalid(joined_faults(faults), reason="bad-endpoint-settings")

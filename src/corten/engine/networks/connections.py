@@ -9,10 +9,11 @@ from corten.engine.events import Events
 from corten.engine.networks import checks
 from corten.engine.networks.networks import Networks
 from corten.engine.networks.places import Place
+from corten.engine.networks.plans import dns_names
 from corten.engine.networks.values import Network
 from corten.engine.paths import Paths
 from corten.engine.values.container import Endpoint, EndpointConfig
-from corten.errors import Conflict, Denied, EngineError, Invalid
+from corten.errors import Conflict, Denied, EngineError, Invalid, NotFound
 from corten.ids import NetworkId
 from corten.network.hostfiles import append_hosts, edit, own_lines, without_hosts
 
@@ -42,8 +43,15 @@ class Connections:
 
     async def disconnect(self, network_ref: str, container_ref: str, *, force: bool = False) -> None:
         """Take the container off the network. `force`: also where the container is gone already."""
+        if not container_ref:
+            raise Invalid('invalid name or ID supplied: ""', reason="no-container-named")
         network = self._networks.catalog.get(network_ref)
-        entry = self._containers.get(container_ref)
+        try:
+            entry = self._containers.get(container_ref)
+        except NotFound as error:
+            if force:
+                raise NotFound(f"endpoint {container_ref} not found", reason="no-such-endpoint") from error
+            raise
         async with entry.lock:
             name = _name_on(entry, network)
             if name is None:
@@ -92,7 +100,8 @@ class Connections:
         return self._networks.places.find(entry.id) if has_process(entry.state) else None
 
     def _remember(self, entry: Entry, network: Network, config: EndpointConfig) -> None:
-        endpoint = Endpoint(config=config, network_id=NetworkId(network.id))
+        """Its id is looked up at the start, as of a network that `create` names."""
+        endpoint = Endpoint(config=config, network_id=NetworkId(""), dns_names=dns_names(entry.value, config) if network.has_names else ())
         self._containers.set_live(entry, endpoints={**entry.value.endpoints, network.name: endpoint})
 
     async def _connect(self, place: Place, entry: Entry, network: Network, config: EndpointConfig) -> None:

@@ -20,7 +20,7 @@ from corten.engine.networks.values import (
     NetworkRequest,
     parse_bool,
 )
-from corten.errors import Conflict, Denied, Invalid, NotFound, Unsupported
+from corten.errors import Conflict, Denied, Invalid, NotFound, Unavailable, Unsupported
 from corten.ids import NetworkId, new_network_id
 from corten.kernel.netlink.links import IPVLAN_FLAGS, IPVLAN_MODES, MACVLAN_MODES
 from corten.network.ipam import IPAddress, Pool, choose_subnet, overlaps
@@ -59,9 +59,8 @@ def _check_driver(request: NetworkRequest) -> None:
         return
     if request.ipam_driver == "null" and request.driver in ("", *DRIVERS):
         raise Invalid("ipv4 pool is empty", reason="no-addresses", hint="the IPAM driver null gives no addresses: use default")
-    if request.driver in ("host", "null", "none"):
-        name = "null" if request.driver == "none" else request.driver
-        raise Denied(f'only one instance of "{name}" network is allowed', reason="single-network")
+    if request.driver in ("host", "null"):
+        raise Denied(f'only one instance of "{request.driver}" network is allowed', reason="single-network")
     if request.driver == "overlay":
         raise Denied(
             'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.',
@@ -127,6 +126,8 @@ def _refused(option: str, value: str, why: str) -> Invalid:
 
 
 def _check_mtu(option: str, value: str) -> None:
+    if value.removeprefix("-").isdecimal() and value.startswith("-"):
+        raise Invalid(f"invalid MTU number: {value}", reason="bad-network-option")
     if not value.isdecimal():
         raise _refused(option, value, f'strconv.Atoi: parsing "{value}": invalid syntax')
 
@@ -219,7 +220,7 @@ def complete(
         options=dict(request.options),
         labels=dict(request.labels),
         ipam_driver=request.ipam_driver or "default",
-        ipam_options=dict(request.ipam_options),
+        ipam_options=request.ipam_options,
         user_subnet=bool(request.pools),
         config_only=request.config_only,
         config_from=request.config_from,
@@ -243,6 +244,11 @@ def _with_config_from(request: NetworkRequest, networks: Iterable[Network]) -> N
         return request
     for source in networks:
         if source.config_only and request.config_from in (source.name, source.id):
+            if request.pools or request.options or request.labels:
+                raise Denied(
+                    "user specified configurations are not supported if the network depends on a configuration network",
+                    reason="config-from-and-own",
+                )
             return replace(
                 request,
                 pools=source.pools,
@@ -285,5 +291,11 @@ def _complete_pools(
 
 def _with_gateway(pool: IpamPool, *, chosen: bool) -> IpamPool:
     """A subnet that the user named keeps its gateway unsaid in inspect, as Docker has it."""
-    gateway = pool.gateway or str(pool.address_space().allocate())
+    free = pool.address_space().allocate()
+    if not pool.gateway and free is None:
+        raise Unavailable(f"no available addresses in {pool.subnet} for a gateway", reason="no-address")
+    gateway = pool.gateway or str(free)
+    for name, address in pool.aux_addresses.items():
+        if ip_address(address) == ip_address(gateway):
+            raise Denied(f"failed to allocate secondary ip address ({name}:{address}): Address already in use", reason="address-in-use")
     return replace(pool, chosen_gateway=gateway, gateway=pool.gateway if chosen else gateway)

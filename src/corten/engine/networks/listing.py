@@ -1,5 +1,6 @@
 """Which networks a list shows: Docker's filters."""
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from corten.engine.networks.values import Network
@@ -18,11 +19,19 @@ def has_labels(network: Network, labels: Collection[str]) -> bool:
     return True
 
 
+def _matches(pattern: str, text: str) -> bool:
+    """A regular expression that may match anywhere, or the text itself."""
+    try:
+        return pattern == text or re.search(pattern, text) is not None
+    except re.error:
+        return False
+
+
 _MATCHERS: Mapping[str, Callable[[Network, Sequence[str]], bool]] = {
     "driver": lambda network, values: network.driver in values,
     "id": lambda network, values: any(network.id.startswith(value) for value in values),
     "label": has_labels,
-    "name": lambda network, values: any(value in network.name for value in values),
+    "name": lambda network, values: any(_matches(value, network.name) for value in values),
     "scope": lambda _, values: "local" in values,
     "type": lambda network, values: ("builtin" if network.is_predefined else "custom") in values,
 }

@@ -89,6 +89,7 @@ class Networks:
             network = self.catalog.find(name)
             if network is None:
                 continue
+            checks.check_mac(endpoint.config)
             faults = checks.endpoint_faults(network, endpoint.config)
             if faults:
                 raise Invalid(f"invalid config for network {name}: {checks.joined_faults(faults)}", reason="bad-endpoint-settings")

@@ -62,7 +62,7 @@ class NetworkRequest:
     options: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     ipam_driver: str = ""
-    ipam_options: dict[str, str] = field(default_factory=dict)
+    ipam_options: dict[str, str] | None = None
     pools: tuple[IpamPool, ...] = ()
     config_only: bool = False
     config_from: str = ""
@@ -84,7 +84,7 @@ class Network:
     options: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     ipam_driver: str = "default"
-    ipam_options: dict[str, str] = field(default_factory=dict)
+    ipam_options: dict[str, str] | None = None
     pools: tuple[IpamPool, ...] = ()
     user_subnet: bool = False
     config_only: bool = False

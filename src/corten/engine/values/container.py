@@ -207,7 +207,8 @@ class HostConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointConfig:
-    """What the user asked of one network: NetworkingConfig.EndpointsConfig[name]."""
+    """What the user asked of one network: NetworkingConfig.EndpointsConfig[name]. `said`: fields that came empty rather than null,
+    which is how inspect shows them."""
 
     network: str
     aliases: tuple[str, ...] = ()
@@ -218,6 +219,7 @@ class EndpointConfig:
     link_local_ips: tuple[str, ...] = ()
     driver_opts: dict[str, str] = field(default_factory=dict)
     gw_priority: int = 0
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

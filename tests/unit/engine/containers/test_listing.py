@@ -66,7 +66,7 @@ def test_running_ones_only_unless_asked(catalog: Catalog) -> None:
         ({"network": ["net1"]}, ["web"]),
         ({"expose": ["80"]}, ["web"]),
         ({"expose": ["70-90/udp"]}, []),
-        ({"publish": ["80/tcp"]}, ["web"]),
+        ({"publish": ["8080/tcp"]}, ["web"]),
         ({"health": ["none"]}, ["web", "db", "new"]),
         ({"health": ["healthy"]}, []),
         ({"is-task": ["false"]}, ["web", "db", "new"]),
