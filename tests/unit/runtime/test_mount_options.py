@@ -45,7 +45,9 @@ def test_recursive_words_are_kept_apart() -> None:
 
 
 def test_a_bind_has_no_file_system_options() -> None:
-    assert plan("bind", "mode=755", type="").fs_options == ()
+    assert plan("bind", "sync", type="").fs_options == ()
+    with pytest.raises(Invalid, match="mode=755"):
+        plan("bind", "mode=755", type="")
     assert plan(type="bind").bind == 1
     assert plan(type="none").bind == 1
 
@@ -91,7 +93,7 @@ def test_propagation_words() -> None:
 
 @given(st.lists(st.sampled_from(OPTIONS), max_size=12))
 def test_no_word_that_features_lists_reaches_the_file_system_unknown(words: list[str]) -> None:
-    known = {"sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand", "iversion"}
+    known = {"sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand"}
     if "idmap" in words or "ridmap" in words:
         words = [*words, "bind"]
     found = plan(*words)

@@ -78,7 +78,7 @@ _ATTRIBUTES = {
     "noatime": (MOUNT_ATTR_NOATIME, _ATIME),
     "atime": (MOUNT_ATTR_RELATIME, _ATIME),
     "relatime": (MOUNT_ATTR_RELATIME, _ATIME),
-    "norelatime": (MOUNT_ATTR_STRICTATIME, _ATIME),
+    "norelatime": (MOUNT_ATTR_RELATIME, _ATIME),  # no word at all, and without one the kernel takes relatime
     "strictatime": (MOUNT_ATTR_STRICTATIME, _ATIME),
     "nostrictatime": (MOUNT_ATTR_RELATIME, _ATIME),
     "nodiratime": (MOUNT_ATTR_NODIRATIME, 0),
@@ -94,9 +94,8 @@ _FS_FLAGS = {
     "nolazytime": "nolazytime",
     "mand": "mand",
     "nomand": "nomand",
-    "iversion": "iversion",
 }
-_IGNORED = frozenset(("defaults", "silent", "loud", "noiversion", "", "nofail", "_netdev"))
+_IGNORED = frozenset(("defaults", "silent", "loud", "iversion", "noiversion", "", "nofail", "_netdev"))
 # They have no superblock of their own to be made read-only, or are filled before they are.
 _PSEUDO = frozenset(("proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay"))
 
@@ -107,7 +106,7 @@ OPTIONS = (
     *_PROPAGATION,
     *(f"r{word}" for word in _PROPAGATION),
     *_FS_FLAGS,
-    *("bind", "defaults", "idmap", "loud", "noiversion", "rbind", "remount", "ridmap", "silent", "tmpcopyup"),
+    *("bind", "defaults", "idmap", "iversion", "loud", "noiversion", "rbind", "remount", "ridmap", "silent", "tmpcopyup"),
 )
 """Every word that is understood here, for `features`."""
 
@@ -155,6 +154,14 @@ def _ladder(flags: set[str], one: str, two: str) -> int:
     return 2 if two in flags else int(one in flags)
 
 
+def _refuse_foreign(destination: str, fs_options: list[str]) -> None:
+    """A bind shows a file system that is there: words for a new one would be passed over in silence."""
+    foreign = [word for word in fs_options if word not in _FS_FLAGS.values()]
+    if foreign:
+        told = f"bind mounts cannot have any filesystem-specific options: {', '.join(foreign)}"
+        raise Invalid(f'mount "{destination}": {told}', reason="bad-mount")
+
+
 def parse_mount(mount: dict[str, Any]) -> MountPlan:
     """The plan of one entry of config.json's `mounts`. Invalid when it contradicts itself."""
     words = _Words()
@@ -170,7 +177,9 @@ def parse_mount(mount: dict[str, Any]) -> MountPlan:
         raise Invalid(f'mount "{destination}" has neither a type nor the option bind', reason="bad-mount")
     if (uids or idmap) and not bind:
         raise Invalid(f'mount "{destination}": only bind mounts can be id-mapped', reason="bad-mount")
-    if not bind and words.attributes.set & MOUNT_ATTR_RDONLY and kind not in _PSEUDO:
+    if bind:
+        _refuse_foreign(destination, words.fs_options)
+    elif words.attributes.set & MOUNT_ATTR_RDONLY and kind not in _PSEUDO:
         words.fs_options.insert(0, "ro")
     return MountPlan(
         destination=destination,
