@@ -141,7 +141,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     containers = Catalog(store.db)
     keeping = open_caches(os.path.join(config.data_root, "build"), store, trash, events, containers)
     shelves = Shelves(store.db, store.images, store.layers, store.snapshots, volumes, paths, keeping.caches.ensure)
-    figures = DiskFigures(figure_store.Figures(store.db), containers, store.snapshots, volume_rows)
+    figures = DiskFigures(figure_store.Figures(store.db), containers, store.snapshots, volume_rows, marks.models.look)
     staging = Staging(paths.mounts, store.layers)
     rented = Rented(parts.monitors, parts.networks, volumes, staging, paths)
     root_files = RootFiles(store.snapshots, store.layers)
@@ -157,7 +157,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     executor = BuildExecutor(rented, bundles, release)
     upkeep = Upkeep(containers, found, lifecycle, removal, parts.networks, events)
     making = Builds(store, executor, pulls, events, keeping, marks.uses)
-    nouns = Nouns(containers, found, upkeep, volumes, parts.known_networks, images.removal, making, keeping.caches)
+    nouns = Nouns(containers, found, upkeep, volumes, figures, parts.known_networks, images.removal, making, keeping.caches)
     services = Services(
         creation=Creation(containers, shelves, images.catalog, Defaults(config, parts.facts, parts.machine), parts.networks, events),
         containers=found,

@@ -41,7 +41,7 @@ class _Interrupted(Exception):
 class Subject:
     """Something to measure. `stamp` and `changed` (ns since the epoch): figures with another stamp, or from before, are no good.
 
-    `is_live`: it may change at any moment.
+    `is_live`: it may change at any moment. `born`: figures from before are of something else that had its name.
     """
 
     kind: str
@@ -50,12 +50,21 @@ class Subject:
     stamp: str
     changed: int
     is_live: bool
+    born: int = 0
+
+
+def _nothing(name: str, place: str) -> None:
+    """Nobody looks at what was measured."""
 
 
 class DiskFigures:
     """Belongs to the event loop; walks run in threads, one at a time."""
 
-    def __init__(self, figures: Figures, catalog: Catalog, snapshots: Snapshots, volumes: VolumeStore) -> None:
+    def __init__(
+        self, figures: Figures, catalog: Catalog, snapshots: Snapshots, volumes: VolumeStore, look: Callable[[str, str], object] = _nothing
+    ) -> None:
+        """`look` is called in the walks' thread with the name and the place of every volume that was measured."""
+        self._look = look
         self._figures = figures
         self._catalog = catalog
         self._snapshots = snapshots
@@ -109,9 +118,9 @@ class DiskFigures:
         restless = []
         for subject in subjects:
             figure = known.get(subject.name)
-            if figure is None:
+            if figure is None or figure.at <= subject.born:
                 known[subject.name] = self._measure(subject, self._unless_closing) or Figure(0, 0, 0)
-            elif not _is_settled(subject, figure) and time.time_ns() - figure.at > _YOUNG:
+            elif not _is_settled(subject, figure) and (figure.at <= subject.changed or time.time_ns() - figure.at > _YOUNG):
                 restless.append((figure.cost, subject))
         deadline = time.monotonic() + BUDGET
         for cost, subject in sorted(restless, key=lambda pair: pair[0]):
@@ -126,6 +135,8 @@ class DiskFigures:
         except _Interrupted:
             return None
         self._figures.keep(subject.kind, subject.name, figure)
+        if subject.kind == "volume":
+            self._look(subject.name, subject.path)
         return figure
 
     def _unless_closing(self) -> None:
@@ -143,7 +154,8 @@ class DiskFigures:
         users = [entry.value for user in volume.users if (entry := self._catalog.find(user)) is not None]
         ended = max((user.state.finished_at for user in users), default=0)
         is_live = any(has_process(user.state) for user in users)
-        return Subject("volume", volume.name, self._volumes.data(volume.name), ",".join(sorted(volume.users)), ended, is_live)
+        place, stamp = self._volumes.data(volume.name), ",".join(sorted(volume.users))
+        return Subject("volume", volume.name, place, stamp, max(ended, volume.created), is_live, volume.created)
 
 
 def _is_settled(subject: Subject, figure: Figure | None) -> bool:

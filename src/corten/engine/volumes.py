@@ -84,10 +84,6 @@ class Volumes:
         self._locks.pop(name, None)
         self._events.publish("volume", "destroy", name, {"driver": DRIVER})
 
-    async def usage(self, name: str) -> int:
-        """Bytes that it holds."""
-        return (await asyncio.to_thread(self._store.usage, name)).size
-
     async def ensure(self, request: MountRequest, *, user: ContainerId, layers: Sequence[DiffId] = ()) -> mounts.Volume:
         """The volume that `request` names, held by `user`; an empty one is filled from the image of `layers` at the target."""
         volume = await self.create(request.source, driver=request.driver, options=request.driver_options, labels=request.labels)

@@ -19,7 +19,6 @@ from corten.store.contents.filling import DATA, Filling
 from corten.store.db import Database, Migration, Row
 from corten.store.files import disk_error
 from corten.store.trash import Trash
-from corten.store.tree import Usage, measure
 
 MIGRATIONS: Final = (
     Migration(
@@ -55,7 +54,7 @@ class Volume:
 
 
 class Volumes:
-    """Records take microseconds; `usage` and `remove` touch files and belong in a thread; `filling` too."""
+    """Records take microseconds; `filling` touches files and belongs in a thread."""
 
     def __init__(self, root: str, db: Database, trash: Trash) -> None:
         self._root = root
@@ -124,10 +123,6 @@ class Volumes:
                 raise Conflict(f"remove {name}: volume is in use - [{', '.join(volume.users)}]", reason="volume-in-use")
             tx.execute("DELETE FROM volumes WHERE name = ?", (name,))
         self._trash.throw(os.path.join(self._root, name))
-
-    def usage(self, name: str) -> Usage:
-        self.get(name)
-        return measure(self.data(name))
 
     def recover(self, users: Sequence[str]) -> None:
         """At start: directories without a row go, half fillings too, and holds by containers that are no more."""

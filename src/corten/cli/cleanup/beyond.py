@@ -58,6 +58,14 @@ def with_volume_marks(session: Session, rows: Iterable[Json]) -> list[Json]:
     return [{**row, "corten": marks.get(row["Name"], {})} if marks is not None else row for row in rows]
 
 
+def tell_models(session: Session, volumes: Iterable[Json]) -> None:
+    """On stderr: how much of what volumes hold are models; nothing where there are none."""
+    sizes = [int(size) for row in with_volume_marks(session, volumes) if (size := row.get("corten", {}).get("ModelBytes"))]
+    if sizes:
+        which = "1 volume holds" if len(sizes) == 1 else f"{len(sizes)} volumes hold"
+        session.warn(f"{which} models, {human_size(sum(sizes))}: prune leaves them without --include-models")
+
+
 def with_image_marks(session: Session, rows: Iterable[Json]) -> list[Json]:
     """Images with what only a Corten engine knows of them: last use."""
     marks = _marks(session, "images")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from corten.cli.cleanup.beyond import with_image_marks, with_volume_marks
+from corten.cli.cleanup.beyond import tell_models, with_image_marks, with_volume_marks
 from corten.cli.container.listing import container_listing
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
@@ -36,6 +36,8 @@ def df(session: Session, values: Values, arguments: list[str]) -> int:
         return 0
     rows = summary(usage)
     show(session, USAGE, rows, format=values.text("format"))
+    if not values.text("format"):
+        tell_models(session, usage.get("Volumes") or ())
     return 0
 
 

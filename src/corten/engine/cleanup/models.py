@@ -6,7 +6,7 @@
     models--ORG--X/   with blobs/ in it: the Hugging Face cache
 
 Nothing is read whole and no tree is walked to its end: the look goes level by level and stops at LIMIT entries. What was found is kept
-with the time of the look; `look` repeats it, `known` does not.
+with the time of the look; `look` repeats it, `known` and `all` do not. Whoever measures a volume looks, too (see `engine.usage`).
 """
 
 import json
@@ -61,10 +61,11 @@ class Models:
     def known(self, volume: str) -> Found | None:
         """What the last look saw."""
         row = self._db.query_one("SELECT found FROM volume_models WHERE volume = ?", (volume,))
-        if row is None or not row[0]:
-            return None
-        kinds, files, size = json.loads(row[0])
-        return Found(tuple(kinds), files, size)
+        return _found(row[0]) if row and row[0] else None
+
+    def all(self) -> dict[str, Found]:
+        """What the last looks saw, by volume; those without models are not in it."""
+        return {volume: _found(text) for volume, text in self._db.query("SELECT volume, found FROM volume_models WHERE found != ''")}
 
     def looked(self) -> dict[str, int]:
         """When volumes were last looked at, in ns since the epoch."""
@@ -72,6 +73,11 @@ class Models:
 
     def forget(self, volume: str) -> None:
         self._db.execute("DELETE FROM volume_models WHERE volume = ?", (volume,))
+
+
+def _found(text: str) -> Found:
+    kinds, files, size = json.loads(text)
+    return Found(tuple(kinds), files, size)
 
 
 def recognise(path: str) -> Found | None:

@@ -15,6 +15,7 @@ from corten.engine.cleanup.prune.networks import NetworkPrune
 from corten.engine.cleanup.prune.rehearsed import Rehearsals
 from corten.engine.cleanup.prune.service import Prunes
 from corten.engine.cleanup.prune.volumes import VolumePrune
+from corten.engine.cleanup.recognition import Recognition
 from corten.engine.cleanup.room import Room
 from corten.engine.cleanup.trash import TrashCan
 from corten.engine.cleanup.uses import LastUses
@@ -24,6 +25,7 @@ from corten.engine.containers.upkeep import Upkeep
 from corten.engine.events import Events
 from corten.engine.images.removal import Removal
 from corten.engine.networks.networks import Networks
+from corten.engine.usage import DiskFigures
 from corten.engine.volumes import Volumes
 from corten.gcmarks import GcMarks
 from corten.store.opened import Store
@@ -39,6 +41,7 @@ class Nouns:
     containers: Containers
     upkeep: Upkeep
     volumes: Volumes
+    figures: DiskFigures
     networks: Networks
     images: Removal
     builds: Builds
@@ -49,6 +52,7 @@ class Nouns:
 class Cleanup:
     protection: Protection
     models: Models
+    recognition: Recognition
     trash: TrashCan
     uses: LastUses
     written: Uses
@@ -62,7 +66,7 @@ def make_cleanup(store: Store, marks: Marks, nouns: Nouns, events: Events, *, gc
     prunes = Prunes(
         ContainerPrune(nouns.catalog, nouns.containers, nouns.upkeep, events),
         NetworkPrune(nouns.networks, events),
-        VolumePrune(nouns.volumes, marks.protection, marks.models, events),
+        VolumePrune(nouns.volumes, nouns.figures.held, marks.protection, marks.models, events),
         nouns.images,
         CachePrune(store, nouns.builds.cache, nouns.caches, events),
     )
@@ -75,6 +79,7 @@ def make_cleanup(store: Store, marks: Marks, nouns: Nouns, events: Events, *, gc
     return Cleanup(
         protection=marks.protection,
         models=marks.models,
+        recognition=Recognition(marks.models, nouns.volumes.mountpoint),
         trash=trash,
         uses=last_uses,
         written=marks.uses,

@@ -15,11 +15,16 @@ from corten.engine.cleanup.marks import Marks, make_marks
 from corten.engine.cleanup.prune.asked import Chosen, Manner
 from corten.engine.cleanup.prune.volumes import VolumePrune
 from corten.engine.cleanup.trash import TrashCan
+from corten.engine.containers import catalog
+from corten.engine.containers.catalog import Catalog
 from corten.engine.events import Events
+from corten.engine.usage import DiskFigures
 from corten.engine.volumes import Volumes
 from corten.errors import Conflict, Invalid, NotFound
 from corten.gcmarks import GcMarks, Level, parse_marks
 from corten.store import volumes as volume_store
+from corten.store.contents import figures as figure_store
+from corten.store.contents.figures import Figures
 from corten.store.opened import Store, open_store
 from corten.store.trashbin.images import ImageBin
 
@@ -36,14 +41,20 @@ class Place:
         self.open()
 
     def open(self) -> None:
-        self.store: Store = open_store(str(self.path), (*volume_store.MIGRATIONS, *marks.MIGRATIONS), trash_keep=self.keep)
+        self.store: Store = open_store(
+            str(self.path),
+            (*catalog.MIGRATIONS, *volume_store.MIGRATIONS, *figure_store.MIGRATIONS, *marks.MIGRATIONS),
+            trash_keep=self.keep,
+        )
         rows = volume_store.Volumes(str(self.path / "volumes"), self.store.db, self.store.bin._sweeper)
         self.marks: Marks = make_marks(self.store, rows)
         self.events = Events()
         self.volumes = Volumes(rows, self.store.layers, self.events, self.marks.removal)
         images = ImageBin(self.store.bin, self.store.images, self.store.layers, self.store.origins)
         self.trash = TrashCan(self.store, self.marks, images, self.events)
-        self.prune = VolumePrune(self.volumes, self.marks.protection, self.marks.models, self.events)
+        figures = DiskFigures(Figures(self.store.db), Catalog(self.store.db), self.store.snapshots, rows, self.marks.models.look)
+        self.figures = figures
+        self.prune = VolumePrune(self.volumes, figures.held, self.marks.protection, self.marks.models, self.events)
 
     def again(self) -> None:
         self.store.close()
@@ -179,6 +190,16 @@ async def test_without_a_trash_what_is_removed_is_gone(tmp_path: Path) -> None:
     await place.volumes.remove("data")
     assert await place.trash.list() == []
     place.store.close()
+
+
+async def test_a_prune_counts_by_kept_figures(place: Place) -> None:
+    await place.volume("data", {"a": bytes(10)})
+    assert await place.figures.held([place.volumes.get("data")]) == {"data": 10}
+    Path(place.volumes.mountpoint(place.volumes.get("data")), "behind").write_bytes(bytes(5))  # as the host's users could
+    assert (await place.prune.run(Chosen(), Manner(), everything=True)).reclaimed == 10
+    assert place.store.bin.get("data").size == 10
+    await place.volume("data", {"a": bytes(7)})  # another one of that name is measured anew
+    assert (await place.prune.run(Chosen(), Manner(), everything=True)).reclaimed == 7
 
 
 @settings(max_examples=20)

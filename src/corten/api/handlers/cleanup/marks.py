@@ -1,39 +1,39 @@
 """`/corten/volumes` and `/corten/images`: which volumes are protected, which hold models, and when what was last used."""
 
-import asyncio
-import time
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Sequence
 
 from corten.api.request import Request
 from corten.api.types.cleanup.answers import ImageMarks, VolumeMarks
 from corten.api.wire import json_response
-from corten.engine.cleanup.models import Found
 from corten.engine.moments import format_moment
 from corten.http.response import Reply, Response
 from corten.store.volumes import Volume
 
-_FRESH: Final = 60 * 10**9
-"""For so long (ns) a look counts: `volume ls` in a row reads the disk once."""
-
 
 async def volume_marks(request: Request) -> Reply:
     """By name, of all volumes."""
-    used = request.app.cleanup.uses.volumes()
-    return json_response({volume.name: await _marks(request, volume, used) for volume in request.app.volumes.list({})})
+    return json_response(await _marks(request, request.app.volumes.list({})))
 
 
 async def volume_mark(request: Request) -> Reply:
     """Of one volume."""
-    return json_response(await _marks(request, request.app.volumes.get(request.params["name"]), request.app.cleanup.uses.volumes()))
+    volume = request.app.volumes.get(request.params["name"])
+    return json_response((await _marks(request, [volume]))[volume.name])
 
 
-async def _marks(request: Request, volume: Volume, used: Mapping[str, int]) -> VolumeMarks:
-    return VolumeMarks(
-        protected=request.app.cleanup.protection.covers(volume.name, volume.labels),
-        models=str(await _models(request, volume) or ""),
-        last_used=_moment(used.get(volume.name)),
-    )
+async def _marks(request: Request, volumes: Sequence[Volume]) -> dict[str, VolumeMarks]:
+    cleanup = request.app.cleanup
+    used = cleanup.uses.volumes()
+    models = await cleanup.recognition.of(volumes, used)
+    return {
+        volume.name: VolumeMarks(
+            protected=cleanup.protection.covers(volume.name, volume.labels),
+            models=str(models.get(volume.name, "")),
+            model_bytes=models[volume.name].size if volume.name in models else 0,
+            last_used=_moment(used.get(volume.name)),
+        )
+        for volume in volumes
+    }
 
 
 async def image_marks(request: Request) -> Reply:
@@ -43,14 +43,6 @@ async def image_marks(request: Request) -> Reply:
 
 def _moment(at: int | None) -> str:
     return format_moment(at) if at else ""
-
-
-async def _models(request: Request, volume: Volume) -> Found | None:
-    """What weights the volume holds: what the last look saw, or a look, when it is some time since."""
-    models = request.app.cleanup.models
-    if time.time_ns() - models.looked().get(volume.name, 0) < _FRESH:
-        return models.known(volume.name)
-    return await asyncio.to_thread(models.look, volume.name, request.app.volumes.mountpoint(volume))
 
 
 async def volume_protect(request: Request) -> Reply:

@@ -115,10 +115,11 @@ class TrashEmptied(AnswerStruct, frozen=True, kw_only=True):
 
 
 class VolumeMarks(AnswerStruct, frozen=True, kw_only=True):
-    """`models` says what weights the volume holds, "" none that are known of. `last_used`: RFC 3339, "" = never."""
+    """`models` says what weights the volume holds, "" = none, and `model_bytes` their size. `last_used`: RFC 3339, "" = never."""
 
     protected: bool
     models: str
+    model_bytes: int
     last_used: str
 
 

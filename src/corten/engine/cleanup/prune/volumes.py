@@ -1,6 +1,7 @@
 """`volume prune`: anonymous volumes that no container uses, or all of them."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from corten.engine.cleanup.models import Models
@@ -14,9 +15,10 @@ from corten.store.volumes import Volume
 
 @dataclass(frozen=True, slots=True)
 class VolumePrune:
-    """Belongs to the event loop; measuring walks the volumes in threads."""
+    """Belongs to the event loop. `sizes` tells what volumes hold, from kept figures where they are true."""
 
     volumes: Volumes
+    sizes: Callable[[Sequence[Volume]], Awaitable[Mapping[str, int]]]
     protection: Protection
     models: Models
     events: Events
@@ -25,21 +27,24 @@ class VolumePrune:
         """`everything`: named volumes too."""
         names: list[str] = []
         kept: list[Kept] = []
+        going: list[Volume] = []
         reclaimed = 0
         for volume in self.volumes.list({}):
             if set(volume.users) - manner.without or not (everything or volume.anonymous) or not chosen.wants(volume.labels):
                 continue
             if (why := await self._why_kept(volume, manner)) is not None:
                 kept.append(Kept(volume.name, why))
-                continue
-            size = await self.volumes.usage(volume.name)
+            else:
+                going.append(volume)
+        sizes = await self.sizes(going)
+        for volume in going:
             try:
                 if not manner.dry:
-                    await self.volumes.remove(volume.name, force_protected=True, size=size)
+                    await self.volumes.remove(volume.name, force_protected=True, size=sizes[volume.name])
             except EngineError:
-                continue  # taken or gone while we measured
+                continue  # taken or gone meanwhile
             names.append(volume.name)
-            reclaimed += size
+            reclaimed += sizes[volume.name]
         if not manner.dry:
             self.events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
         return Pruned(tuple(names), reclaimed, tuple(kept))
