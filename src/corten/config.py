@@ -89,6 +89,7 @@ class Config:
     log_driver: str = "json-file"
     log_options: Mapping[str, str] = field(default_factory=dict)
     cdi_spec_dirs: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")
+    build_ca: str = ""
     gc: GcMarks = field(default_factory=GcMarks)
     validate: bool = False
 
@@ -164,6 +165,7 @@ OPTIONS: Final = (
     Option("log-driver", "text", "log_driver", "json-file, local or none"),
     Option("log-opt", "map", "log_options", "option of the log driver", key="log-opts"),
     Option("cdi-spec-dir", "list", "cdi_spec_dirs", "directory of CDI specifications", key="cdi-spec-dirs"),
+    Option("build-ca", "text", "build_ca", "host: RUN steps of builds trust this machine's certificate authorities (default none)"),
     Option("gc", "gc", "gc", "high=85%,low=75%,trash=72h,keep=14d,pin=NAME: when what is cleared away"),
     Option("validate", "switch", "validate", "check the configuration and exit", key="-"),
     # Containers always live on.
@@ -419,6 +421,8 @@ def _settings(values: Values) -> Settings:
         config = replace(config, pidfile=os.path.join(config.exec_root, "cortend.pid"))
     if config.debug and "log-level" not in values:
         config = replace(config, log_level="debug")
+    if config.build_ca not in ("", "host", "none"):
+        raise Invalid(f"build-ca is {config.build_ca!r}: host or none", reason="bad-option")
     if config.log_level not in ("debug", "info", "warn", "error", "fatal"):
         raise Invalid(f"invalid logging level: {config.log_level}")
     warnings = [_warning(name) for name, value in values.items() if not _BY_FLAG[name].field and not _is_silent(name, value)]

@@ -157,7 +157,8 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     executor = BuildExecutor(rented, bundles, release)
     upkeep = Upkeep(containers, found, lifecycle, removal, parts.networks, events)
     making = Builds(store, executor, pulls, events, keeping, marks.uses)
-    nouns = Nouns(containers, found, upkeep, volumes, figures, parts.known_networks, images.removal, making, keeping.caches)
+    making.usual_ca = config.build_ca
+    nouns = Nouns(containers, found, upkeep, volumes, parts.known_networks, images.removal, making, keeping.caches)
     services = Services(
         creation=Creation(containers, shelves, images.catalog, Defaults(config, parts.facts, parts.machine), parts.networks, events),
         containers=found,

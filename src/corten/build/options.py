@@ -15,7 +15,10 @@ OLDEST_EPOCH = 315532800
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
-    """Sizes in bytes. `epoch` (seconds) is SOURCE_DATE_EPOCH; None takes the base image's creation time."""
+    """Sizes in bytes. `epoch` (seconds) is SOURCE_DATE_EPOCH; None takes the base image's creation time.
+
+    `ca` is the path of a bundle of certificate authorities that RUN steps shall trust; "" leaves them alone.
+    """
 
     target: str = ""
     build_args: Mapping[str, str | None] = field(default_factory=dict)
@@ -31,6 +34,7 @@ class BuildOptions:
     epoch: int | None = None
     parallel: int = 2
     entitlements: frozenset[str] = frozenset()
+    ca: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ def _parts(session: Session, values: Values) -> Parts:
         "allow": values.texts("allow"),
         "ssh": agents,
         "contexts": others,
+        "ca": values.text("ca"),
         "check": values.on("check"),
         "check_reproducible": values.on("check-reproducible"),
         "cache_to": read_caches(values.texts("cache-to"), "cache-to", session.api.endpoint.host),

@@ -22,7 +22,7 @@ from corten.cli.session import Action, Session
 from corten.client.api import Api
 from corten.client.credentials import all_credentials
 
-CORTEN_ONLY = ("secret", "ssh", "build-context", "no-cache-filter", "allow", "cache-to", "check", "check-reproducible")
+CORTEN_ONLY = ("secret", "ssh", "build-context", "no-cache-filter", "allow", "cache-to", "check", "check-reproducible", "ca")
 REMOTE = ("http://", "https://", "git://", "git@", "github.com/")
 NUMBERS = {"cpu-period": "cpuperiod", "cpu-quota": "cpuquota", "cpu-shares": "cpushares", "memory": "memory", "memory-swap": "memswap"}
 NUMBERS |= {"shm-size": "shmsize"}
@@ -110,6 +110,7 @@ BUILD = Action(
         Flag("build-arg", LIST, "Value of an ARG (name=value)"),
         Flag("allow", STRINGS, "Leave for RUN steps (network.host, security.insecure)"),
         Flag("build-context", LIST, "More files for COPY --from (name=folder|docker-image://ref|url)"),
+        Flag("ca", STRING, "Certificate authorities that RUN steps trust: host or none (default: the engine's build-ca)"),
         Flag("cache-from", LIST, "Where cached steps may come from (image, type=registry|local)"),
         Flag("cache-to", LIST, "Where cached steps go (type=inline|registry|local)"),
         Flag("check", BOOL, "Check the Dockerfile, build nothing"),

@@ -102,6 +102,7 @@ class Builds:
         self.keeping = keeping
         self.caches = keeping.caches
         self.cache = BuildCache(store.db, store.layers)
+        self.usual_ca = ""
         self._flights = Flights()
         self._running: dict[asyncio.Task[Any], str] = {}
         self.sharing = CacheSharing(store, pulls, pulls.settings)
@@ -142,7 +143,7 @@ class Builds:
             dockerfile = parse(text, request.dockerfile)
             delivery.context.rules = ignore_rules(delivery.context, request.dockerfile)
             delivery.context.gives = not binds_context(dockerfile)
-            options = with_extras(request.options, delivery.extras)
+            options = with_extras(request.options, delivery.extras, self.usual_ca)
             sources = self._sources(request, delivery)
             await look_over(dockerfile, options, sources, emit)
             if delivery.extras.check:

@@ -1,11 +1,13 @@
 """Sources of a build that came with its request: secrets in memory, agents as sockets of this machine, images behind names."""
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from corten.build.files.git import is_git
 from corten.build.options import BuildOptions
+from corten.build.steps.authorities import host_bundle
 from corten.engine.build.delivery import Extras
 from corten.errors import Invalid, Unavailable, Unsupported
 
@@ -36,12 +38,20 @@ class LocalAgents:
             raise Unavailable(f"the SSH agent {agent_id} at {path} does not answer: {error.strerror}", reason="ssh-agent") from error
 
 
-def with_extras(options: BuildOptions, extras: Extras) -> BuildOptions:
-    """Raises Invalid for an entitlement that there is not."""
+def with_extras(options: BuildOptions, extras: Extras, usual_ca: str) -> BuildOptions:
+    """`usual_ca` is the engine's own `build-ca`. Raises Invalid for an entitlement or authorities that there are not."""
     if unknown := set(extras.allow) - ENTITLEMENTS:
         raise Invalid(f"invalid entitlement {sorted(unknown)[0]!r}", reason="bad-entitlement", hint=f"one of {sorted(ENTITLEMENTS)}")
     stages = tuple(name.lower() for name in extras.no_cache_filter)
-    return replace(options, no_cache_stages=stages, entitlements=frozenset(extras.allow))
+    return replace(options, no_cache_stages=stages, entitlements=frozenset(extras.allow), ca=_bundle(extras.ca or usual_ca))
+
+
+def _bundle(wanted: str) -> str:
+    if wanted in ("", "none"):
+        return ""
+    if wanted == "host":
+        return host_bundle(os.environ)
+    raise Invalid(f'invalid value {wanted!r} for --ca: "host" or "none"', reason="bad-ca")
 
 
 def named_images(extras: Extras) -> dict[str, str]:
