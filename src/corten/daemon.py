@@ -158,7 +158,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     upkeep = Upkeep(containers, found, lifecycle, removal, parts.networks, events)
     making = Builds(store, executor, pulls, events, keeping, marks.uses)
     making.usual_ca = config.build_ca
-    nouns = Nouns(containers, found, upkeep, volumes, parts.known_networks, images.removal, making, keeping.caches)
+    nouns = Nouns(containers, found, upkeep, volumes, figures, parts.known_networks, images.removal, making, keeping.caches)
     services = Services(
         creation=Creation(containers, shelves, images.catalog, Defaults(config, parts.facts, parts.machine), parts.networks, events),
         containers=found,
