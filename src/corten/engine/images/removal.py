@@ -80,6 +80,7 @@ class _Work:
     records: list[dict[str, Any]] = field(default_factory=list)
     gone: list[Image] = field(default_factory=list)
     freed: int = 0
+    lost: tuple[ImageId, dict[str, int]] | None = None
 
 
 class Removal:
@@ -151,6 +152,8 @@ class Removal:
         with all_or_nothing(self._store.db):
             self._remove(name, work)
             self._note_layers(work)
+            if work.lost and not work.records and self._store.bin.keep:
+                self._bin.note_lost(*work.lost)
             if work.records and self._store.bin.keep and not how.for_good:
                 self._bin.put(work.records, work.freed)
         return work
@@ -208,7 +211,9 @@ class Removal:
 
     def _untag(self, image: Image, references: Sequence[Reference], work: _Work) -> None:
         names = self._bin.names_of(image.id)
-        work.names.update({str(r): names[str(r)] for r in references if str(r) in names})
+        gone = {str(r): names[str(r)] for r in references if str(r) in names}
+        work.names.update(gone)
+        work.lost = (image.id, {**(work.lost[1] if work.lost else {}), **gone})
         self._images.untag([str(r) for r in references])
         for reference in references:
             work.told.append(("untag", image.id, self._catalog.attributes(image, image.id)))
@@ -226,7 +231,8 @@ class Removal:
                     return
                 raise
             self._untag(image, [*image.tags, *image.digests], work)
-            work.records.append(self._bin.record(image, {} if work.records else work.names))
+            lost = self._bin.take_lost(image.id)
+            work.records.append(self._bin.record(image, {}, lost) if work.records else self._bin.record(image, work.names, lost))
             self._images.remove(image.id)
             work.gone.append(image)
             work.told.append(("delete", image.id, {"name": image.id}))

@@ -33,6 +33,15 @@ MIGRATIONS: Final = (
                ) WITHOUT ROWID""",
         ),
     ),
+    Migration(
+        "trash",
+        2,
+        (
+            """CREATE TABLE lost_names (
+                 image TEXT NOT NULL, name TEXT NOT NULL, tagged INTEGER NOT NULL, lost INTEGER NOT NULL, PRIMARY KEY (image, name)
+               ) WITHOUT ROWID""",
+        ),
+    ),
 )
 _SELECT: Final = "SELECT id, kind, name, removed, size, body FROM trash"
 

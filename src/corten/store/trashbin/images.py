@@ -4,6 +4,7 @@ An entry may hold several images: one that users saw, and parents that went with
 """
 
 import base64
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -43,8 +44,24 @@ class ImageBin:
         held = self._layers.leases.held()
         return [self._layers.get(DiffId(row[0])) for row in self._db.query(_UNNEEDED) if row[0] not in held]
 
-    def record(self, image: Image, names: Mapping[str, int]) -> dict[str, Any]:
-        """What is to be kept of an image that is still there. `names` are full references and when they were given."""
+    def note_lost(self, image_id: ImageId, names: Mapping[str, int]) -> None:
+        """Names that were taken from an image which stays: should it follow into the trash in time, they come back with it."""
+        now = time.time_ns()
+        with self._db.transaction() as tx:
+            tx.execute("DELETE FROM lost_names WHERE lost < ?", (now - self._bin.keep,))
+            rows = [(image_id, name, tagged, now) for name, tagged in names.items()]
+            tx.executemany("INSERT OR REPLACE INTO lost_names VALUES (?, ?, ?, ?)", rows)
+
+    def take_lost(self, image_id: ImageId) -> dict[str, int]:
+        """The names that an image has lost not long ago; they are forgotten."""
+        since = time.time_ns() - self._bin.keep
+        rows = self._db.query("SELECT name, tagged FROM lost_names WHERE image = ? AND lost >= ?", (image_id, since))
+        self._db.execute("DELETE FROM lost_names WHERE image = ?", (image_id,))
+        return dict(rows)
+
+    def record(self, image: Image, names: Mapping[str, int], lost: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """What is to be kept of an image that is still there. `names` are full references and when they were given; `lost` those that it
+        had lost before, which come back where they are free."""
         manifests = [[m.digest, m.media_type, _text(m.raw)] for m in self._origins.manifests_of(image.id)]
         return {
             "id": image.id,
@@ -53,6 +70,7 @@ class ImageBin:
             "added": image.added,
             "layers": list(image.layers),
             "names": dict(names),
+            "lost": {name: tagged for name, tagged in (lost or {}).items() if name not in names},
             "manifests": manifests,
         }
 
@@ -63,7 +81,7 @@ class ImageBin:
     def put(self, records: Sequence[dict[str, Any]], size: int) -> Entry:
         """An entry for images whose rows are gone; their layers are kept. `size`: what would be free without it."""
         first = records[0]
-        tags = sorted(_familiar(name) for name in first["names"] if "@" not in name)
+        tags = sorted(_familiar(name) for name in (*first["names"], *first["lost"]) if "@" not in name)
         shown = tags[0] if tags else short_id(first["id"])
         with self._db.transaction() as tx:
             entry = self._bin.add(KIND, shown, size=size, body={"images": list(records), "tags": tags})
@@ -78,7 +96,7 @@ class ImageBin:
         """
         records = list(entry.body["images"])
         if tag is not None:
-            records[0] = {**records[0], "names": {str(tag): records[0]["added"]}}
+            records[0] = {**records[0], "names": {str(tag): records[0]["added"]}, "lost": {}}
         with self._db.transaction():
             self._check(entry, records)
             # Parents first: a child's row may name them.
@@ -109,8 +127,9 @@ class ImageBin:
         image_id = self._images.add(base64.b64decode(record["config"]), parent=record["parent"])
         with self._db.transaction() as tx:
             tx.execute("UPDATE images SET added = ? WHERE id = ?", (record["added"], image_id))
-            rows = [(name, image_id, tagged) for name, tagged in record["names"].items()]
-            tx.executemany("INSERT OR REPLACE INTO image_names VALUES (?, ?, ?)", rows)
+            for verb, names in (("REPLACE", record["names"]), ("IGNORE", record.get("lost", {}))):
+                rows = [(name, image_id, tagged) for name, tagged in names.items()]
+                tx.executemany(f"INSERT OR {verb} INTO image_names VALUES (?, ?, ?)", rows)
             for digest, media_type, raw in record["manifests"]:
                 self._origins.add_manifest(StoredManifest(Digest(digest), image_id, media_type, base64.b64decode(raw)))
         return image_id

@@ -46,6 +46,34 @@ async def test_an_image_comes_back_with_tags_digests_and_layers(ground: Ground) 
     assert {layer.diff_id for layer in ground.store.layers.collect()} == set(layers)
 
 
+async def test_names_that_went_one_by_one_come_back_together(ground: Ground) -> None:
+    ground.store.bin.keep = 10**12
+    image_id = ground.image("app:1", "app:2", "other:3")
+    for name in ("app:1", "other:3", "app:2"):
+        await ground.images.removal.remove(name)
+    (entry,) = ground.store.bin.all()
+    assert entry.body["tags"] == ["app:1", "app:2", "other:3"]
+    assert ground.store.bin.get("other:3") == entry
+    ground.image("other:3", created=60)  # taken meanwhile: only what went with the image itself is insisted on
+    assert images_in_trash(ground).restore(entry) == [image_id]
+    restored = ground.store.images.by_id(image_id)
+    assert restored is not None
+    assert restored.repo_tags == ("app:1", "app:2")
+
+
+async def test_names_that_went_long_ago_do_not_come_back(ground: Ground) -> None:
+    image_id = ground.image("app:1", "app:2")
+    await ground.images.removal.remove("app:1")
+    ground.store.bin.keep = 10**12
+    ground.store.db.execute("UPDATE lost_names SET lost = 5")
+    await ground.images.removal.remove("app:2")
+    images_in_trash(ground).restore(ground.store.bin.all()[0])
+    restored = ground.store.images.by_id(image_id)
+    assert restored is not None
+    assert restored.repo_tags == ("app:2",)
+    assert ground.store.db.query("SELECT * FROM lost_names") == []
+
+
 async def test_a_name_that_means_another_image_now_is_told(ground: Ground) -> None:
     first = ground.image("app", created=60)
     await ground.images.removal.remove("app")

@@ -27,7 +27,8 @@ async def trash_empty(request: Request) -> Reply:
 
 def _item(trashed: Trashed) -> TrashItem:
     entry = trashed.entry
-    names = [parse_reference(name).familiar for record in entry.body.get("images", ()) for name in record["names"]]
+    records = entry.body.get("images", ())
+    names = {parse_reference(name).familiar for record in records for name in (*record["names"], *record.get("lost", ()))}
     return TrashItem(
         id=entry.id,
         kind=entry.kind,
