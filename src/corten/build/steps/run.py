@@ -16,6 +16,7 @@ from corten.build.steps.surroundings import Done, Surroundings
 from corten.errors import Denied, EngineError
 from corten.ids import DiffId
 
+_NO_CDI = "builds do not know CDI devices yet; RUN --security=insecure sees the host's devices"
 MADE_BY_RUNTIME = ("proc", "sys", "dev", "etc/hosts", "etc/hostname", "etc/resolv.conf")
 
 
@@ -166,7 +167,7 @@ def _check_entitlements(step: ins.Run, around: Surroundings) -> None:
                 hint=f"--allow {needed}",
             )
     if step.devices:
-        raise Denied("RUN --device needs a CDI device, and none is registered", reason="no-cdi-devices")
+        raise Denied(f"RUN --device={step.devices[0]}: no CDI device is registered", reason="no-cdi-devices", hint=_NO_CDI)
 
 
 def _network(step: ins.Run, around: Surroundings) -> str:

@@ -41,7 +41,7 @@ class LocalAgents:
 def with_extras(options: BuildOptions, extras: Extras, usual_ca: str) -> BuildOptions:
     """`usual_ca` is the engine's own `build-ca`. Raises Invalid for an entitlement or authorities that there are not."""
     if unknown := set(extras.allow) - ENTITLEMENTS:
-        raise Invalid(f"invalid entitlement {sorted(unknown)[0]!r}", reason="bad-entitlement", hint=f"one of {sorted(ENTITLEMENTS)}")
+        raise Invalid(f"unknown entitlement {sorted(unknown)[0]}", reason="bad-entitlement", hint=f"one of {sorted(ENTITLEMENTS)}")
     stages = tuple(name.lower() for name in extras.no_cache_filter)
     return replace(options, no_cache_stages=stages, entitlements=frozenset(extras.allow), ca=_bundle(extras.ca or usual_ca))
 
