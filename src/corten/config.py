@@ -64,6 +64,8 @@ class Config:
     fixed_cidr: str = ""
     fixed_cidr_v6: str = ""
     ipv6: bool = False
+    default_gateway: str = ""
+    default_gateway_v6: str = ""
     address_pools: tuple[AddressPool, ...] = ()
     iptables: bool = True
     ip6tables: bool = True
@@ -94,7 +96,7 @@ class Config:
     validate: bool = False
 
 
-Kind = Literal["text", "path", "switch", "number", "size", "list", "map", "pools", "ulimits", "gc"]
+Kind = Literal["text", "ip", "path", "switch", "number", "size", "list", "map", "pools", "ulimits", "gc"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +142,16 @@ OPTIONS: Final = (
     Option("fixed-cidr", "text", "fixed_cidr", "IPv4 range for containers on the default bridge"),
     Option("fixed-cidr-v6", "text", "fixed_cidr_v6", "IPv6 range for containers on the default bridge"),
     Option("ipv6", "switch", "ipv6", "IPv6 on the default bridge"),
+    Option("default-gateway", "ip", "default_gateway", "IPv4 gateway of containers on the default bridge"),
+    Option("default-gateway-v6", "ip", "default_gateway_v6", "IPv6 gateway of containers on the default bridge"),
     Option("default-address-pool", "pools", "address_pools", "base=CIDR,size=PREFIX for new networks", key="default-address-pools"),
     Option("iptables", "switch", "iptables", "set up the firewall for IPv4"),
     Option("ip6tables", "switch", "ip6tables", "set up the firewall for IPv6"),
     Option("icc", "switch", "icc", "containers on the default bridge may reach each other"),
     Option("ip-forward", "switch", "ip_forward", "let the host route"),
     Option("ip-masq", "switch", "ip_masq", "masquerade containers of the default bridge"),
-    Option("ip", "text", "publish_ip", "host address of published ports"),
+    Option("ip", "ip", "publish_ip", "host address of published ports that name none (default every address)"),
+    Option("publish-default", "ip", "publish_ip", "another name of --ip"),
     Option("mtu", "number", "mtu", "MTU of the default bridge"),
     Option("dns", "list", "dns", "DNS server of containers"),
     Option("dns-opt", "list", "dns_options", "resolv.conf option of containers", key="dns-opts"),
@@ -176,8 +181,8 @@ OPTIONS: Final = (
     *(Option(flag, "switch", "") for flag in ("rootless", "selinux-enabled", "userland-proxy")),
     *(Option(flag, "number", "") for flag in ("cpu-rt-period", "cpu-rt-runtime", "max-concurrent-uploads", "max-download-attempts")),
     Option("network-control-plane-mtu", "number", ""),
-    *(Option(flag, "text", "") for flag in ("containerd", "containerd-namespace", "containerd-plugins-namespace", "default-gateway")),
-    *(Option(flag, "text", "") for flag in ("default-gateway-v6", "init-path", "metrics-addr")),
+    *(Option(flag, "text", "") for flag in ("containerd", "containerd-namespace", "containerd-plugins-namespace")),
+    *(Option(flag, "text", "") for flag in ("init-path", "metrics-addr")),
     *(Option(flag, "text", "") for flag in ("swarm-default-advertise-addr", "userland-proxy-path", "userns-remap")),
     Option("storage-driver", "text", "", short="s"),
     *(Option(flag, "list", "", key=f"{flag}s") for flag in ("storage-opt", "exec-opt", "node-generic-resource", "authorization-plugin")),
@@ -361,6 +366,16 @@ def _read_switch(text: str) -> bool:
     return values[text.lower()]
 
 
+def _read_ip(text: str) -> str:
+    """Written its own way; imported here, for few daemons are given one."""
+    from ipaddress import ip_address
+
+    try:
+        return str(ip_address(text)) if text else ""
+    except ValueError:
+        raise ValueError(f'failed to parse IP: "{text}"') from None
+
+
 def parse_bytes(text: str) -> int:
     """`64m`, `1.5G`, `100` as bytes; units are powers of 1024. Raises ValueError."""
     number = text.strip().lower().removesuffix("b").removesuffix("i")
@@ -392,6 +407,7 @@ def _read_ulimit(text: str) -> tuple[DefaultUlimit, ...]:
 
 _READERS: Final[Mapping[Kind, Callable[[str], Any]]] = {
     "text": str,
+    "ip": _read_ip,
     "path": os.path.abspath,
     "switch": _read_switch,
     "number": int,

@@ -76,6 +76,8 @@ def test_both_places_are_refused(tmp_path: Path) -> None:
         (["--mtu", "x"], 'invalid argument "x" for "--mtu" flag'),
         (["--icc=maybe"], 'invalid argument "maybe" for "--icc" flag'),
         (["--default-ulimit", "nofile"], "must be NAME=SOFT"),
+        (["--ip", "zz"], 'invalid argument "zz" for "--ip" flag: failed to parse IP: "zz"'),
+        (["--default-gateway", "10.0.0"], 'invalid argument "10.0.0" for "--default-gateway" flag: failed to parse IP'),
         (["--log-level", "loud"], "invalid logging level: loud"),
         (["stray"], "accepts no arguments: stray"),
     ],
@@ -92,6 +94,7 @@ def test_bad_flags(tmp_path: Path, flags: list[str], text: str) -> None:
         ("[]", "not an object"),
         ('{"foo": 1}', "directives don't match any configuration option: foo"),
         ('{"icc": "yes"}', 'icc: "yes" is no valid value'),
+        ('{"ip": "zz"}', 'ip: "zz" is no valid value'),
         ('{"hosts": "unix:///a"}', "hosts: "),
         ('{"default-ulimits": {"nofile": 3}}', "default-ulimits: "),
     ],
@@ -132,3 +135,9 @@ def test_usage_names_every_option_that_works() -> None:
 @pytest.mark.parametrize(("text", "size"), [("100", 100), ("64m", 64 << 20), ("1.5G", 3 << 29), ("2KiB", 2048), ("1gb", 1 << 30)])
 def test_sizes(text: str, size: int) -> None:
     assert parse_bytes(text) == size
+
+
+def test_the_default_address_of_published_ports_has_two_names(tmp_path: Path) -> None:
+    assert load(tmp_path, "--publish-default", "127.0.0.1").publish_ip == "127.0.0.1"
+    assert load(tmp_path, file={"publish-default": "::1"}).publish_ip == "::1"
+    assert load(tmp_path, file={"ip": "127.0.0.1"}).publish_ip == "127.0.0.1"

@@ -130,6 +130,57 @@ async def test_bip_and_fixed_cidr(tmp_path: Path) -> None:
         assert place.endpoints["bridge"].ip_address == "10.5.7.0"
 
 
+async def test_ipv6_on_the_default_bridge(tmp_path: Path) -> None:
+    with ground(tmp_path, NetworkSettings(ipv6=True)) as made:
+        await made.networks.start([])
+        bridge = made.networks.catalog.get("bridge")
+        assert bridge.enable_ipv6
+        assert bridge.pools[1].subnet.endswith("::/64")
+        assert bridge.pools[1].subnet.startswith("fd")
+    with ground(tmp_path, NetworkSettings(ipv6=True)) as made:
+        await made.networks.start([])
+        assert made.networks.catalog.get("bridge").pools == bridge.pools
+    with ground(tmp_path) as made:
+        await made.networks.start([])
+        assert len(made.networks.catalog.get("bridge").pools) == 1
+
+
+async def test_the_gateways_that_the_settings_name(tmp_path: Path) -> None:
+    settings = NetworkSettings(
+        bip="10.99.0.1/24",
+        fixed_cidr="10.99.0.64/26",
+        default_gateway="10.99.0.254",
+        ipv6=True,
+        fixed_cidr_v6="fd00:99::/64",
+        default_gateway_v6="fd00:99::fe",
+    )
+    with ground(tmp_path, settings) as made:
+        await made.networks.start([])
+        four, six = made.networks.catalog.get("bridge").pools
+        assert (four.ip_range, four.gateway, four.aux_addresses) == ("10.99.0.64/26", "10.99.0.1", {"DefaultGatewayIPv4": "10.99.0.254"})
+        assert (six.ip_range, six.gateway, six.aux_addresses) == ("fd00:99::/64", "", {"DefaultGatewayIPv6": "fd00:99::fe"})
+        endpoint = (await made.networks.attach(container("one"))).endpoints["bridge"]
+        assert (endpoint.gateway, endpoint.ipv6_gateway) == ("10.99.0.254", "fd00:99::fe")
+        assert (endpoint.ip_address, endpoint.global_ipv6_address) == ("10.99.0.64", "fd00:99::2")
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (NetworkSettings(bip="nonsense"), "parse bip failed: invalid CIDR address: nonsense"),
+        (NetworkSettings(bip="10.0.0.1"), "parse bip failed: invalid CIDR address: 10.0.0.1"),
+        (NetworkSettings(bip="fd00::1/64"), "parse bip failed"),
+        (NetworkSettings(fixed_cidr="zz"), "parse fixed-cidr failed"),
+        (NetworkSettings(bip="10.0.0.1/24", fixed_cidr="10.1.0.0/24"), "is not in the bridge's subnet"),
+        (NetworkSettings(default_gateway="10.0.0.1"), "DefaultGatewayIPv4:10.0.0.1. must belong to the master pool: 172.18.0.0/16"),
+        (NetworkSettings(ipv6=True, bip6="fd00:2::1/64", default_gateway_v6="fd00:5::1"), "must belong to the master pool: fd00:2::/64"),
+    ],
+)
+async def test_settings_that_cannot_be(tmp_path: Path, settings: NetworkSettings, text: str) -> None:
+    with ground(tmp_path, settings) as made, pytest.raises(Invalid, match=text):
+        await made.networks.start([])
+
+
 async def test_a_daemon_without_default_bridge(tmp_path: Path) -> None:
     with ground(tmp_path, NetworkSettings(bridge="none")) as made:
         await made.networks.start([])

@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import replace
-from ipaddress import ip_interface, ip_network
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 
 from corten.engine.networks.values import (
     OPTION_DEFAULT_BRIDGE,
@@ -14,6 +14,7 @@ from corten.engine.networks.values import (
     IpamPool,
     Network,
     NetworkSettings,
+    default_gateway_name,
 )
 from corten.errors import Invalid
 from corten.ids import new_network_id
@@ -25,6 +26,17 @@ from corten.network.rules import NetworkRules
 
 _NAME = "corten"
 NO_BRIDGE = "none"
+Interface = IPv4Interface | IPv6Interface
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the settings say of one family of the default bridge: its address and subnet (--bip), the range that containers are given
+    (--fixed-cidr), and the gateway they are told (--default-gateway)."""
+
+    bridge: str
+    fixed: str
+    gateway: str
 
 
 def predefined(name: str, driver: str) -> Network:
@@ -52,10 +64,18 @@ def default_bridge(
         "com.docker.network.bridge.name": _bridge_name(base.bridge, settings, facts),
         OPTION_MTU: str(mtu),
     }
-    named = _named_pool(settings)
-    keep = base.pools[0] if base.pools and (in_use or not overlaps(base.pools[0].network, [*facts.routes, *taken])) else None
-    pool = named or keep or _chosen_pool(pools, [*facts.routes, *taken])
-    return replace(base, bridge=options["com.docker.network.bridge.name"], options=options, mtu=mtu, pools=(pool,), user_subnet=False)
+    away = [*facts.routes, *taken]
+    wanted = {4: Wanted(settings.bip, settings.fixed_cidr, settings.default_gateway)}
+    if settings.ipv6:
+        wanted[6] = Wanted(settings.bip6, settings.fixed_cidr_v6, settings.default_gateway_v6)
+    found = []
+    for version, asked in wanted.items():
+        kept = next((pool for pool in base.pools if pool.network.version == version), None)
+        if kept is not None and not in_use and overlaps(kept.network, away):
+            kept = None
+        found.append(_with_default_gateway(_named_pool(asked, version) or kept or _chosen_pool(pools, version, away), asked, version))
+    name = options["com.docker.network.bridge.name"]
+    return replace(base, bridge=name, options=options, mtu=mtu, pools=tuple(found), enable_ipv6=settings.ipv6, user_subnet=False)
 
 
 def _bridge_name(stored: str, settings: NetworkSettings, facts: HostFacts) -> str:
@@ -67,26 +87,52 @@ def _bridge_name(stored: str, settings: NetworkSettings, facts: HostFacts) -> st
     return next(name for number in range(len(facts.other_links) + 1) if (name := f"{_NAME}{number}") not in facts.other_links)
 
 
-def _chosen_pool(pools: Iterable[Pool], taken: Collection[Subnet]) -> IpamPool:
-    pool = IpamPool(subnet=str(choose_subnet(pools, 4, taken)))
+def _chosen_pool(pools: Iterable[Pool], version: int, taken: Collection[Subnet]) -> IpamPool:
+    pool = IpamPool(subnet=str(choose_subnet(pools, version, taken)))
     gateway = str(pool.address_space().allocate())
     return replace(pool, gateway=gateway, chosen_gateway=gateway)
 
 
-def _named_pool(settings: NetworkSettings) -> IpamPool | None:
-    """--bip (gateway and subnet), --fixed-cidr (the range containers are given), --default-gateway."""
-    if not settings.bip and not settings.fixed_cidr:
+def _named_pool(asked: Wanted, version: int) -> IpamPool | None:
+    """None where neither the bridge's address nor a range is given. Raises Invalid."""
+    if not asked.bridge and not asked.fixed:
         return None
-    try:
-        gateway = ip_interface(settings.bip) if settings.bip else None
-        ip_range = ip_network(settings.fixed_cidr, strict=False) if settings.fixed_cidr else None
-    except ValueError as error:
-        raise Invalid(f"invalid --bip or --fixed-cidr: {error}", reason="bad-bip") from error
-    subnet = gateway.network if gateway else ip_range
+    gateway = _parsed("bip" if version == 4 else "bip6", asked.bridge, version) if asked.bridge else None
+    fixed = _parsed("fixed-cidr" if version == 4 else "fixed-cidr-v6", asked.fixed, version) if asked.fixed else None
+    subnet = gateway.network if gateway else fixed.network if fixed else None
     assert subnet is not None
-    pool = IpamPool(subnet=str(subnet), ip_range=str(ip_range) if ip_range and ip_range != subnet else "")
+    if fixed is not None and not subnet.supernet_of(fixed.network):  # type: ignore[arg-type] # both of `version`
+        raise Invalid(f"--fixed-cidr {asked.fixed} is not in the bridge's subnet {subnet}", reason="bad-fixed-cidr")
+    pool = IpamPool(subnet=str(subnet), ip_range=str(fixed.network) if fixed and (version == 6 or fixed.network != subnet) else "")
     bridge_address = str(gateway.ip) if gateway else str(IpamPool(subnet=str(subnet)).address_space().allocate())
-    return replace(pool, gateway=bridge_address, chosen_gateway=bridge_address)
+    shown = bridge_address if gateway or version == 4 else ""
+    return replace(pool, gateway=shown, chosen_gateway=bridge_address)
+
+
+def _parsed(option: str, text: str, version: int) -> Interface:
+    try:
+        found = ip_interface(text) if "/" in text else None
+    except ValueError:
+        found = None
+    if found is None or found.version != version:
+        raise Invalid(f"parse {option} failed: invalid CIDR address: {text}", reason=f"bad-{option}")
+    return found
+
+
+def _with_default_gateway(pool: IpamPool, asked: Wanted, version: int) -> IpamPool:
+    """The bridge keeps its address; containers are sent to another one, which nobody else is given."""
+    name = default_gateway_name(version)
+    others = {key: address for key, address in pool.aux_addresses.items() if key != name}
+    if not asked.gateway:
+        return replace(pool, aux_addresses=others)
+    try:
+        inside = ip_address(asked.gateway) in pool.network
+    except ValueError as error:
+        raise Invalid(f"invalid default gateway: {asked.gateway}", reason="bad-default-gateway") from error
+    if not inside:
+        text = f"auxiliary address: ({name}:{asked.gateway}) must belong to the master pool: {pool.subnet}"
+        raise Invalid(text, reason="bad-default-gateway")
+    return replace(pool, aux_addresses={**others, name: asked.gateway})
 
 
 def bridge_spec(network: Network) -> BridgeSpec:

@@ -97,8 +97,9 @@ def _gateways(network: Network, interfaces: Iterable[Interface]) -> tuple[IPAddr
     found = []
     for interface in interfaces:
         for pool in network.pools:
-            if pool.gateway_address is not None and interface.ip in pool.network:
-                found.append(pool.gateway_address)
+            gateway = pool.default_gateway if network.is_default_bridge else pool.gateway_address
+            if gateway is not None and interface.ip in pool.network:
+                found.append(gateway)
     return tuple(found)
 
 

@@ -39,6 +39,12 @@ class IpamPool:
     def gateway_address(self) -> IPAddress | None:
         return ip_address(self.chosen_gateway) if self.chosen_gateway else None
 
+    @property
+    def default_gateway(self) -> IPAddress | None:
+        """Where containers send what is for elsewhere: the bridge, unless --default-gateway says otherwise."""
+        named = self.aux_addresses.get(default_gateway_name(self.network.version))
+        return ip_address(named) if named else self.gateway_address
+
     def address_space(self) -> AddressSpace:
         """A fresh one in which the gateway and the auxiliary addresses are taken."""
         reserved = [ip_address(address) for address in self.aux_addresses.values()]
@@ -122,6 +128,10 @@ class NetworkSettings:
     bip: str = ""
     fixed_cidr: str = ""
     default_gateway: str = ""
+    ipv6: bool = False
+    bip6: str = ""
+    fixed_cidr_v6: str = ""
+    default_gateway_v6: str = ""
     mtu: int = 0
     icc: bool = True
     masquerade: bool = True
@@ -134,6 +144,11 @@ class NetworkSettings:
     firewall: bool = True
     forwarding: bool = True
     instance: str = ""
+
+
+def default_gateway_name(version: int) -> str:
+    """Under which the default bridge keeps --default-gateway among its auxiliary addresses."""
+    return f"DefaultGatewayIPv{version}"
 
 
 def parse_bool(text: str, default: bool) -> bool:
