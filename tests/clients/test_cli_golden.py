@@ -300,9 +300,9 @@ def played(program: str, who: str, scenario: str, engine: Engine, folder: Path) 
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_both_print_the_same(scenario: str, golden_engine: Engine, docker_program: str, tmp_path: Path) -> None:
+def test_both_print_the_same(scenario: str, golden_engine: Engine, golden_docker_program: str, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
-    dockers = played(docker_program, "d", scenario, golden_engine, tmp_path)
+    dockers = played(golden_docker_program, "d", scenario, golden_engine, tmp_path)
     ours = played(our_program(tmp_path / "bin"), "c", scenario, golden_engine, tmp_path)
     different = [(line, theirs, mine) for (line, theirs), (_, mine) in zip(dockers, ours, strict=True) if theirs != mine]
     assert different == []

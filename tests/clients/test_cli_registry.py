@@ -135,6 +135,7 @@ def test_search(cli: Cli, registry: str) -> None:
         assert (seen.err.splitlines()[0], seen.status) == (f"Error response from daemon: {error}", 1)
 
 
+@pytest.mark.usefixtures("golden_docker_program")
 def test_the_tree_shows_platforms(cli: Cli, registry: str) -> None:
     ran(cli, registry, "docker pull -q REGISTRY/app:v1")
     lines = ran(cli, registry, "docker images --tree REGISTRY/app:v1").out.splitlines()

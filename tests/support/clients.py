@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import shutil
 import subprocess
 import warnings
@@ -12,6 +13,8 @@ import docker
 import pytest
 
 from tests.support.daemon import Daemon
+
+GOLDEN_VERSION = 28
 
 
 class DockerCli:
@@ -41,6 +44,17 @@ def docker_program() -> str:
     program = shutil.which("docker")
     assert program, "no docker CLI in PATH"
     return program
+
+
+@pytest.fixture(scope="session")
+def golden_docker_program(docker_program: str) -> str:
+    """The stock CLI whose words ours has: 28. Debian's packages are older (12 has 20.10, 13 has 26.1) and say many things otherwise."""
+    shown = subprocess.run([docker_program, "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"version (\d+)\.", shown)
+    assert found, f"no version in {shown!r}"
+    if int(found[1]) < GOLDEN_VERSION:
+        pytest.skip(f"compares with the words of docker CLI {GOLDEN_VERSION}; this one is {found[1]}")
+    return docker_program
 
 
 @pytest.fixture
