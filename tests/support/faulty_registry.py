@@ -24,6 +24,7 @@ class Faults:
     truncate_after: int | None = None  # bytes of each blob answer, then the connection closes
     reset_after: int | None = None  # bytes of each blob answer, then the connection is reset
     before_reset: Callable[[], None] = lambda: None  # a reset takes away what the peer has not read yet
+    hold_uploads_at: int | None = None  # bytes of uploads in all; then every chunk waits for `Registry.go_on`
     reset_uploads: int = 0  # so many chunks are taken by half, then their connection is reset
     stall_after: int | None = None  # bytes of each blob answer, then nothing more until the registry ends
     hold_at: int | None = None  # bytes of blobs in all; then every blob answer waits for `Registry.go_on`
@@ -51,6 +52,8 @@ class Registry:
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     found: list[dict[str, object]] = field(default_factory=list)  # what the old search API answers
     sent: int = 0  # bytes of blobs that went out
+    received: int = 0  # bytes of uploads that came in
+    uploading: set[int] = field(default_factory=set)  # threads that are taking a chunk
     held: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
     at_end: list[Callable[[], None]] = field(default_factory=list)  # what clients opened, to be closed with the registry
@@ -121,6 +124,23 @@ class _Handler(BaseHTTPRequestHandler):
     def read_body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
+    def read_chunk(self, expected: int) -> bytes:
+        """A body, or what comes of it before the client is gone."""
+        registry, found = self.registry, bytearray()
+        while len(found) < expected:
+            if registry.faults.hold_uploads_at is not None and registry.received >= registry.faults.hold_uploads_at:
+                registry.held.set()
+                registry.go_on.wait()
+            try:
+                piece = self.rfile.read(min(PIECE, expected - len(found)))
+            except ConnectionError:
+                break
+            if not piece:
+                break
+            registry.received += len(piece)
+            found += piece
+        return bytes(found)
+
     def handle_any(self) -> None:
         self.registry.seen.append((self.command, self.path, dict(self.headers)))
         parts = urlsplit(self.path)
@@ -136,7 +156,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def dispatch(self, path: str, query: dict[str, list[str]]) -> None:
         if "/blobs/uploads/" in path:
-            self.upload(path.rpartition("/")[2], query)
+            self.registry.uploading.add(threading.get_ident())
+            try:
+                self.upload(path.rpartition("/")[2], query)
+            finally:
+                self.registry.uploading.discard(threading.get_ident())
         elif "/blobs/" in path:
             self.blob(path.rpartition("/")[2])
         elif "/manifests/" in path:
@@ -223,7 +247,12 @@ class _Handler(BaseHTTPRequestHandler):
             registry.uploads[key] += self.rfile.read(int(self.headers["Content-Length"]) // 2)
             self.reset()
             return
-        body = self.read_body()
+        expected = int(self.headers.get("Content-Length") or 0)
+        body = self.read_chunk(expected)
+        if len(body) < expected:
+            registry.uploads[key] += body
+            self.close_connection = True  # the client is gone; what came is kept
+            return
         if registry.faults.largest_body is not None and len(body) > registry.faults.largest_body:
             self.error(413, "SIZE_INVALID")
             return

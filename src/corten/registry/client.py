@@ -99,6 +99,8 @@ class Session:
         """Asks the endpoint that worked before and, where it fails, those behind it; the last one's failure is the answer."""
         ask = _Ask(method, path, scope, headers or {}, body, cancelled)
         links = self._links[self._links.index(self._chosen) :] if self._chosen else self._links
+        if "://" in path:  # an upload's place: whose it is answers, and nobody else
+            links = [link for link in links if link.owns(path)] or links[-1:]
         for number, link in enumerate(links):
             final = number == len(links) - 1
             try:
@@ -108,7 +110,7 @@ class Session:
                     raise
                 continue
             if final or answer.status < 400:
-                if answer.status < 400:
+                if answer.status < 400 and link.owns(path):
                     self._chosen = self._chosen or link
                 return answer
             close_quietly(answer)
@@ -124,8 +126,12 @@ class _Link:
         self.transport = transport
         self.authenticator = Authenticator(transport, credentials, wants_identity=wants_identity)
 
+    def owns(self, path: str) -> bool:
+        """Whether a path, or a full URL, is at this endpoint: others get no credentials."""
+        return "://" not in path or urlsplit(path)[:2] == urlsplit(self.transport.endpoint.url)[:2]
+
     def request(self, ask: "_Ask") -> Answer:
-        own = "://" not in ask.path or urlsplit(ask.path)[:2] == urlsplit(self.transport.endpoint.url)[:2]
+        own = self.owns(ask.path)
         answer = self._send(ask, self.authenticator.header(ask.scope) if own else {})
         if answer.status != 401 or not own:
             return answer

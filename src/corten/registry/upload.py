@@ -1,7 +1,7 @@
 """Blobs and manifests to a registry: skip what is there, mount from a neighbour, upload in one piece or in chunks.
 
-A monolithic PUT is tried first; 413 (a proxy's body limit) makes us send PATCH chunks that halve until they pass. An upload that
-breaks asks the registry how far it came and goes on from there.
+Blobs go in PATCH chunks; 413 (a proxy's body limit) makes them smaller until they pass. An upload that breaks asks the registry how
+far it came and goes on from there, in a later process too when a `Bookmark` is kept.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlencode, urljoin
 
-from corten.errors import Unavailable
+from corten.errors import EngineError, Invalid, Unavailable
 from corten.ids import Digest
 from corten.registry.client import Repository
 from corten.registry.transport import RETRIED, Answer, Cancelled, close_quietly, registry_error
@@ -27,6 +27,25 @@ class BlobBytes(Protocol):
     @property
     def size(self) -> int: ...
     def read_at(self, offset: int, limit: int) -> bytes: ...
+
+
+class Bookmark(Protocol):
+    """Where an upload goes on, should this process end."""
+
+    def find(self) -> str: ...
+    def note(self, location: str) -> None: ...
+    def forget(self) -> None: ...
+
+
+class NoBookmark:
+    """For uploads that nobody goes on with."""
+
+    def find(self) -> str:
+        return ""
+
+    def note(self, location: str) -> None: ...
+
+    def forget(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -52,10 +71,26 @@ class Uploader:
             close_quietly(self._ask("DELETE", self._absolute(location)))
         return answer.status == 201
 
-    def upload(self, digest: Digest, blob: BlobBytes) -> None:
-        """The blob is at the registry when this returns. Raises the registry's refusal, Cancelled."""
-        sent, stalls, location = 0, 0, self._begin(digest)
+    def upload(self, digest: Digest, blob: BlobBytes, bookmark: Bookmark | None = None) -> None:
+        """The blob is at the registry when this returns. Raises the registry's refusal, Cancelled.
+
+        With a bookmark it goes on where an earlier upload stopped, as far as the registry still has that, and leaves word of this one.
+        """
+        mark = bookmark or NoBookmark()
+        sent, location = self._went(mark, blob.size)
+        if sent:
+            self.progress(sent)
+            try:
+                self._send(digest, blob, mark, sent, location)
+                return
+            except Invalid:  # what the registry had was not the blob's beginning
+                mark.forget()
+        self._send(digest, blob, mark, 0, self._begin(digest))
+
+    def _send(self, digest: Digest, blob: BlobBytes, mark: Bookmark, sent: int, location: str) -> None:
+        stalls = 0
         while sent < blob.size:
+            mark.note(location)
             if self.cancelled():
                 raise Cancelled
             data = blob.read_at(sent, min(self.chunk, blob.size - sent))
@@ -77,6 +112,7 @@ class Uploader:
             self.chunk = max(SMALLEST_CHUNK, self.chunk // (4 if too_large else 2))
             sent, location = self._resume(digest, location)
         self._finish(digest, location)
+        mark.forget()
 
     def put_manifest(self, reference: str, media_type: str, raw: bytes) -> None:
         """Stores a manifest or index under a tag or its digest."""
@@ -108,12 +144,28 @@ class Uploader:
             close_quietly(answer)
         return passes
 
+    def _went(self, mark: Bookmark, size: int) -> tuple[int, str]:
+        """How far the bookmarked upload came, and where it goes on; 0 when there is none that the registry still knows."""
+        location = mark.find()
+        if not location:
+            return 0, ""
+        try:
+            reached, location = self._reached(location)
+        except EngineError:  # the place may be gone altogether: a new upload asks the registry itself
+            return 0, ""
+        return (reached, location) if reached <= size else (0, "")
+
     def _resume(self, digest: Digest, location: str) -> tuple[int, str]:
         """How far the registry came and where to go on; from the start when it has forgotten the upload."""
+        reached, location = self._reached(location)
+        return (reached, location) if location else (0, self._begin(digest))
+
+    def _reached(self, location: str) -> tuple[int, str]:
+        """Bytes that the registry has of an upload, and where it goes on: "" when it does not know it any more."""
         answer = self._ask("GET", location)
         close_quietly(answer)
         if answer.status not in (200, 202, 204):
-            return 0, self._begin(digest)
+            return 0, ""
         last = _RANGE.fullmatch(answer.headers.get("Range", ""))
         reached = int(last[1]) + 1 if last and last[1] != "0" else 0  # registries say 0-0 when they have nothing
         return reached, self._absolute(answer.headers.get("Location", location))

@@ -8,6 +8,8 @@ from corten.store.db import Database, Migration
 from corten.store.images import Images
 from corten.store.layers import Layers
 from corten.store.origins import Origins
+from corten.store.records import uploads
+from corten.store.records.uploads import Uploads
 from corten.store.recovery import Durability, Recovery
 from corten.store.root import StoreRoot, make_root
 from corten.store.snapshots import Snapshots
@@ -26,6 +28,7 @@ class Store:
     snapshots: Snapshots
     images: Images
     origins: Origins
+    uploads: Uploads
     bin: Bin
 
     def close(self) -> None:
@@ -43,12 +46,13 @@ def open_store(path: str, migrations: Sequence[Migration] = (), *, trash_keep: i
     root = make_root(path)
     background = Background()
     trash = Trash(root.trash, background)
-    own = (*layers.MIGRATIONS, *snapshots.MIGRATIONS, *images.MIGRATIONS, *origins.MIGRATIONS, *trashbin.MIGRATIONS)
+    own = (*layers.MIGRATIONS, *snapshots.MIGRATIONS, *images.MIGRATIONS, *origins.MIGRATIONS, *uploads.MIGRATIONS, *trashbin.MIGRATIONS)
     db = Database(root.database, [*own, *migrations])
     layer_store = Layers(root.layers, root.work, db, trash, largest=largest_layer)
     snapshot_store = Snapshots(root.snapshots, db, layer_store, trash)
     durability, bin = Durability(root.layers, db, background), Bin(root.bin, db, trash, keep=trash_keep)
-    store = Store(root, db, background, layer_store, durability, snapshot_store, Images(db), Origins(db), bin)
+    image_store, known, begun = Images(db), Origins(db), Uploads(db)
+    store = Store(root, db, background, layer_store, durability, snapshot_store, image_store, known, begun, bin)
     snapshot_store.recover()
     Recovery(root, db, trash, layer_store, store.images).run(store.durability)
     return store

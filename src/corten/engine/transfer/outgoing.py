@@ -126,8 +126,8 @@ class LayerPush:
                 self._report(Progress(short_id(diff_id), "Layer already exists"))
             else:
                 uploader.progress = Meter(self._report, "Pushing", short_id(diff_id), size).add
-                with _File(path, size) as blob:
-                    uploader.upload(digest, blob)
+                with _File(path, size) as blob, self._store.uploads.claimed(self._reference.name, digest) as bookmark:
+                    uploader.upload(digest, blob, bookmark)
                 self._report(Progress(short_id(diff_id), "Pushed"))
             return LayerBlob(digest, diff_id, size, DOCKER_LAYER, self._reference.name)
 
