@@ -1,6 +1,9 @@
 """Commit, build, pull and push through the stock docker CLI against a daemon of the test's own."""
 
+import io
+import json
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +50,31 @@ def test_commit_keeps_what_was_written(cli: DockerCli) -> None:
     assert cli("inspect", "-f", "{{.Comment}} {{.Author}}", "made:v1", check=True).stdout == "note me\n"
     cli("start", "made-from", check=True)
     assert "No such container" in cli("commit", "nosuch").stderr
+
+
+def layers_of(cli: DockerCli, image: str, folder: Path) -> list[set[str]]:
+    """The names in each layer, as `save` writes them."""
+    cli("save", "-o", str(folder / "saved.tar"), image, check=True)
+    with tarfile.open(folder / "saved.tar") as archive:
+        (manifest,) = json.load(archive.extractfile("manifest.json") or io.BytesIO())
+        found = []
+        for name in manifest["Layers"]:
+            with tarfile.open(fileobj=archive.extractfile(name)) as layer:
+                found.append(set(layer.getnames()))
+    return found
+
+
+def test_commit_leaves_out_what_every_start_makes(cli: DockerCli, tmp_path: Path) -> None:
+    """As Docker 28.5: no layer for a container that changed nothing; mount points of volumes are in the layer."""
+    cli("run", "--name", "idle", "busybox", "test", "-e", "/.dockerenv", check=True)
+    assert cli("diff", "idle", check=True).stdout == ""
+    cli("commit", "idle", "idle:v1", check=True)
+    assert len(layers_of(cli, "idle:v1", tmp_path)) == 1
+    assert cli("history", "-q", "--format", "{{.Size}}", "idle:v1", check=True).stdout.split("\n")[0] == "0B"
+    cli("run", "--name", "busy", "-v", "/data", "--tmpfs", "/tt", "busybox", "sh", "-c", "echo x > /etc/new", check=True)
+    cli("commit", "busy", "busy:v1", check=True)
+    assert layers_of(cli, "busy:v1", tmp_path)[1:] == [{"data", "tt", "etc", "etc/new"}]
+    assert cli("diff", "busy", check=True).stdout.split("\n")[:-1] == ["A /data", "C /etc", "A /etc/new", "A /tt"]
 
 
 def test_commit_of_a_running_container_pauses_and_resumes_it(cli: DockerCli) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from corten.engine.containers.catalog import Catalog
+from corten.engine.containers.files.leftovers import remove_own, without_own
 from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.events import Events
 from corten.engine.images.changes import apply_changes
@@ -17,6 +18,7 @@ from corten.ids import DiffId, ImageId, random_hex64
 from corten.oci.image import Healthcheck, History, ImageConfig, RootFs, RunConfig, encode_image_config
 from corten.oci.platform import host_platform
 from corten.oci.reference import Reference
+from corten.store.changes import snapshot_changes
 from corten.store.copytree import TreeCopy
 from corten.store.files import disk_error
 from corten.store.layertar.seal import seal_snapshot
@@ -68,13 +70,15 @@ class Commits:
     def _layer(self, container: Container, lease: Lease) -> DiffId | None:
         """A copy of the writable layer, since the container keeps its own; None when nothing was written."""
         snapshots = self._store.snapshots
-        source = snapshots.upper(container.id)
-        if not os.listdir(source):
+        changes = snapshot_changes(snapshots, self._store.layers, container.id)
+        if not without_own(changes):
             return None
+        source = snapshots.upper(container.id)
         key = random_hex64()
         snapshots.prepare(key, snapshots.get(container.id).layers)
         try:
             _copy(source, snapshots.upper(key))
+            remove_own(snapshots.upper(key), changes)
         except OSError as error:
             snapshots.remove(key)
             raise disk_error(error, f"copying the files of container {container.name}") from error

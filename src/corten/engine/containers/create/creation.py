@@ -14,6 +14,7 @@ from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.create.checks import check, warnings, with_defaults
 from corten.engine.containers.create.merge import argv, merged
 from corten.engine.containers.create.names import check_name, free_name, name_in_use
+from corten.engine.containers.files.leftovers import MARK
 from corten.engine.containers.mounting.borrowed import borrowed
 from corten.engine.containers.mounting.images import held_images
 from corten.engine.containers.mounts import requested, with_images, with_volumes
@@ -162,10 +163,16 @@ class Creation:
         shelves = self._shelves
         with shelves.database.transaction():
             shelves.snapshots.prepare(container.id, image.layers, volatile=container.host.auto_remove)
+            _mark(shelves.snapshots.upper(container.id))
             for key, layers in held_images(container):
                 shelves.snapshots.prepare(key, layers)
             os.makedirs(shelves.paths.container(container.id), mode=0o710, exist_ok=True)
             self._catalog.add(container)
+
+
+def _mark(upper: str) -> None:
+    """Programs look for it to see that they are in a container."""
+    os.close(os.open(os.path.join(upper, MARK), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o755))
 
 
 def _endpoints(request: CreateRequest, host: HostConfig) -> dict[str, Endpoint]:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from corten.engine.containers.catalog import Catalog, Entry
 from corten.engine.containers.files.copying import Incoming, check_writable, extraction_point, pack_place, pack_root, unpack_into
+from corten.engine.containers.files.leftovers import without_own
 from corten.engine.containers.files.places import PathStat, located, path_error, stat_place
 from corten.engine.containers.files.views import Attached, Ground, MountPointMissing, opened_root, opened_root_alone
 from corten.engine.containers.mounting.staging import Staging
@@ -23,12 +24,11 @@ from corten.engine.spec.users import resolve_user
 from corten.engine.usage import DiskFigures
 from corten.engine.values.container import Container
 from corten.errors import Invalid
-from corten.store.changes import Change, Kind, snapshot_changes
+from corten.store.changes import Change, snapshot_changes
 from corten.store.streams.loops import Outlet, drawn, in_thread, with_body
 from corten.store.streams.threads import Chunk
 
 T = TypeVar("T")
-_OWN = frozenset(("/dev", "/dev/console", "/dev/pts", "/dev/shm", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/proc", "/sys"))
 
 
 class Files:
@@ -182,14 +182,6 @@ class Files:
             source = os.path.join(folder, name)
             if f"/etc/{name}" not in taken and os.path.exists(source):
                 yield Attached(source, f"/etc/{name}", not container.host.readonly_rootfs)
-
-
-def without_own(changes: list[Change]) -> list[Change]:
-    """Without the mount points that every start needs and makes where an image lacks them: Docker keeps them in a layer of their own."""
-    own = {change.path for change in changes if change.path in _OWN and change.kind is Kind.ADDED}
-    touched = {path.rpartition("/")[0] for path in own}
-    busy = {change.path.rpartition("/")[0] for change in changes if change.path not in own}
-    return [c for c in changes if c.path not in own and not (c.path in touched and c.path not in busy and c.kind is Kind.MODIFIED)]
 
 
 def _in_root(ground: Ground, work: Callable[[int], T]) -> T:
