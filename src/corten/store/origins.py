@@ -102,6 +102,11 @@ class Origins:
         row = (attached.digest, attached.media_type, attached.raw, attached.image)
         self._db.execute("INSERT OR REPLACE INTO attachments SELECT ?, id, ?, ? FROM images WHERE id = ?", row)
 
+    def replace_attachment(self, attached: StoredManifest) -> None:
+        """`add_attachment`, in place of what is there of that media type."""
+        self._db.execute("DELETE FROM attachments WHERE image = ? AND media_type = ?", (attached.image, attached.media_type))
+        self.add_attachment(attached)
+
     def attachments_of(self, image: ImageId) -> dict[Digest, StoredManifest]:
         rows = self._db.query("SELECT digest, image, media_type, raw FROM attachments WHERE image = ?", (image,))
         return {row[0]: StoredManifest(*row) for row in rows}

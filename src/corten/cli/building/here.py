@@ -8,7 +8,17 @@ from typing import Any, NamedTuple
 from corten.cli.building.board import Board
 from corten.cli.building.outputs import Output, deliver, read_outputs, stored_names
 from corten.cli.building.painters import painter
-from corten.cli.building.parts import PARCEL_TYPE, Parts, parcel, read_agents, read_caches, read_contexts, read_secrets, rewrapped
+from corten.cli.building.parts import (
+    PARCEL_TYPE,
+    Parts,
+    parcel,
+    read_agents,
+    read_attestations,
+    read_caches,
+    read_contexts,
+    read_secrets,
+    rewrapped,
+)
 from corten.cli.building.reports import check_report, failure_text, warnings_text
 from corten.cli.errors import Failure
 from corten.cli.flags import Values
@@ -98,6 +108,7 @@ def _parts(session: Session, values: Values) -> Parts:
         "ssh": agents,
         "contexts": others,
         "ca": values.text("ca"),
+        "provenance": read_attestations(values.text("provenance"), values.texts("attest")),
         "check": values.on("check"),
         "check_reproducible": values.on("check-reproducible"),
         "cache_to": read_caches(values.texts("cache-to"), "cache-to", session.api.endpoint.host),
@@ -108,9 +119,8 @@ def _parts(session: Session, values: Values) -> Parts:
 
 def _refuse_unbuilt(session: Session, values: Values) -> None:
     """What would be passed over in silence otherwise: a flag that does nothing is worse than none."""
-    for flag in ("provenance", "sbom"):
-        if values.text(flag).lower() not in ("", "false", "0"):
-            raise Failure(f"--{flag}: Corten makes no attestations yet; leave it out or say --{flag}=false")
+    if values.text("sbom").lower() not in ("", "false", "0"):
+        raise Failure("--sbom is not supported: Corten scans no images; a scanner can read `corten save` or the pushed image")
     if wanted := next((flag for flag in UNBUILT if values.given(flag)), ""):
         raise Failure(f"--{wanted} is not supported by Corten's builds yet")
 

@@ -171,6 +171,37 @@ def read_caches(texts: Sequence[str], flag: str, host: str) -> list[dict[str, st
     return found
 
 
+def read_attestations(provenance: str, attest: Sequence[str]) -> dict[str, str]:
+    """`--provenance true|false|mode=…,…` and `--attest type=provenance,…`: the fields, {} for none. Raises Failure for an SBOM."""
+    found: dict[str, str] = {}
+    for text in attest:
+        kind, _, rest = text.partition(",")
+        name = kind.removeprefix("type=")
+        if name == "sbom" and "disabled=true" not in rest:
+            raise Failure(
+                "--attest type=sbom is not supported: Corten scans no images; a scanner can read `corten save` or the pushed image"
+            )
+        if name not in ("sbom", "provenance"):
+            raise Failure(f"attestation type {name!r} is not supported: provenance")
+        if name == "provenance":
+            found = _provenance(rest or "true")
+    return _provenance(provenance) if provenance else found
+
+
+def _provenance(text: str) -> dict[str, str]:
+    if text.lower() in ("false", "0"):
+        return {}
+    if text.lower() in ("true", "1"):
+        return {"mode": "min"}
+    fields = dict[str, str]()
+    for field in csv_fields(text):
+        key, equals, value = field.partition("=")
+        if not equals:
+            raise Failure(f"invalid value {field} of --provenance: true, false, mode=min or mode=max")
+        fields[key] = value
+    return {"mode": "min", **fields}
+
+
 def read_contexts(texts: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
     """`--build-context NAME=WHERE`: folders of this machine, and what the engine fetches. Raises Failure."""
     folders, others = dict[str, str](), dict[str, str]()

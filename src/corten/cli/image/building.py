@@ -22,7 +22,19 @@ from corten.cli.session import Action, Session
 from corten.client.api import Api
 from corten.client.credentials import all_credentials
 
-CORTEN_ONLY = ("secret", "ssh", "build-context", "no-cache-filter", "allow", "cache-to", "check", "check-reproducible", "ca")
+CORTEN_ONLY = (
+    "secret",
+    "ssh",
+    "build-context",
+    "no-cache-filter",
+    "allow",
+    "cache-to",
+    "check",
+    "check-reproducible",
+    "ca",
+    "attest",
+    "provenance",
+)
 REMOTE = ("http://", "https://", "git://", "git@", "github.com/")
 NUMBERS = {"cpu-period": "cpuperiod", "cpu-quota": "cpuquota", "cpu-shares": "cpushares", "memory": "memory", "memory-swap": "memswap"}
 NUMBERS |= {"shm-size": "shmsize"}
@@ -138,7 +150,8 @@ BUILD = Action(
         Flag("output", LIST, "Result elsewhere (type=docker|oci|tar|local|registry,dest=path)", short="o"),
         Flag("platform", STRING, "Platform of the image (os[/arch[/variant]])"),
         Flag("progress", STRING, "How to show progress (auto, plain, tty, rawjson, quiet)", default="auto"),
-        Flag("provenance", STRING, "Provenance attestation (Corten makes none)").hide(),
+        Flag("attest", LIST, "Attestation to push with the image (type=provenance,mode=min|max)"),
+        Flag("provenance", STRING, "Short for --attest type=provenance (true, false, mode=min, mode=max)"),
         Flag("sbom", STRING, "SBOM attestation (Corten makes none)").hide(),
         Flag("builder", STRING, "Accepted for Docker's sake").hide(),
         Flag("pull", BOOL, "Ask the registry for newer base images"),

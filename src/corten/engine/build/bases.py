@@ -1,7 +1,9 @@
 """Base images of a build: from the store, else pulled."""
 
 from corten.build.options import BaseImage
+from corten.engine.build.provenance import Material
 from corten.engine.transfer.pull import Pulls
+from corten.ids import ImageId
 from corten.oci.reference import parse_reference
 from corten.registry.auth import Credentials
 from corten.store.images import Image, Images
@@ -34,6 +36,15 @@ class Bases:
             found = self._images.get(reference)
         self._uses.note("image", (found.id,))
         return _base(reference, found)
+
+    def materials(self) -> list[Material]:
+        """What this build has resolved."""
+        found = []
+        for (reference, platform), base in self._known.items():
+            image = self._images.by_id(ImageId(base.id))
+            digests = [name.digest for name in image.digests] if image else []
+            found.append(Material(reference, platform, str(digests[0] or base.id) if digests else base.id))
+        return found
 
 
 def _base(reference: str, image: Image) -> BaseImage:

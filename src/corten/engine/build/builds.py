@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from corten.build import cache as build_cache
 from corten.build import caches as build_caches
 from corten.build.cache import BuildCache
+from corten.build.dockerfile.instructions import Dockerfile
 from corten.build.dockerfile.parser import parse
 from corten.build.events import Emit
 from corten.build.files.tree import Tree
@@ -27,6 +29,7 @@ from corten.engine.build.delivery import Counted, Delivery, received, root_of
 from corten.engine.build.internal import Internal
 from corten.engine.build.keeping import CacheKeeping
 from corten.engine.build.lookover import look_over
+from corten.engine.build.provenance import Made, Wish, provenance, read_wish
 from corten.engine.build.remote import fetch_context
 from corten.engine.build.sent import LocalAgents, SentSecrets, named_images, remote_contexts, with_extras
 from corten.engine.build.sharing.exports import with_inline_cache
@@ -128,46 +131,70 @@ class Builds:
     async def _built(self, request: BuildRequest, body: AsyncIterator[bytes], emit: Emit) -> Built:
         inside = Internal(emit)
         async with AsyncExitStack() as stack:
-            with inside.step("load build context") as step:
-                counted = Counted(body)
-                delivery = await stack.enter_async_context(received(self._store.layers, counted, parcel=request.parcel))
-                inside.moved(step, "transferring context", counted.size)
-            if request.remote:
-                delivery.context = await stack.enter_async_context(self._fetched(request.remote, request.dockerfile, inside))
-            for name, source in remote_contexts(delivery.extras).items():
-                delivery.named[name] = await stack.enter_async_context(self._fetched(source, "Dockerfile", inside))
-            with inside.step(f"load build definition from {request.dockerfile}") as step:
-                text = await asyncio.to_thread(read_dockerfile, delivery.context, request.dockerfile)
-                request.explain(text)
-                inside.moved(step, "transferring dockerfile", len(text.encode()))
-            dockerfile = parse(text, request.dockerfile)
-            delivery.context.rules = ignore_rules(delivery.context, request.dockerfile)
-            delivery.context.gives = not binds_context(dockerfile)
-            options = with_extras(request.options, delivery.extras, self.usual_ca)
-            sources = self._sources(request, delivery)
-            await look_over(dockerfile, options, sources, emit)
-            if delivery.extras.check:
+            job = await self._loaded(request, body, inside, stack)
+            extras = job.delivery.extras
+            targets, wish = read_targets(extras.cache_to), read_wish(extras.provenance)
+            await look_over(job.dockerfile, job.options, job.sources, emit)
+            if extras.check:
                 return Built(ImageId(""))
             lease = stack.enter_context(self._store.layers.lease())
-            targets = read_targets(delivery.extras.cache_to)
             sharing = stack.enter_context(self.sharing.session(request.credentials, emit))
-            elsewhere = await sharing.opened(read_origins([*delivery.extras.cache_from, *request.cache_from]))
-            result = await Build(dockerfile, options, sources, self._bench(elsewhere), lease, emit).run()
-            if delivery.extras.check_reproducible:
-                anew = replace(options, no_cache=True)
-                second = await Build(dockerfile, anew, sources, self._bench(None), lease, again(emit)).run()
-                with inside.step("comparing two builds", internal=False):
-                    await asyncio.to_thread(compare, self._store.layers, result, second)
+            elsewhere = await sharing.opened(read_origins([*extras.cache_from, *request.cache_from]))
+            result = await Build(job.dockerfile, job.options, job.sources, self._bench(elsewhere), lease, emit).run()
+            if extras.check_reproducible:
+                await self._compare(job, result, lease, emit)
             of_image = chain_of(result.records, result.draft.key)
             await sharing.write(targets, of_image, list(result.records.values()))
             inline = of_image if any(target.kind == "inline" for target in targets) else ()
             with inside.step("exporting to image", internal=False) as step:
                 built = self._record(result, request, inline)
+                if wish is not None:
+                    self._attach(wish, job, result, request, built.image)
                 for name in (f"writing image {built.image}", *(f"naming to {tag}" for tag in request.tags)):
                     inside.moved(step, name, 0)
         self._store.durability.settle_later()
         await self.keeping.enforce()
         return built
+
+    async def _loaded(self, request: BuildRequest, body: AsyncIterator[bytes], inside: Internal, stack: AsyncExitStack) -> "_Job":
+        started = time.time()
+        with inside.step("load build context") as step:
+            counted = Counted(body)
+            delivery = await stack.enter_async_context(received(self._store.layers, counted, parcel=request.parcel))
+            inside.moved(step, "transferring context", counted.size)
+        if request.remote:
+            delivery.context = await stack.enter_async_context(self._fetched(request.remote, request.dockerfile, inside))
+        for name, source in remote_contexts(delivery.extras).items():
+            delivery.named[name] = await stack.enter_async_context(self._fetched(source, "Dockerfile", inside))
+        with inside.step(f"load build definition from {request.dockerfile}") as step:
+            text = await asyncio.to_thread(read_dockerfile, delivery.context, request.dockerfile)
+            request.explain(text)
+            inside.moved(step, "transferring dockerfile", len(text.encode()))
+        dockerfile = parse(text, request.dockerfile)
+        delivery.context.rules = ignore_rules(delivery.context, request.dockerfile)
+        delivery.context.gives = not binds_context(dockerfile)
+        options = with_extras(request.options, delivery.extras, self.usual_ca)
+        bases = Bases(self._store.images, self._uses, self._pulls, request.credentials)
+        return _Job(delivery, text, dockerfile, options, bases, _sources(bases, delivery), started)
+
+    async def _compare(self, job: "_Job", first: Result, lease: Lease, emit: Emit) -> None:
+        """Builds once more without the step cache. Raises Conflict when that gives another image."""
+        anew = replace(job.options, no_cache=True)
+        second = await Build(job.dockerfile, anew, job.sources, self._bench(None), lease, again(emit)).run()
+        with Internal(emit, "compare").step("comparing two builds", internal=False):
+            await asyncio.to_thread(compare, self._store.layers, first, second)
+
+    def _attach(self, wish: Wish, job: "_Job", result: Result, request: BuildRequest, image: ImageId) -> None:
+        made = Made(
+            options=job.options,
+            dockerfile=request.dockerfile,
+            text=job.text,
+            remote=request.remote,
+            started=job.started,
+            materials=job.bases.materials(),
+            steps=list(result.records.values()),
+        )
+        self._store.origins.replace_attachment(provenance(wish, made, image, time.time()))
 
     @asynccontextmanager
     async def _fetched(self, remote: str, dockerfile: str, inside: Internal) -> AsyncIterator[Tree]:
@@ -180,15 +207,6 @@ class Builds:
                 yield Tree(root, own=False)
             finally:
                 os.close(root)
-
-    def _sources(self, request: BuildRequest, delivery: Delivery) -> Sources:
-        return Sources(
-            context=delivery.context,
-            named={**delivery.named, **named_images(delivery.extras)},
-            images=Bases(self._store.images, self._uses, self._pulls, request.credentials),
-            secrets=SentSecrets(delivery.secrets),
-            agents=LocalAgents(delivery.extras.ssh),
-        )
 
     async def usage(self) -> list[CacheUsage]:
         """Cached steps and cache mounts, least recently used first of each."""
@@ -232,6 +250,29 @@ class Builds:
         for reference in request.tags:
             self._events.publish("image", "tag", image_id, {"name": reference.familiar})
         return Built(image_id, is_new)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A build whose definition is read. `started` in seconds since the epoch."""
+
+    delivery: Delivery
+    text: str
+    dockerfile: Dockerfile
+    options: BuildOptions
+    bases: Bases
+    sources: Sources
+    started: float
+
+
+def _sources(bases: Bases, delivery: Delivery) -> Sources:
+    return Sources(
+        context=delivery.context,
+        named={**delivery.named, **named_images(delivery.extras)},
+        images=bases,
+        secrets=SentSecrets(delivery.secrets),
+        agents=LocalAgents(delivery.extras.ssh),
+    )
 
 
 def _seal(store: Store, key: str, lease: Lease, *, newest: int) -> DiffId:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from corten.engine.events import Events
 from corten.engine.images.progress import Report, Status
+from corten.engine.transfer.attesting import PREDICATE, attest
 from corten.engine.transfer.interruptible import interruptible
 from corten.engine.transfer.outgoing import InMemory, LayerPush
 from corten.errors import Invalid, NotFound, Unauthenticated
@@ -124,7 +125,7 @@ class _PushJob:
 
     def run(self, image: Image, *, alone: bool) -> Pushed:
         manifest = self._image(image)
-        index = None if alone else self._index(image, manifest.digest)
+        index = None if alone else self._attested(image, manifest) or self._index(image, manifest.digest)
         top = index or manifest
         tag = str(self._reference.tag)
         if index is not None:
@@ -136,6 +137,18 @@ class _PushJob:
                 self._store.origins.add_manifest(stored)
         self._report(Status(f"{tag}: digest: {top.digest} size: {len(top.raw)}"))
         return Pushed(tag, top.digest, len(top.raw))
+
+    def _attested(self, image: Image, manifest: StoredManifest) -> StoredManifest | None:
+        """The index with what a build of ours says about the image; None when nothing is said."""
+        kept = self._store.origins.attachments_of(image.id).values()
+        predicate = next((one for one in kept if one.media_type == PREDICATE), None)
+        if predicate is None:
+            return None
+        made = attest(image, manifest, self._reference, predicate.raw)
+        for blob in made.blobs:
+            self._blob(blob.digest, blob.raw)
+        self._put(made.manifest.digest, made.manifest)
+        return made.index
 
     def _image(self, image: Image) -> StoredManifest:
         """Layers and config are at the registry when this returns; the manifest that names them."""
