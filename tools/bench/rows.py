@@ -15,6 +15,7 @@ from tools.bench.engine import Engine
 from tools.bench.image import LINES_BYTES, LINES_FILE, small_tar
 from tools.bench.measure import Goal, Row, interleave, spread
 from tools.bench.pulls import pulls
+from tools.bench.traffic import connects, crowd, lookups, requests
 
 AT_A_TIME = 8
 WINDOW = 10
@@ -219,6 +220,10 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "run": run,
     "exec": exec_,
     "networks": networks,
+    "connects": lambda bench: connects(bench.engines),
+    "traffic": lambda bench: requests(bench.engines),
+    "names": lambda bench: lookups(bench.engines),
+    "crowd": lambda bench: crowd(bench.engines, bench.containers),
     "burst": burst,
     "logs": logs,
     "pulls": lambda bench: pulls(bench.engines, bench.accounts),
