@@ -9,7 +9,7 @@ from corten.store.changes import Change, Kind
 
 A, C, D = Kind.ADDED, Kind.MODIFIED, Kind.DELETED
 STARTED = ["A /.dockerenv", "A /dev", "A /etc/hostname", "A /etc/hosts", "A /etc/resolv.conf", "A /proc", "A /sys"]
-CASES = (
+CASES: tuple[tuple[list[str], list[str]], ...] = (
     (["C /etc"], []),
     (["A /etc"], []),
     (["C /etc", "A /etc/new"], ["A /etc/new", "C /etc"]),
