@@ -20,6 +20,7 @@ from corten.network.endpoints import Plug, default_routes, no_default_routes, pl
 from corten.network.firewall import Firewall, strangers_that_drop
 from corten.network.gate import ensure_gate, gate_of, remove_gate
 from corten.network.namespaces import Namespace, NamespacePool, NetworkThread, create_namespace, entered, open_own_namespace
+from corten.network.parents import KINDS, ParentSpec, ensure_parent
 from corten.network.rules import NetworkRules, PortRule
 
 logger = logging.getLogger("corten.network")
@@ -84,10 +85,13 @@ class Fabric:
         self._tracking: Netlink | None = None
         self._closed = False
 
-    async def open(self, bridges: Sequence[tuple[BridgeSpec, NetworkRules]], ports: Iterable[PortRule]) -> None:
-        """Bring the kernel to this state: bridges made or mended, ours that are not listed removed, the table written anew."""
+    async def open(
+        self, bridges: Sequence[tuple[BridgeSpec, NetworkRules]], ports: Iterable[PortRule], parents: Sequence[ParentSpec] = ()
+    ) -> None:
+        """Bring the kernel to this state: bridges and parents made or mended, ours that are not listed removed, the table written
+        anew."""
         loop = asyncio.get_running_loop()
-        await self._thread.run(self._open, list(bridges), list(ports))
+        await self._thread.run(self._open, list(bridges), list(ports), parents)
         if self._settings.firewall:
             self._watch = Netlink(NETLINK_NETFILTER, groups=[_NFTABLES_GROUP])
             loop.add_reader(self._watch.fileno(), self._heard)
@@ -106,12 +110,13 @@ class Fabric:
         """The host as it is now; callable before `open`."""
         return await self._thread.run(self._facts)
 
-    async def add_bridge(self, spec: BridgeSpec, rules: NetworkRules) -> None:
-        await self._thread.run(self._add_bridge, spec, rules)
+    async def add_link(self, spec: BridgeSpec | ParentSpec, rules: NetworkRules | None = None) -> None:
+        """A bridge with its `rules`, or the link under macvlan and ipvlan endpoints."""
+        await self._thread.run(self._add_link, spec, rules)
 
-    async def remove_bridge(self, name: str) -> None:
-        """Idempotent."""
-        await self._thread.run(self._remove_bridge, name)
+    async def remove_link(self, name: str) -> None:
+        """A bridge or a parent, unless it is somebody else's. Idempotent."""
+        await self._thread.run(self._remove_link, name)
 
     async def attach(self, plugs: dict[str, Plug], ports: Sequence[PortRule], defaults: Defaults) -> Sandbox:
         """A fresh namespace with these endpoints. The sandbox is the caller's to `detach`. On an error nothing is left."""
@@ -146,14 +151,19 @@ class Fabric:
 
     # In the network thread from here on.
 
-    def _open(self, bridges: list[tuple[BridgeSpec, NetworkRules]], ports: list[PortRule]) -> None:
+    def _open(self, bridges: list[tuple[BridgeSpec, NetworkRules]], ports: list[PortRule], parents: Sequence[ParentSpec]) -> None:
         self._host = host = Netlink()
         self._tracking = Netlink(NETLINK_NETFILTER)
         self._pool.open()
-        wanted = {spec.name for spec, _ in bridges}
+        wanted = {spec.name for spec, _ in bridges} | {spec.name for spec in parents}
         for link in links.list_links(host):
-            if link.kind == "bridge" and link.alias == self._settings.owner and link.name not in wanted:
+            if self._is_ours(link) and link.name not in wanted:
                 host.run([links.delete_link(link.index)])
+        for parent in parents:
+            try:
+                ensure_parent(host, replace(parent, owner=self._settings.owner))
+            except OSError as error:  # eth0 of eth0.50 may come later; the start of a container says so
+                logger.warning("the parent link %s of a network is not there: %s", parent.name, error)
         for spec, _ in bridges:
             self._parents[spec.name] = ensure_bridge(host, replace(spec, owner=self._settings.owner))
         was_off = self._settings.forwarding and enable_forwarding(ipv6=any(spec.has_ipv6 for spec, _ in bridges))
@@ -172,6 +182,11 @@ class Fabric:
                 chain.name,
                 chain.table,
             )
+
+    def _is_ours(self, link: links.Link) -> bool:
+        """A bridge or parent that this engine made; not its gate, which has the same alias."""
+        isolated = link.name.startswith(tuple(f"{prefix}-" for prefix in KINDS.values()))
+        return link.alias == self._settings.owner and (link.kind in ("bridge", "vlan") or isolated)
 
     def _open_gate(self) -> None:
         """Kernels without nft_dup_ipv4 (CONFIG_NFT_DUP_IPV4) do without."""
@@ -202,17 +217,22 @@ class Fabric:
             others = frozenset(link.name for link in present) - ours
             return HostFacts(uplink_mtu(netlink), tuple(host_networks(netlink, ignore_links=ours)), ours, others)
 
-    def _add_bridge(self, spec: BridgeSpec, rules: NetworkRules) -> None:
+    def _add_link(self, spec: BridgeSpec | ParentSpec, rules: NetworkRules | None) -> None:
+        if isinstance(spec, ParentSpec):
+            ensure_parent(self._netlink, replace(spec, owner=self._settings.owner))
+            return
         if self._settings.forwarding and spec.has_ipv6:
             enable_forwarding(ipv6=True)
         self._parents[spec.name] = ensure_bridge(self._netlink, replace(spec, owner=self._settings.owner))
-        if self._settings.firewall:
+        if self._settings.firewall and rules is not None:
             self._firewall.add_network(rules)
 
-    def _remove_bridge(self, name: str) -> None:
+    def _remove_link(self, name: str) -> None:
         if self._settings.firewall:
             self._firewall.remove_network(name)
-        remove_bridge(self._netlink, name)
+        found = links.find_link(self._netlink, name)
+        if found is not None and self._is_ours(found):
+            remove_bridge(self._netlink, name)
         self._parents.pop(name, None)
 
     def _parent(self, name: str) -> int:

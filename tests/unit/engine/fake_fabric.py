@@ -7,6 +7,7 @@ from corten.network.bridge import BridgeSpec
 from corten.network.endpoints import Plug
 from corten.network.fabric import Defaults, Fabric, FabricSettings, HostFacts, Sandbox
 from corten.network.namespaces import Namespace
+from corten.network.parents import ParentSpec
 from corten.network.rules import NetworkRules, PortRule
 
 
@@ -14,13 +15,17 @@ class FakeFabric(Fabric):
     def __init__(self) -> None:
         super().__init__(FabricSettings())
         self.bridges: dict[str, NetworkRules] = {}
+        self.parents: set[str] = set()
         self.sandboxes: list[Sandbox] = []
         self.defaults: Defaults = {}
         self.refuse: OSError | None = None
         self.host = HostFacts(1400, (ip_network("172.17.0.0/16"),), frozenset(), frozenset({"lo", "eth0"}))
 
-    async def open(self, bridges: Sequence[tuple[BridgeSpec, NetworkRules]], ports: Iterable[PortRule]) -> None:
+    async def open(
+        self, bridges: Sequence[tuple[BridgeSpec, NetworkRules]], ports: Iterable[PortRule], parents: Sequence[ParentSpec] = ()
+    ) -> None:
         self.bridges = {spec.name: rules for spec, rules in bridges}
+        self.parents = {spec.name for spec in parents}
 
     async def close(self) -> None:
         pass
@@ -28,12 +33,16 @@ class FakeFabric(Fabric):
     async def facts(self) -> HostFacts:
         return self.host
 
-    async def add_bridge(self, spec: BridgeSpec, rules: NetworkRules) -> None:
+    async def add_link(self, spec: BridgeSpec | ParentSpec, rules: NetworkRules | None = None) -> None:
         self._may()
-        self.bridges[spec.name] = rules
+        if rules is None:
+            self.parents.add(spec.name)
+        else:
+            self.bridges[spec.name] = rules
 
-    async def remove_bridge(self, name: str) -> None:
+    async def remove_link(self, name: str) -> None:
         self.bridges.pop(name, None)
+        self.parents.discard(name)
 
     async def attach(self, plugs: dict[str, Plug], ports: Sequence[PortRule], defaults: Defaults) -> Sandbox:
         self._may()

@@ -77,7 +77,6 @@ def pool(subnet: str = "10.9.0.0/24", **more: Any) -> tuple[IpamPool, ...]:
         ),
         ({"config_from": "nope"}, "not-found", 'configuration network "nope" does not exist'),
         ({"config_from": "first"}, "not-found", 'configuration network "first" does not exist'),
-        ({"driver": "macvlan"}, "unsupported", "a macvlan network without a parent link"),
         ({"driver": "ipvlan", "options": {"parent": "eth0", "ipvlan_mode": "x"}}, "invalid", "requested ipvlan mode 'x' is not valid"),
     ],
 )

@@ -1,12 +1,14 @@
 """Whether a container may be on a network the way it asks to be, with Docker's texts. Pure."""
 
+from collections.abc import Collection, Iterable
 from ipaddress import ip_address
 
 from corten.engine.networks.values import Network
 from corten.engine.values.container import EndpointConfig, HostConfig
-from corten.errors import Denied, Invalid
+from corten.errors import Denied, EngineError, Invalid
 from corten.network.hostfiles import parse_extra_host
 from corten.network.ipam import IPAddress
+from corten.network.parents import parse_vlan
 from corten.network.ports import parse_host_ip, parse_port, parse_port_range
 
 _NOT_HERE = "user specified IP address is supported on user defined networks only"
@@ -75,6 +77,26 @@ def check_endpoint(network: Network, config: EndpointConfig) -> None:
 def check_usable(network: Network) -> None:
     if network.config_only:
         raise Denied("cannot create endpoint on configuration-only network", reason="config-only-network")
+
+
+def check_parent(network: Network, networks: Iterable[Network], links: Collection[str]) -> None:
+    """Whether a macvlan or ipvlan network may stand on its parent; `links` are the host's. Raises EngineError, as Docker does."""
+    driver, parent, passthru = network.driver, network.parent, network.options.get("macvlan_mode") == "passthru"
+    if parent == "lo":
+        raise EngineError(f"loopback interface is not a valid {driver} parent link", reason="bad-parent")
+    if network.options.get("parent") and parent not in links and (vlan_of := parse_vlan(parent).vlan_of) not in links:
+        raise EngineError(f"-o parent interface was not found on the host: {vlan_of}", reason="no-such-parent")
+    for other in networks:
+        if other.parent != parent or other.driver != driver:
+            continue
+        if driver == "ipvlan":
+            raise EngineError(f"network di-{other.id[:12]} is already using parent interface {parent}", reason="parent-in-use")
+        if passthru:
+            text = f"cannot use mode passthru, macvlan network {other.id} is already using parent interface {parent}"
+            raise EngineError(text, reason="parent-in-use")
+        if other.options.get("macvlan_mode") == "passthru":
+            text = f"macvlan network {other.id} is already using parent interface {parent} in mode passthru"
+            raise EngineError(text, reason="parent-in-use")
 
 
 def check_host_config(host: HostConfig) -> None:

@@ -20,7 +20,7 @@ from corten.engine.networks.values import (
     NetworkRequest,
     parse_bool,
 )
-from corten.errors import Conflict, Denied, Invalid, NotFound, Unavailable, Unsupported
+from corten.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from corten.ids import NetworkId, new_network_id
 from corten.kernel.netlink.links import IPVLAN_FLAGS, IPVLAN_MODES, MACVLAN_MODES
 from corten.network.ipam import IPAddress, Pool, choose_subnet, overlaps
@@ -187,12 +187,6 @@ def _check_child_options(driver: str, options: dict[str, str]) -> None:
         raise Invalid(
             f"requested ipvlan flag '{options['ipvlan_flag']}' is not valid, 'bridge' is the ipvlan driver default",
             reason="bad-network-option",
-        )
-    if not options.get("parent"):
-        raise Unsupported(
-            f"a {driver} network without a parent link",
-            reason="parentless-network",
-            hint="name the host's link: -o parent=eth0; or use --internal with the bridge driver",
         )
 
 

@@ -16,7 +16,7 @@ from corten.engine.networks.places import Ground, NameService, Places
 from corten.engine.networks.values import Network, NetworkRequest, NetworkSettings
 from corten.engine.paths import Paths
 from corten.engine.values.container import Container, Endpoint, EndpointConfig
-from corten.errors import Denied, EngineError, Invalid, NotFound, Unavailable, from_wire
+from corten.errors import Denied, EngineError, Invalid, Unavailable, from_wire
 from corten.ids import ContainerId, NetworkId, short_id
 from corten.network.fabric import Fabric
 from corten.network.hostfiles import edit, with_linked
@@ -73,7 +73,9 @@ class Networks:
         by_name = {network.name: network for network in self.catalog}
         places = [self.places.expect(container, by_name) for container in running]
         bridged = [network for network in self.catalog if network.bridge]
-        await self._fabric.open([(bridge_spec(network), firewall_rules(network)) for network in bridged], self.places.rules())
+        parents = [network.own_parent for network in self.catalog if network.own_parent]
+        rules = [(bridge_spec(network), firewall_rules(network)) for network in bridged]
+        await self._fabric.open(rules, self.places.rules(), parents)
         for place in places:
             await self.places.adopt(place)
 
@@ -135,22 +137,31 @@ class Networks:
         creation.check_request(request, known)
         facts = await self._fabric.facts()
         network = creation.complete(request, pools=self._pools, taken=facts.routes, networks=known, mtu=self._mtu)
-        parent = network.options.get("parent", "")
-        if network.driver in ("macvlan", "ipvlan") and parent not in facts.other_links | facts.own_links:
-            raise NotFound(
-                f"the link {parent} does not exist on this host", reason="no-such-parent", hint="name one of `ls /sys/class/net`"
-            )
+        if network.parent:
+            checks.check_parent(network, known, facts.other_links | facts.own_links)
         if network.bridge in facts.other_links:
             raise Denied(f"the link {network.bridge} exists already and is not Corten's", reason="bridge-name-taken")
-        if network.bridge:
-            try:
-                await self._fabric.add_bridge(bridge_spec(network), firewall_rules(network))
-            except OSError as error:
-                await self._fabric.remove_bridge(network.bridge)
-                raise Unavailable(f"failed to create network {network.name}: {error}", reason="network-kernel") from error
+        if network.bridge or network.parent:
+            await self._make(network)
         self.catalog.put(network)
         self._tell(network, "create")
         return network
+
+    async def _make(self, network: Network) -> None:
+        """Its bridge or parent in the kernel. On an error nothing is left."""
+        try:
+            if network.bridge:
+                await self._fabric.add_link(bridge_spec(network), firewall_rules(network))
+            elif network.own_parent:
+                await self._fabric.add_link(network.own_parent)
+        except OSError as error:
+            await self._unmake(network)
+            raise Unavailable(f"failed to create network {network.name}: {error}", reason="network-kernel") from error
+
+    async def _unmake(self, network: Network) -> None:
+        shared = any(other.parent == network.parent for other in self.catalog if other.id != network.id)
+        if network.bridge or (network.own_parent and not shared):
+            await self._fabric.remove_link(network.bridge or network.parent)
 
     async def remove(self, ref: str) -> NetworkId:
         """Raises NotFound, or Denied for a predefined network and for one with running containers."""
@@ -169,8 +180,7 @@ class Networks:
             raise Denied(f'error while removing network: configuration network "{network.name}" is in use', reason="network-in-use")
         self.catalog.remove(network.id)
         self._addressing.forget(network)
-        if network.bridge:
-            await self._fabric.remove_bridge(network.bridge)
+        await self._unmake(network)
         self._tell(network, "destroy")
         return network.id
 

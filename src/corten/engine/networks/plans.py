@@ -92,7 +92,7 @@ def _mac(interfaces: Sequence[Interface]) -> str:
 
 def _gateways(network: Network, interfaces: Iterable[Interface]) -> tuple[IPAddress, ...]:
     """None on an internal network: there is no way out."""
-    if network.internal:
+    if not network.leads_out:
         return ()
     found = []
     for interface in interfaces:
@@ -110,7 +110,7 @@ def _plug(
     return Plug(
         kind=network.driver,
         name=name,
-        parent=network.bridge or network.options.get("parent", ""),
+        parent=network.bridge or network.parent,
         addresses=interfaces,
         mac=mac,
         mtu=network.mtu,
@@ -118,7 +118,7 @@ def _plug(
         mode_flag=network.options.get("ipvlan_flag", "bridge"),
         isolated=network.driver == "bridge" and not network.is_on(OPTION_ICC),
         gateways=() if on_link else gateways,
-        default_on_link=on_link and not network.internal,
+        default_on_link=on_link and network.leads_out,
         sysctls=_sysctls(config.driver_opts.get(ENDPOINT_SYSCTLS, ""), name),
     )
 

@@ -5,6 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from corten.ids import NetworkId
 from corten.network.ipam import AddressSpace, IPAddress
+from corten.network.parents import KINDS, ParentSpec, find_vlan, isolated_parent
 
 OPTION_BRIDGE_NAME = "com.docker.network.bridge.name"
 OPTION_MTU = "com.docker.network.driver.mtu"
@@ -77,7 +78,7 @@ class NetworkRequest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """A network as stored. `created` is ns since the epoch. `user_subnet`: the user named the subnet, so containers may ask for
-    addresses. `parent` is the link that a macvlan or ipvlan network really uses."""
+    addresses."""
 
     id: NetworkId
     name: str
@@ -97,6 +98,26 @@ class Network:
     config_from: str = ""
     bridge: str = ""
     mtu: int = 0
+
+    @property
+    def parent(self) -> str:
+        """The link under a macvlan or ipvlan network, "" for other drivers."""
+        if self.driver not in KINDS or self.config_only:
+            return ""
+        return self.options.get("parent") or isolated_parent(self.driver, self.id).name
+
+    @property
+    def own_parent(self) -> ParentSpec | None:
+        """The parent, where the engine has to make it: a VLAN of another link, or one that leads nowhere."""
+        named = self.options.get("parent", "")
+        if not self.parent:
+            return None
+        return find_vlan(named) if named else isolated_parent(self.driver, self.id)
+
+    @property
+    def leads_out(self) -> bool:
+        """Whether there is anything behind a gateway."""
+        return not self.internal and (self.driver not in KINDS or bool(self.options.get("parent")))
 
     @property
     def is_predefined(self) -> bool:
