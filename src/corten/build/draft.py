@@ -8,6 +8,7 @@ import msgspec
 
 from corten.build.dockerfile.expand import Expander
 from corten.ids import DiffId
+from corten.oci.digest import sha256_digest
 from corten.oci.image import History, ImageConfig, RunConfig
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -52,6 +53,11 @@ class Draft:
 
     def expander(self) -> Expander:
         return Expander(self.variables, escape=self.escape)
+
+    @property
+    def state(self) -> str:
+        """Names files and config: the same for drafts that make the same image, history aside."""
+        return sha256_digest(repr((self.layers, self.config)).encode())
 
     def with_config(self, **changes: object) -> "Draft":
         """`changes` are fields of RunConfig."""

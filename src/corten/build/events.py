@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
-    """`number` counts a stage's instructions from 1; `total` is how many the whole build has, 0 for work that is no instruction."""
+    """`number` counts a stage's instructions from 1; `total` is how many the whole build has, 0 for work that is no instruction.
+
+    `index` is the stage's number, -1 for what stands before the first one.
+    """
 
     id: str
     name: str
@@ -19,16 +22,41 @@ class StepStarted:
     number: int = 0
     total: int = 0
     label: str = ""
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class StepEnded:
-    """`layer` is "" when the step made none; `error` "" when it went well."""
+    """`layer` is "" when the step made none; `error` "" when it went well. `state` names files and config as they are now."""
 
     id: str
     cached: bool
     layer: str = ""
     error: str = ""
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRunning:
+    """No cache has the step's result: its process begins."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Comes first: which stages are built, and the build arguments that no instruction takes."""
+
+    stages: tuple[int, ...]
+    total: int
+    unused: tuple[str, ...] = ()
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StageEnded:
+    index: int
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +89,5 @@ class Warned:
     detail: str = ""
 
 
-BuildEvent = StepStarted | StepEnded | StepProgress | StepOutput | Warned
+BuildEvent = StepStarted | StepRunning | StepEnded | StepProgress | StepOutput | Warned | Planned | StageEnded
 Emit = Callable[[BuildEvent], None]

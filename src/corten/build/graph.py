@@ -18,7 +18,6 @@ class Graph:
         for stage in file.stages:
             if stage.name:
                 self._by_name.setdefault(stage.name, []).append(stage.index)
-        self.total = sum(1 + len(stage.steps) for stage in file.stages)
 
     def target(self, wanted: str) -> ins.Stage:
         """Raises Invalid."""

@@ -20,8 +20,8 @@ from corten.build.dockerfile.expand import Expander
 from corten.build.dockerfile.lexer import Line
 from corten.build.dockerfile.parser import parse_line
 from corten.build.dockerfile.quoting import go_quoted
-from corten.build.draft import DEFAULT_PATH, Draft, step_key
-from corten.build.events import Emit, StepEnded, StepStarted
+from corten.build.draft import DEFAULT_PATH, PROXY_ARGS, Draft, step_key
+from corten.build.events import Emit, Planned, StageEnded, StepEnded, StepStarted
 from corten.build.files.tree import Tree
 from corten.build.flights import Flights
 from corten.build.graph import Graph
@@ -96,11 +96,14 @@ class Build:
         self._args = ArgValues({k: v for k, v in options.build_args.items() if v is not None}, self._global)
         self._epoch = OLDEST_EPOCH
         self._records: dict[str, StepRecord] = {}
+        self._total = 0
+        self._target: ins.Stage | None = None
 
     async def run(self) -> Result:
         """Raises StepFailed for a step, Invalid and NotFound for what is wrong before any."""
-        target = self._graph.target(self._options.target)
+        target = self._target = self._graph.target(self._options.target)
         needed = self._graph.needed(target)
+        self._plan(needed)
         try:
             self._epoch = await self._choose_epoch(target)
             if self._options.parallel > 1:
@@ -110,8 +113,31 @@ class Build:
         except BaseException:
             await self._stop()
             raise
-        labels = {**(draft.config.labels or {}), **self._options.labels}
-        return Result(draft.with_config(labels=labels or None), self._epoch, self._records)
+        return Result(self._labelled(draft, target), self._epoch, self._records)
+
+    def _plan(self, needed: list[ins.Stage]) -> None:
+        """Tells what will be built, and the ARGs before the first FROM, which are steps, too."""
+        before = self._file.global_args
+        self._total = len(before) + sum(1 + len(stage.steps) for stage in needed) + bool(self._options.labels)
+        args = [*before, *(step for stage in self._file.stages for step in stage.steps if isinstance(step, ins.Arg))]
+        known = {name for arg in args for name, _ in arg.pairs} | PROXY_ARGS
+        unused = sorted(name for name in self._options.build_args if name not in known)
+        self._emit(Planned(tuple(stage.index for stage in needed), self._total, tuple(unused)))
+        for arg in before:
+            begun = StepStarted(f"{next(self._ids)}", arg.place.text, total=self._total, index=-1)
+            self._emit(begun)
+            self._emit(StepEnded(begun.id, cached=True))
+
+    def _labelled(self, draft: Draft, target: ins.Stage) -> Draft:
+        """The labels of the command line are the last step of the target."""
+        if given := self._options.labels:
+            text = " ".join(f"{name}={value}" for name, value in sorted(given.items()))
+            begun = StepStarted(f"{next(self._ids)}", f"LABEL {text}", target.name, len(target.steps) + 1, self._total, "", target.index)
+            self._emit(begun)
+            draft = draft.with_config(labels={**(draft.config.labels or {}), **given})
+            self._emit(StepEnded(begun.id, cached=True, state=draft.state))
+        self._emit(StageEnded(target.index))
+        return draft
 
     async def _choose_epoch(self, target: ins.Stage) -> int:
         """SOURCE_DATE_EPOCH where given, else the age of the image that the target goes back to."""
@@ -149,10 +175,13 @@ class Build:
                 step.place.text,
                 stage.name,
                 number,
-                self._graph.total,
+                self._total,
                 labels.next(shown(step, draft)) if isinstance(step, COUNTED) else "",
+                stage.index,
             )
             draft = await self._step(draft, step, begun, around)
+        if stage is not self._target:
+            self._emit(StageEnded(stage.index))
         return draft
 
     async def _start(self, stage: ins.Stage, labels: Labels) -> tuple[Draft, list[ins.Instruction]]:
@@ -161,14 +190,20 @@ class Build:
         below = self._graph.find(name, stage.index)
         from_image = below is None and name != "scratch"
         labels.total = counted(stage.steps, from_image=from_image)
-        begun = StepStarted(f"{next(self._ids)}", f"FROM {name}", stage.name, 0, self._graph.total)
+        begun = StepStarted(f"{next(self._ids)}", stage.base.place.text, stage.name, 0, self._total, index=stage.index)
         with placed(stage.base.place, begun.name, begun.id):
             draft = await self._base_draft(stage, name)
         triggers = [parse_line(Line(text, stage.base.place.start, stage.base.place.end)) for text in draft.config.on_build or []]
         labels.total = counted([*triggers, *stage.steps], from_image=from_image)
         self._emit(replace(begun, label=labels.next(f"FROM {name}")) if from_image else begun)
-        self._emit(StepEnded(begun.id, cached=True))
+        self._emit(StepEnded(begun.id, cached=True, state=await self._state(name, stage, draft)))
         return draft.with_config(on_build=None) if triggers else draft, triggers
+
+    async def _state(self, name: str, stage: ins.Stage, draft: Draft) -> str:
+        """After a FROM: "" for scratch, else the image's own id or the state of the stage below."""
+        if self._graph.find(name, stage.index) is not None:
+            return draft.state
+        return "" if name == "scratch" else (await self._image(name, stage)).id
 
     async def _base_draft(self, stage: ins.Stage, name: str) -> Draft:
         below = self._graph.find(name, stage.index)
@@ -251,7 +286,7 @@ class Build:
             raise StepFailed(error, step.place, begun.name, shown_step) from error
         if done.draft.key != draft.key:
             self._records[done.draft.key] = StepRecord(done.draft.key, draft.key, done.layer, begun.name)
-        self._emit(StepEnded(begun.id, done.cached, done.layer or ""))
+        self._emit(StepEnded(begun.id, done.cached, done.layer or "", state=done.draft.state))
         return done.draft
 
     async def _done(self, draft: Draft, step: ins.Instruction, step_id: str, around: Surroundings) -> Done:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import msgspec
 
+from corten.api.build_limits import read_limits
 from corten.api.narration import stream_line
 from corten.api.registry_config import read_registry_config
 from corten.api.request import Request
@@ -14,8 +15,9 @@ from corten.api.types.build import BuildAux, BuildUlimit
 from corten.api.types.images import ErrorDetail, StreamMessage
 from corten.build.events import BuildEvent
 from corten.build.options import BuildOptions
+from corten.build.solve import StepFailed
 from corten.engine.build.builds import BuildRequest, Built
-from corten.engine.build.classic import ClassicText, failure
+from corten.engine.build.classic import ClassicText, failure, refusal
 from corten.engine.build.delivery import PARCEL_TYPE
 from corten.engine.build.trace import TRACE_ID, Trace, failure_details
 from corten.errors import Conflict, EngineError, Invalid, Unsupported
@@ -23,7 +25,9 @@ from corten.http.response import Reply, Response, Stream
 from corten.oci.platform import host_platform
 from corten.oci.reference import Reference, parse_reference
 
-_NOT_BUILT = ("squash", "memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "cpusetcpus", "cpusetmems", "cgroupparent")
+Events = asyncio.Queue[BuildEvent | None]
+_SOON = 10.0
+"""Seconds in which an error of a build is the answer's status; later the head has left."""
 
 
 async def build(request: Request) -> Reply:
@@ -36,7 +40,17 @@ async def build(request: Request) -> Reply:
     wanted = _request(request)
     if wanted.parcel:
         return Stream(_trace_lines(request, wanted))
-    return Stream(_lines(request, wanted, quiet=request.flag("q")))
+    events, running = _started(request, wanted)
+    text = ClassicText(remove=request.flag("rm", default=True), no_cache=wanted.options.no_cache)
+    try:
+        first = await _first_lines(events, running, text)
+    except EngineError as error:
+        raise refusal(error, wanted.dockerfile) from error
+    except BaseException:
+        await _ended(running)
+        raise
+    tags = [] if request.flag("q") else [tag.familiar for tag in wanted.tags]
+    return Stream(_lines(first, events, running, text, None if request.flag("q") else tags))
 
 
 async def cancel(request: Request) -> Reply:
@@ -47,24 +61,51 @@ async def cancel(request: Request) -> Reply:
     return Response(200)
 
 
-async def _lines(request: Request, wanted: BuildRequest, *, quiet: bool) -> AsyncIterator[bytes]:
-    """The stream: text lines, then the id, or the error as the last line since the head has left."""
-    events, running = _started(request, wanted)
-    text = ClassicText()
+async def _first_lines(events: Events, running: "asyncio.Future[Built]", text: ClassicText) -> list[str]:
+    """As far as something is told soon. Raises what the build raised before: it is the request's answer then, not a stream's last line."""
     try:
+        async with asyncio.timeout(_SOON):
+            while (event := await events.get()) is not None:
+                if lines := text.of(event):
+                    return lines
+    except TimeoutError:
+        return []
+    events.put_nowait(None)
+    if (error := running.exception()) is not None and not isinstance(error, StepFailed):
+        raise error
+    return []
+
+
+async def _lines(
+    first: list[str], events: Events, running: "asyncio.Future[Built]", text: ClassicText, tags: list[str] | None
+) -> AsyncIterator[bytes]:
+    """The stream: text lines, then the id, or the error as the last line since the head has left. `tags` None: only the id is told."""
+    try:
+        for line in first if tags is not None else ():
+            yield _text_line(line)
         while (event := await events.get()) is not None:
-            for line in () if quiet else text.of(event):
-                yield stream_line(StreamMessage(stream=line))
-        image = (await _result(running)).image
-        yield stream_line(StreamMessage(aux=BuildAux(id=image)))
-        ending = [f"{image}\n"] if quiet else text.end(image, [tag.familiar for tag in wanted.tags])
-        for line in ending:
-            yield stream_line(StreamMessage(stream=line))
+            for line in text.of(event) if tags is not None else ():
+                yield _text_line(line)
+        built = await _result(running)
+        if tags is None:
+            yield _text_line(f"{built.image}\n")
+            return
+        for line in text.finished(built.image, is_new=built.is_new):
+            yield _text_line(line)
+        yield stream_line(StreamMessage(aux=BuildAux(id=built.image)))
+        for line in text.end(built.image, tags):
+            yield _text_line(line)
     except EngineError as error:
+        for line in text.failed(error) if tags is not None else ():
+            yield _text_line(line)
         message, code = failure(error)
         yield stream_line(StreamMessage(error_detail=ErrorDetail(message, code), error=message))
     finally:
         await _ended(running)
+
+
+def _text_line(text: str) -> bytes:
+    return stream_line(StreamMessage(stream=text))
 
 
 async def _trace_lines(request: Request, wanted: BuildRequest) -> AsyncIterator[bytes]:
@@ -87,9 +128,9 @@ async def _trace_lines(request: Request, wanted: BuildRequest) -> AsyncIterator[
         await _ended(running)
 
 
-def _started(request: Request, wanted: BuildRequest) -> "tuple[asyncio.Queue[BuildEvent | None], asyncio.Future[Built]]":
+def _started(request: Request, wanted: BuildRequest) -> "tuple[Events, asyncio.Future[Built]]":
     """The build under way and its events, None after the last one."""
-    events: asyncio.Queue[BuildEvent | None] = asyncio.Queue()
+    events: Events = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
     def emit(event: BuildEvent) -> None:
@@ -116,12 +157,6 @@ async def _ended(running: "asyncio.Future[Built]") -> None:
 
 
 def _request(request: Request) -> BuildRequest:
-    if wanted := next((name for name in _NOT_BUILT if request.text(name) not in ("", "0", "false")), ""):
-        raise Unsupported(
-            f"builds do not know the parameter {wanted} yet",
-            reason="build-parameter-unbuilt",
-            hint="leave it out: RUN steps have no limits of their own, and layers stay as the steps made them",
-        )
     options = BuildOptions(
         target=request.text("target"),
         build_args=_mapping(request, "buildargs"),
@@ -134,6 +169,7 @@ def _request(request: Request) -> BuildRequest:
         shm_size=request.integer("shmsize"),
         ulimits=_ulimits(request),
         epoch=_epoch(request),
+        limits=read_limits(request),
     )
     tags = [_tag(text) for text in request.values("t") if text]
     return BuildRequest(

@@ -12,6 +12,7 @@ from corten.build.dockerfile.lexer import Heredoc, Line, lex, without_heredoc_ma
 from corten.build.dockerfile.suggest import nearest
 
 MOST_STAGES = 10_000
+NO_INSTRUCTIONS = "file with no instructions"
 _FLAG = re.compile(r"--([a-z-]+)(?:=(.*))?", re.DOTALL)
 _STAGE_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*")
 _BUILTIN_FRONTEND = re.compile(r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?|dockerfile\.v0")
@@ -73,7 +74,7 @@ def parse(text: str, name: str = "Dockerfile") -> ins.Dockerfile:
         raise DockerfileError(f"the frontend {frontend!r} cannot be run", line=1, hint=hint)
     parsed = [parse_line(line) for line in source.lines]
     if not parsed:
-        raise DockerfileError("file with no instructions", line=1, plain=True)
+        raise DockerfileError(NO_INSTRUCTIONS, line=1, plain=True)
     global_args, stages = _stages(parsed)
     return ins.Dockerfile(
         global_args=global_args, stages=stages, directives=source.directives, escape=source.escape, source=text, name=name

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.quoting import go_quoted
 from corten.build.draft import DEFAULT_PATH, PROXY_ARGS, Draft, step_key
-from corten.build.events import StepOutput
+from corten.build.events import StepOutput, StepRunning
 from corten.build.flights import Output
 from corten.build.options import BuildOptions, RunJob
 from corten.build.steps.authorities import add_authorities
@@ -47,6 +47,7 @@ async def run_step(draft: Draft, step: ins.Run, step_id: str, around: Surroundin
     def output(stream: str, data: bytes) -> None:
         around.emit(StepOutput(step_id, stream, data))
 
+    around.emit(StepRunning(step_id))
     ran = _Running(draft, step, key, created_by, shown, argv, env, around)
     if around.options.no_cache:
         return _done(draft, key, await ran.once(output), created_by, around, cached=False)
@@ -107,6 +108,7 @@ class _Running:
             shm_size=options.shm_size,
             ulimits=options.ulimits,
             privileged=self.step.security == "insecure",
+            limits=options.limits,
         )
 
 
