@@ -154,7 +154,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     lifecycle = Lifecycle(containers, launch, ends, parts.monitors, events)
     found = Containers(containers, shelves, sessions, figures)
     images, pulls, pushes, registries = image_side(config, store, users_of(containers), events)
-    executor = BuildExecutor(rented, bundles, release)
+    executor = BuildExecutor(rented, bundles, release, parts.facts)
     upkeep = Upkeep(containers, found, lifecycle, removal, parts.networks, events)
     making = Builds(store, executor, pulls, events, keeping, marks.uses)
     making.usual_ca = config.build_ca

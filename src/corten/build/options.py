@@ -14,6 +14,20 @@ OLDEST_EPOCH = 315532800
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a RUN step may use; 0 and "" = not limited. Bytes (`memory_swap` is memory and swap together, -1 = unlimited), microseconds."""
+
+    memory: int = 0
+    memory_swap: int = 0
+    cpu_shares: int = 0
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    cgroup_parent: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
     """Sizes in bytes. `epoch` (seconds) is SOURCE_DATE_EPOCH; None takes the base image's creation time.
 
@@ -35,6 +49,7 @@ class BuildOptions:
     parallel: int = 2
     entitlements: frozenset[str] = frozenset()
     ca: str = ""
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,7 @@ class RunJob:
     shm_size: int = 0
     ulimits: tuple[tuple[str, int, int], ...] = ()
     privileged: bool = False
+    limits: Limits = Limits()
 
 
 class Images(Protocol):

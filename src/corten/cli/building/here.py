@@ -29,18 +29,6 @@ from corten.client.urls import quoted
 
 TRACE_ID = "corten.build.trace"
 REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
-UNBUILT = (
-    "squash",
-    "cgroup-parent",
-    "cpu-period",
-    "cpu-quota",
-    "cpu-shares",
-    "cpuset-cpus",
-    "cpuset-mems",
-    "memory",
-    "memory-swap",
-)
-
 Query = dict[str, str | list[str]]
 
 
@@ -121,8 +109,8 @@ def _refuse_unbuilt(session: Session, values: Values) -> None:
     """What would be passed over in silence otherwise: a flag that does nothing is worse than none."""
     if values.text("sbom").lower() not in ("", "false", "0"):
         raise Failure("--sbom is not supported: Corten scans no images; a scanner can read `corten save` or the pushed image")
-    if wanted := next((flag for flag in UNBUILT if values.given(flag)), ""):
-        raise Failure(f"--{wanted} is not supported by Corten's builds yet")
+    if values.on("squash"):
+        raise Failure("--squash is not supported: FROM scratch with one COPY --from= makes one layer of a stage")
 
 
 def _built(session: Session, query: Query, body: Iterator[bytes], board: Board, kind: str) -> Built:

@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from corten.build.options import BindMount, RunJob
+from corten.engine.containers.create.checks import check_resources
 from corten.engine.containers.run.bundles import Bundles
 from corten.engine.containers.run.release import Release, Rented
+from corten.engine.host import HostFacts
 from corten.engine.values.container import Container, ContainerConfig, Endpoint, EndpointConfig, HostConfig, MountPoint, Resources, Ulimit
 from corten.errors import EngineError, NotFound
 from corten.http.frames import FrameDecoder
@@ -36,10 +38,11 @@ SIGKILL = 9
 class BuildExecutor:
     """`corten.build.options.Executor` on the engine's own runtime."""
 
-    def __init__(self, rented: Rented, bundles: Bundles, release: Release) -> None:
+    def __init__(self, rented: Rented, bundles: Bundles, release: Release, facts: HostFacts) -> None:
         self._rented = rented
         self._bundles = bundles
         self._release = release
+        self._facts = facts
         self._waiting: dict[str, asyncio.Future[int]] = {}
 
     def ended(self, event: Exited) -> bool:
@@ -53,6 +56,7 @@ class BuildExecutor:
 
     async def run(self, job: RunJob, output: Callable[[str, bytes], None]) -> int:
         container = _container(job)
+        check_resources(container.host.resources, self._facts)
         self._waiting[container.id] = asyncio.get_running_loop().create_future()
         os.makedirs(self._rented.paths.container(container.id), mode=0o710, exist_ok=True)
         try:
@@ -120,10 +124,25 @@ def _container(job: RunJob) -> Container:
             privileged=job.privileged,
             auto_remove=True,
             tmpfs=dict(job.tmpfs),
-            resources=Resources(ulimits=tuple(Ulimit(name=name, soft=soft, hard=hard) for name, soft, hard in job.ulimits)),
+            resources=_resources(job),
         ),
         mounts=tuple(_point(m) for m in job.mounts),
         endpoints={network: Endpoint(config=EndpointConfig(network=network), network_id=NetworkId(""))},
+    )
+
+
+def _resources(job: RunJob) -> Resources:
+    limits = job.limits
+    return Resources(
+        memory=limits.memory,
+        memory_swap=limits.memory_swap or 2 * limits.memory,
+        cpu_shares=limits.cpu_shares,
+        cpu_period=limits.cpu_period,
+        cpu_quota=limits.cpu_quota,
+        cpuset_cpus=limits.cpuset_cpus,
+        cpuset_mems=limits.cpuset_mems,
+        cgroup_parent=limits.cgroup_parent,
+        ulimits=tuple(Ulimit(name=name, soft=soft, hard=hard) for name, soft, hard in job.ulimits),
     )
 
 
