@@ -111,8 +111,11 @@ def test_processes_are_listed(bundle: Bundle) -> None:
 def test_pausing(bundle: Bundle) -> None:
     bundle.shell("while :; do echo x; sleep 0.01; done")
     bundle.start()
+    assert "container not paused" in bundle.call("resume", bundle.id).err
     bundle.call("pause", bundle.id).ok()
+    assert "container not running" in bundle.call("pause", bundle.id).err
     assert bundle.state()["status"] == "paused"
+    bundle.call("kill", bundle.id, "0").ok()
     assert bundle.call("exec", bundle.id, "true").code != 0
     size = bundle.out.stat().st_size
     time.sleep(0.1)
@@ -121,6 +124,18 @@ def test_pausing(bundle: Bundle) -> None:
     assert bundle.state()["status"] == "running"
     time.sleep(0.1)
     assert bundle.out.stat().st_size > size
+
+
+def test_a_container_paused_before_its_start_is_started_once_resumed(bundle: Bundle) -> None:
+    bundle.process["args"] = ["sleep", "100"]
+    bundle.create()
+    bundle.call("pause", bundle.id).ok()
+    assert bundle.state()["status"] == "paused"
+    done = bundle.call("start", bundle.id, timeout=10)
+    assert (done.code, "cannot start a container in the paused state" in done.err.lower()) == (1, True)
+    bundle.call("resume", bundle.id).ok()
+    bundle.call("start", bundle.id).ok()
+    assert bundle.state()["status"] == "running"
 
 
 def test_a_paused_container_is_deleted_by_force(bundle: Bundle) -> None:

@@ -20,9 +20,9 @@ def status_of(state: ContainerState, state_root: str, cgroup: Cgroup | None) -> 
     """Read off the process; `created` while its socket waits for somebody to start it."""
     if not is_alive(state):
         return "stopped"
-    if os.path.exists(os.path.join(state_directory(state_root, state["id"]), SOCKET_NAME)):
-        return "created"
-    return "paused" if cgroup is not None and is_frozen(cgroup) else "running"
+    if cgroup is not None and is_frozen(cgroup):
+        return "paused"
+    return "created" if os.path.exists(os.path.join(state_directory(state_root, state["id"]), SOCKET_NAME)) else "running"
 
 
 def is_frozen(cgroup: Cgroup) -> bool:

@@ -72,6 +72,8 @@ class Runtime:
 
         When its program cannot be executed its process ends and the error is raised; the container is then stopped, not removed.
         """
+        if self.status(state) == "paused":  # it would not answer
+            raise Conflict("cannot start a container in the paused state", reason="paused", hint="resume it first")
         return start_by_socket(state, os.path.join(state_directory(self.state_root, state["id"]), SOCKET_NAME))
 
     def execute(self, state: ContainerState, process: ProcessSpec, io: Stdio) -> Process:

@@ -53,12 +53,14 @@ def test_numbers() -> None:
         parse(["--bundle", "x"], TABLE).number("bundle")
 
 
-@pytest.mark.parametrize(("text", "number"), [("9", 9), ("KILL", 9), ("SIGTERM", 15), ("term", 15), ("RTMIN+3", signal.SIGRTMIN + 3)])
+@pytest.mark.parametrize(
+    ("text", "number"), [("0", 0), ("9", 9), ("KILL", 9), ("SIGTERM", 15), ("term", 15), ("RTMIN+3", signal.SIGRTMIN + 3)]
+)
 def test_signals(text: str, number: int) -> None:
     assert parse_signal(text) == number
 
 
-@pytest.mark.parametrize("text", ["0", "65", "NOPE", "_IGN", "RTMIN+x", ""])
+@pytest.mark.parametrize("text", ["-1", "65", "NOPE", "_IGN", "RTMIN+x", ""])
 def test_bad_signals(text: str) -> None:
     with pytest.raises(Invalid, match="unknown signal"):
         parse_signal(text)

@@ -10,6 +10,7 @@ from corten.runtime.commands.context import Context, listen_environment, send_pi
 from corten.runtime.commands.terminal import relay, send_console
 from corten.runtime.config.spec import load_spec
 from corten.runtime.create import Created
+from corten.runtime.state import Status
 from corten.runtime.values import CreateOptions
 
 
@@ -99,9 +100,9 @@ def kill(context: Context) -> int:
 
 
 def parse_signal(text: str) -> int:
-    """`9`, `KILL`, `SIGKILL`, `RTMIN+3`."""
+    """`9`, `KILL`, `SIGKILL`, `RTMIN+3`; `0` only asks whether it is there."""
     name = text.upper().removeprefix("SIG")
-    if name.isdecimal() and 0 < int(name) <= signal.SIGRTMAX:
+    if name.isdecimal() and int(name) <= signal.SIGRTMAX:
         return int(name)
     first, plus, offset = name.partition("+")
     number = vars(signal).get(f"SIG{first}")
@@ -123,18 +124,19 @@ def delete(context: Context) -> int:
 
 
 def pause(context: Context) -> int:
-    _cgroup(context).freeze()
+    _cgroup(context, "running", "created").freeze()
     return 0
 
 
 def resume(context: Context) -> int:
-    _cgroup(context).thaw()
+    _cgroup(context, "paused").thaw()
     return 0
 
 
-def _cgroup(context: Context) -> Cgroup:
+def _cgroup(context: Context, *wanted: Status) -> Cgroup:
+    """Conflict for a container in another status, in runc's words."""
     state = context.runtime.load(context.container_id())
     cgroup = context.runtime.cgroup(state)
-    if cgroup is None or context.runtime.status(state) == "stopped":
-        raise Conflict("container not running", reason="not-running")
+    if cgroup is None or context.runtime.status(state) not in wanted:
+        raise Conflict(f"container not {wanted[0]}", reason=f"not-{wanted[0]}")
     return cgroup
