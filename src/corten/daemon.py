@@ -266,6 +266,7 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         await engine.reconcile.settle()
         news.tell(engine, tasks)
         tasks.spawn(engine.services.figures.keep_fresh(), "disk figures")
+        tasks.spawn(engine.services.pulls.leftovers.expire(), "what pulls left")
         tasks.spawn(engine.services.cleanup.written.keep_written(), "last uses")
         engine.services.cleanup.room.serve_layers()
         tasks.spawn(Relief(engine.services.cleanup).run(), "clearing away")

@@ -169,17 +169,25 @@ class Partials:
     def forget(self, digest: Digest) -> None:
         _remove(self._path(digest))
 
+    def size_older(self, seconds: float, *, spare: Collection[Digest] = ()) -> int:
+        """Bytes on the disk that nobody went on with for so long."""
+        return sum(size for _, size in self._older(seconds, spare))
+
     def forget_older(self, seconds: float, *, spare: Collection[Digest] = ()) -> int:
         """Removes what nobody went on with for so long; how many bytes that gave back."""
-        spared = {self._path(digest).name for digest in spare}
         freed = 0
+        for path, size in self._older(seconds, spare):
+            freed += size
+            _remove(path)
+        return freed
+
+    def _older(self, seconds: float, spare: Collection[Digest]) -> Iterator[tuple[Path, int]]:
+        spared = {self._path(digest).name for digest in spare}
         for path in self._folder.glob("*.map"):
             with contextlib.suppress(FileNotFoundError):
                 found = path.with_suffix("").stat()
                 if path.stem not in spared and time.time() - found.st_mtime >= seconds:
-                    freed += found.st_blocks * 512
-                    _remove(path.with_suffix(""))
-        return freed
+                    yield path.with_suffix(""), found.st_blocks * 512
 
     def _path(self, digest: Digest) -> Path:
         return self._folder / digest.rpartition(":")[2]

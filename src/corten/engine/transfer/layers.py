@@ -7,7 +7,6 @@ The partial file is what a killed pull goes on from; it goes when its layer is t
 
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from corten.engine.images.progress import Meter, Progress, Report, human_size
+from corten.engine.transfer.leftovers import keeper_of
 from corten.engine.transfer.sharing import InFlight
 from corten.errors import Invalid, Unavailable
 from corten.ids import DiffId, Digest, short_id
@@ -30,10 +30,7 @@ from corten.store.records.leases import Lease
 
 WORKERS: Final = min(8, max(2, os.cpu_count() or 1))
 RESERVE: Final = 256 << 20
-KEPT_SECONDS: Final = 14 * 86400
-"""What arrived of a layer is kept so long for a pull that goes on."""
 _PIECE: Final = 1 << 18
-_KEEPER: Final = "pull:"
 _FOREIGN: Final = ("foreign", "nondistributable")
 
 
@@ -86,7 +83,6 @@ class LayerPull:
         for layer in layers:
             self._report(Progress(layer.short, "Already exists" if layer.digest in there else "Pulling fs layer"))
         missing = list({layer.digest: layer for layer in missing}.values())
-        forget_unfinished(self._store, self._partials, self._in_flight, older_than=KEPT_SECONDS)
         self._check_room([(layer.size, self._partials.bytes_of(layer.digest)) for layer in missing])
         while missing:
             if self._cancelled():
@@ -203,17 +199,6 @@ class LayerPull:
                 self._report(Progress(layer.short, "Download complete"))
             meter.add(len(piece))
             yield piece
-
-
-def keeper_of(diff_id: DiffId) -> str:
-    """Who holds a layer that a pull has brought until its image is recorded."""
-    return f"{_KEEPER}{diff_id}"
-
-
-def forget_unfinished(store: Store, partials: Partials, in_flight: InFlight, *, older_than: float = 0) -> int:
-    """Drops what pulls that did not end left, but not what some pull uses now; the bytes of partial blobs that gave back."""
-    store.layers.keeps.let_go_older(_KEEPER, time.time_ns() - int(older_than * 1e9))
-    return partials.forget_older(older_than, spare=in_flight.names())
 
 
 def _given_up() -> Unavailable:

@@ -11,7 +11,8 @@ from corten.engine.events import Events
 from corten.engine.images.progress import Report, Status
 from corten.engine.transfer.attestations import attested, fetch_attestations
 from corten.engine.transfer.interruptible import interruptible
-from corten.engine.transfer.layers import LayerPull, RemoteLayer, forget_unfinished, keeper_of
+from corten.engine.transfer.layers import LayerPull, RemoteLayer
+from corten.engine.transfer.leftovers import Leftovers, keeper_of
 from corten.engine.transfer.refetch import Refetch
 from corten.engine.transfer.sharing import InFlight
 from corten.errors import Invalid, NotFound, Unsupported
@@ -55,6 +56,7 @@ class Pulls:
         self._reclaimable = reclaimable
         self._folder = Path(store.root.content) / "partials"
         self._in_flight = InFlight()
+        self.leftovers = Leftovers(store, Partials(self._folder), self._in_flight)
 
     async def pull(
         self, reference: Reference, report: Report, *, platform: str = "", credentials: Credentials | None = None, all_tags: bool = False
@@ -86,10 +88,6 @@ class Pulls:
         if platform and not can_run(wanted, found):
             text = f"image with reference {shown} was found but its platform ({found}) does not match the specified platform ({wanted})"
             report(Status(f"WARNING: {text}"))
-
-    def forget_unfinished(self) -> int:
-        """Drops what pulls that did not end have left here; the bytes that gives back."""
-        return forget_unfinished(self._store, Partials(self._folder), self._in_flight)
 
     def layers(self, report: Report, cancelled: Callable[[], bool]) -> LayerPull:
         """What brings single layers from a registry, and shares downloads with these pulls."""

@@ -44,8 +44,10 @@ async def volume_prune(request: Request) -> Reply:
 
 
 async def image_prune(request: Request) -> Reply:
-    pruned = await request.app.cleanup.prunes.images.prune(prune_what(request.filters(*PRUNE_FILTERS)), removal_how(request))
-    return json_response(images_pruned(pruned, trashed=request.app.cleanup.trash.is_on))
+    what = prune_what(request.filters(*PRUNE_FILTERS))
+    pruned = await request.app.cleanup.prunes.images.prune(what, removal_how(request))
+    left = await request.app.pulls.leftovers.prune(what)
+    return json_response(images_pruned(pruned, left, trashed=request.app.cleanup.trash.is_on))
 
 
 async def build_prune(request: Request) -> Reply:
@@ -77,11 +79,12 @@ def volumes_pruned(pruned: Pruned, *, trashed: bool) -> VolumesPruned:
     )
 
 
-def images_pruned(pruned: PrunedImages, *, trashed: bool) -> ImagesPruned:
+def images_pruned(pruned: PrunedImages, left: int, *, trashed: bool) -> ImagesPruned:
+    """`left`: bytes that pulls which did not end had left; they never go into the trash."""
     kept = _kept(KeptThing(name, "protected") for name in pruned.kept)
     return ImagesPruned(
         images_deleted=deleted_items(pruned.removed) or None,
-        space_reclaimed=pruned.reclaimed,
+        space_reclaimed=pruned.reclaimed + left,
         corten_trashed=pruned.reclaimed if trashed and pruned.reclaimed else UNSET,
         corten_kept=kept,
     )

@@ -63,7 +63,9 @@ async def rehearse_prune(request: Request) -> Reply:
         containers=containers_pruned(found.containers) if found.containers else None,
         networks=networks_pruned(found.networks) if found.networks else None,
         volumes=volumes_pruned(found.volumes, trashed=trashed) if found.volumes else None,
-        images=images_pruned(found.images, trashed=trashed) if found.images else None,
+        images=images_pruned(found.images, request.app.pulls.leftovers.size(plan.images), trashed=trashed)
+        if found.images and plan.images
+        else None,
         build_cache=caches_pruned(found.caches) if found.caches else None,
     )
     return json_response(answer)
