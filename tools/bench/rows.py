@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tools.bench.account import Account
 from tools.bench.archives import archives
+from tools.bench.builds import builds
 from tools.bench.engine import Engine
 from tools.bench.image import LINES_BYTES, LINES_FILE, small_tar
 from tools.bench.measure import Goal, Row, interleave, spread
@@ -228,4 +229,5 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "logs": logs,
     "pulls": lambda bench: pulls(bench.engines, bench.accounts),
     "archives": lambda bench: archives(bench.engines),
+    "builds": lambda bench: builds(bench.engines),
 }
