@@ -48,6 +48,9 @@ class Builder:
         return seconds, (done.stdout + done.stderr).decode(errors="replace")
 
 
+Once = Callable[[Builder, int], Sequence[float]]
+
+
 def builders(engines: Sequence[Engine]) -> list[Builder]:
     """BuildKit only where the stock CLI has its plug-in."""
     found: list[Builder] = []
@@ -166,7 +169,7 @@ def _written(ways: Sequence[Builder], context: Context) -> list[Row]:
     def once(way: Builder, _: int) -> Sequence[float]:
         run = f"RUN head -c {WRITTEN} /dev/urandom > /big && echo ended=$(cut -d' ' -f1 /proc/uptime)="
         (folder / "Dockerfile").write_text(f"FROM {way.engine.image}\n{run}\n")
-        _, said = way.build(folder, "--no-cache")
+        said = way.build(folder, "--no-cache")[1]
         ended = max(float(found) for found in re.findall(r"ended=([0-9.]+)=", said))
         way.engine.run("run", "--rm", "--network", "none", f"{PREFIX}built", "true")
         started = time.clock_gettime(time.CLOCK_BOOTTIME)
