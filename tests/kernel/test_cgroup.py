@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -89,6 +90,15 @@ def test_a_process_enters_is_seen_and_leaves_nothing(cgroup: Cgroup) -> None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     assert cgroup.pids() == []
+
+
+def test_a_process_is_in_every_hierarchy_of_this_machine(cgroup: Cgroup) -> None:
+    """Whether a limit asks for it or not: those of a parent must reach it, and whoever looks it up must find it."""
+    cgroup.create({})
+    own = inside(cgroup, lambda: Path("/proc/self/cgroup").read_text())
+    places = dict(line.split(":", 2)[1:] for line in own.splitlines())
+    unused = {""} if cgroup.version == 1 else set()  # the empty v2 tree beside v1
+    assert {name for name, place in places.items() if not place.endswith(f"{PARENT}/box")} == unused & places.keys()
 
 
 def test_another_process_is_moved_in(cgroup: Cgroup) -> None:

@@ -1,18 +1,12 @@
 """cgroup v1: one directory per controller, joined one by one.
 
-Which hierarchies a container joins, at some 0.1 ms each:
-* `memory`, `cpuacct`, `blkio` always: they count from birth, and what was used before a late join is lost to `stats`;
-* `cpu`, `cpuset` always: a fair share per container is promised, and the JVM reads a container's limits only where it
-  finds memory, cpu, cpuacct and cpuset mounted;
-* `devices` unless everything is allowed;
-* any other (`pids`, `freezer`, `hugetlb`, `net_cls`, `net_prio`, `rdma`, `name=systemd`) when a limit or a freeze asks
-  for it, or when this process does not sit at that hierarchy's root: a service's own limits must not reach into containers,
-  nor `systemctl stop` kill them. A live cgroup joins later by moving its processes.
+A container joins every hierarchy that this machine mounts, as runc's do, whether a limit asks for it or not (some 0.1 ms each): what
+was used before a late join is lost to `stats`, a process that forks while it is moved slips away from `freeze`, limits of a parent
+reach only who is below it, and a service's own limits (or `systemctl stop`) must not reach into containers that it started.
 """
 
 import errno
 import os
-from collections.abc import Iterable
 
 from corten.kernel.cgroup.devices import Device, Policy, device_line, digest_rules, exceptions_of, parse_device_lines
 from corten.kernel.cgroup.files import find_number, find_text, read_text, write_text
@@ -22,7 +16,6 @@ from corten.kernel.cgroup.v1_limits import Write, v1_writes
 from corten.kernel.cgroup.v1_stats import read_stats
 from corten.kernel.cgroup.values import Resources, Stats
 
-ALWAYS = ("memory", "cpu", "cpuacct", "cpuset", "blkio")
 _LIMIT, _MEMSW = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
 
 
@@ -44,7 +37,7 @@ class CgroupV1:
         writes = v1_writes(resources)
         self._joined = {}
         try:
-            for name in self._needed(writes, policy):
+            for name in self._dirs:
                 self._join(name)
             self._allow_devices(policy, is_new=True)
             self._write(writes)
@@ -56,12 +49,10 @@ class CgroupV1:
         """Those joined, each once: some machines mount cpu and cpuacct together."""
         return list(dict.fromkeys(self.paths().values()))
 
-    def _needed(self, writes: Iterable[Write], policy: Policy) -> list[str]:
-        asked = {controller for controller, _, _ in writes}
-        if not policy.allows_everything():
-            asked.add("devices")
-        own = self._hierarchies.own
-        return [name for name in self._dirs if name in ALWAYS or name in asked or own.get(name, "/") != "/"]
+    def _directory(self, controller: str) -> str:
+        if controller not in self.paths():
+            raise FileNotFoundError(errno.ENOENT, "this machine has no such cgroup v1 controller", controller)
+        return self.paths()[controller]
 
     def _join(self, name: str) -> None:
         """Makes the directory (and its parents) in hierarchy `name`."""
@@ -75,19 +66,6 @@ class CgroupV1:
         if name == "cpuset":
             _inherit_cpuset(self._hierarchies.roots[name], directory)
         self.paths()[name] = directory
-
-    def _join_late(self, name: str) -> None:
-        """Joins a live cgroup to one more hierarchy and moves its processes there, until none is left behind."""
-        if name in self.paths():
-            return
-        if name not in self._dirs:
-            raise FileNotFoundError(errno.ENOENT, "this machine has no such cgroup v1 controller", name)
-        self._join(name)
-        moved: set[int] = set()
-        while fresh := set(self.pids()) - moved:
-            moved |= fresh
-            for pid in fresh:
-                move(self._dirs[name], pid)
 
     def entry_fds(self) -> list[int]:
         fds: list[int] = []
@@ -106,18 +84,13 @@ class CgroupV1:
 
     def apply(self, resources: Resources) -> None:
         writes = v1_writes(resources)
-        for name in {controller for controller, _, _ in writes}:
-            self._join_late(name)
         if resources.get("devices"):
-            self._join_late("devices")
             self._allow_devices(digest_rules(resources["devices"]), is_new=False)
         self._write(writes)
 
     def _write(self, writes: list[Write]) -> None:
         for controller, file, value in self._ordered(writes):
-            if controller not in self.paths():
-                raise FileNotFoundError(errno.ENOENT, "this machine has no such cgroup v1 controller", controller)
-            _write_limit(f"{self.paths()[controller]}/{file}", value)
+            _write_limit(f"{self._directory(controller)}/{file}", value)
 
     def _ordered(self, writes: list[Write]) -> list[Write]:
         """memory <= memory+swap must hold at every moment, so what grows past the other's old value is written second."""
@@ -148,8 +121,7 @@ class CgroupV1:
                     write_text(f"{directory}/devices.{verb}", device_line(device, missing))
 
     def freeze(self) -> None:
-        self._join_late("freezer")
-        state = f"{self._dirs['freezer']}/freezer.state"
+        state = f"{self._directory('freezer')}/freezer.state"
         write_text(state, "FROZEN")
         wait_for(lambda: read_text(state) == "FROZEN\n", state)
 
