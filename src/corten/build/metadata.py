@@ -149,7 +149,8 @@ def _rune(number: int) -> str:
 
 
 def _onbuild(draft: Draft, step: ins.OnBuild, created: str) -> Draft:
-    return draft.with_config(on_build=[*(draft.config.on_build or []), step.trigger])
+    trigger = "".join([step.trigger, *(f"\n{h.content}{h.name}" for h in step.heredocs)])
+    return draft.with_config(on_build=[*(draft.config.on_build or []), trigger])
 
 
 def _maintainer(draft: Draft, step: ins.Maintainer, created: str) -> Draft:

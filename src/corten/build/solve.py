@@ -17,7 +17,7 @@ from corten.build.cache import BuildCache
 from corten.build.caches import CacheMounts
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
-from corten.build.dockerfile.lexer import Line
+from corten.build.dockerfile.lexer import lex_trigger
 from corten.build.dockerfile.parser import parse_line
 from corten.build.dockerfile.quoting import go_quoted
 from corten.build.draft import DEFAULT_PATH, PROXY_ARGS, Draft, step_key
@@ -193,7 +193,7 @@ class Build:
         begun = StepStarted(f"{next(self._ids)}", stage.base.place.text, stage.name, 0, self._total, index=stage.index)
         with placed(stage.base.place, begun.name, begun.id):
             draft = await self._base_draft(stage, name)
-        triggers = [parse_line(Line(text, stage.base.place.start, stage.base.place.end)) for text in draft.config.on_build or []]
+        triggers = [parse_line(lex_trigger(text, stage.base.place.start, stage.base.place.end)) for text in draft.config.on_build or []]
         labels.total = counted([*triggers, *stage.steps], from_image=from_image)
         self._emit(replace(begun, label=labels.next(f"FROM {name}")) if from_image else begun)
         self._emit(StepEnded(begun.id, cached=True, state=await self._state(name, stage, draft)))

@@ -8,7 +8,7 @@ EOF
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from corten.build.dockerfile.errors import DockerfileError
 
@@ -59,6 +59,14 @@ def lex(text: str) -> Source:
     if escape not in ("\\", "`"):
         raise DockerfileError(f"invalid escape token '{escape}' does not match ` or \\", line=0, plain=True)
     return Source(tuple(_Lexer(raw, escape).run(first)), directives, escape)
+
+
+def lex_trigger(text: str, start: int, end: int) -> Line:
+    """An ONBUILD trigger as a base image keeps it: one instruction, its heredocs in the lines below. It is said to stand at these lines."""
+    line = _Lexer(text.split("\n"), "\\").run(0)
+    if len(line) != 1:
+        raise DockerfileError(f"the base image has an ONBUILD trigger that is no instruction: {text[:80]!r}", line=start, end=end)
+    return replace(line[0], start=start, end=end)
 
 
 def _directives(raw: list[str]) -> tuple[dict[str, str], int]:
