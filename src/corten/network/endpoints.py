@@ -66,10 +66,11 @@ def plug(host: Netlink, inside: Netlink, namespace: Namespace, wanted: Plug, *, 
         if wanted.isolated or hairpin:
             steps.append(links.set_port(wanted.host_link, isolated=wanted.isolated, hairpin=hairpin))
         host.run(steps)
+    if ready and wanted.name != "eth0":
+        inside.run([links.set_link(index, name=wanted.name)])  # first: sysctls go by the name
     _write_sysctls(namespace, wanted)
-    name = wanted.name if ready and wanted.name != "eth0" else ""
     mac = wanted.mac if wanted.kind != "ipvlan" else ""
-    inner = [links.set_link(index, mac=mac, mtu=wanted.mtu, name=name)] if mac or wanted.mtu or name else []
+    inner = [links.set_link(index, mac=mac, mtu=wanted.mtu)] if mac or wanted.mtu else []
     inner += [addresses.add_address(index, address) for address in wanted.addresses]
     inner.append(links.set_up(index))
     inner += default_routes(wanted, index, default_for)

@@ -150,9 +150,9 @@ def append_hosts(text: str, lines: Iterable[tuple[str, str]]) -> str:
 
 def own_lines(addresses: Iterable[str], hostname: str, domainname: str) -> list[tuple[str, str]]:
     """The container's own names for each of its addresses."""
-    names = f"{hostname}.{domainname} {hostname}" if domainname else hostname
-    if not domainname and "." in hostname:
-        names = f"{hostname} {hostname.split('.', 1)[0]}"
+    names = f"{hostname}.{domainname}" if domainname else hostname
+    if "." in names:
+        names = f"{names} {names.split('.', 1)[0]}"
     return [(address, names) for address in addresses if address]
 
 

@@ -159,3 +159,24 @@ def test_an_endpoints_sysctls_are_paths() -> None:
         ("net/ipv4/conf/eth3/log_martians", "1"),
         ("net/ipv6/conf/eth3/forwarding", "1"),
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("net.ipv4.conf.IFNAME.log_martians=1", ""),
+        ("net.ipv6.neigh.ifname.base_reachable_time_ms=1=2", ""),
+        ("net.ipv4.conf.eth0.log_martians=1", "unrecognised network interface sysctl 'net.ipv4.conf.eth0.log_martians=1'; represent"),
+        ("net.ipv4.ip_forward=0", "unrecognised"),
+        ("kernel.core_pattern=x", "unrecognised"),
+        ("net.core.conf.IFNAME.x=1", "unrecognised"),
+        ("net.ipv4.conf.IFNAME.log_martians", "expected sysctl 'net.ipv4.conf.IFNAME.log_martians' to have format name=value"),
+        ("net.ipv4.conf.IFNAME.a.b=1", "expected sysctl 'net.ipv4.conf.IFNAME.a.b=1' to have format net.X.Y.IFNAME.Z"),
+        ("net.ipv4.conf.IFNAME.x/../../../../../kernel/core_pattern=|/evil", "expected sysctl"),
+        ("net.ipv4.../../kernel.IFNAME.x=1", "unrecognised"),
+        ("net.ipv4.a/../b.IFNAME.x=1", "unrecognised"),
+    ],
+)
+def test_settings_of_an_endpoint_s_link(text: str, fault: str) -> None:
+    found = checks.sysctl_fault(text)
+    assert found.startswith(fault) if fault else found == ""

@@ -1,9 +1,10 @@
 """Whether a container may be on a network the way it asks to be, with Docker's texts. Pure."""
 
+import re
 from collections.abc import Collection, Iterable
 from ipaddress import ip_address
 
-from corten.engine.networks.values import Network
+from corten.engine.networks.values import ENDPOINT_SYSCTLS, Network
 from corten.engine.values.container import EndpointConfig, HostConfig
 from corten.errors import Denied, EngineError, Invalid
 from corten.network.hostfiles import parse_extra_host
@@ -14,6 +15,8 @@ from corten.network.ports import parse_host_ip, parse_port, parse_port_range
 _NOT_HERE = "user specified IP address is supported on user defined networks only"
 _NO_SUBNET = "user specified IP address is supported only when connecting to networks with user configured subnets"
 _NO_ALIAS = "network-scoped alias is supported only for containers in user defined networks"
+_SYSCTL_NAME = re.compile(r"net\.\w+\.[\w-]+\.ifname\.[\w-]+", re.IGNORECASE | re.ASCII).fullmatch
+_INTERFACE_SYSCTL = re.compile(r"net\.(ipv4|ipv6|mpls)\.[^.]+\.ifname\..*", re.IGNORECASE).match
 _NO_LINKS = "user defined networks are required for links between containers"
 
 
@@ -25,7 +28,22 @@ def endpoint_faults(network: Network, config: EndpointConfig) -> list[str]:
     for text, version in ((config.ipv4_address, 4), (config.ipv6_address, 6)):
         if text:
             faults += _address_faults(network, text, version)
+    faults += [fault for text in config.driver_opts.get(ENDPOINT_SYSCTLS, "").split(",") if text and (fault := sysctl_fault(text))]
     return faults
+
+
+def sysctl_fault(text: str) -> str:
+    """What is wrong with one setting of the endpoint's link (`net.ipv4.conf.IFNAME.log_martians=1`), "" = nothing. IFNAME is the
+    only place for a link's name, and nothing but letters, digits, - and _ may stand elsewhere: the name becomes a path."""
+    if not _INTERFACE_SYSCTL(text):
+        advice = "represent 'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V', 'X' must be 'ipv4', 'ipv6' or 'mpls'"
+        return f"unrecognised network interface sysctl '{text}'; {advice}"
+    name, equals, _ = text.partition("=")
+    if not equals:
+        return f"expected sysctl '{text}' to have format name=value"
+    if not _SYSCTL_NAME(name):
+        return f"expected sysctl '{text}' to have format net.X.Y.IFNAME.Z"
+    return ""
 
 
 def _address_faults(network: Network, text: str, version: int) -> list[str]:

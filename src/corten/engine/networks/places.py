@@ -13,7 +13,15 @@ from typing import Protocol
 from corten.engine.containers.run.needs import NetworkPlace
 from corten.engine.networks import files
 from corten.engine.networks.addressing import Addressing
-from corten.engine.networks.plans import EndpointPlan, default_givers, dns_names, plan_endpoint, plan_without_link, restored_plan
+from corten.engine.networks.plans import (
+    EndpointPlan,
+    default_givers,
+    dns_names,
+    link_prefix,
+    plan_endpoint,
+    plan_without_link,
+    restored_plan,
+)
 from corten.engine.networks.publishing import (
     host_addresses,
     port_rules,
@@ -168,7 +176,7 @@ class Places:
     async def connect(self, place: Place, network: Network, config: EndpointConfig) -> None:
         """One more network for a running container."""
         assert place.sandbox is not None, "a container in the host's namespace is on no other network"
-        number = _free_number(place)
+        number = _free_number(place, network)
         interfaces = self._ground.addressing.allocate(network, config)
         plan = plan_endpoint(network, place.container, config, interfaces, number=number)
         assert plan.plug is not None
@@ -216,14 +224,13 @@ class Places:
         self._places.clear()
 
     def _plan(self, place: Place, wanted: Iterable[tuple[Network, EndpointConfig]]) -> None:
-        number = 0
         for network, config in wanted:
             if network.driver in ("null", "host"):
                 place.plans[network.name] = plan_without_link(network, config)
                 continue
             interfaces = self._ground.addressing.allocate(network, config)
+            number = _free_number(place, network)
             place.plans[network.name] = plan_endpoint(network, place.container, config, interfaces, number=number)
-            number += 1
 
     def _hold_ports(self, place: Place) -> None:
         place.publisher = _publisher(place)
@@ -290,6 +297,7 @@ def _publisher(place: Place) -> str | None:
     return givers.get(4) or givers.get(6)
 
 
-def _free_number(place: Place) -> int:
+def _free_number(place: Place, network: Network) -> int:
+    """For a link that the user did not name: others may have any name."""
     taken = {plan.plug.name for plan in place.plans.values() if plan.plug is not None}
-    return next(number for number in range(len(taken) + 1) if f"eth{number}" not in taken)
+    return next(number for number in range(len(taken) + 1) if f"{link_prefix(network)}{number}" not in taken)

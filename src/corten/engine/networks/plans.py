@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 
+from corten.engine.networks.checks import sysctl_fault
 from corten.engine.networks.values import ENDPOINT_IFNAME, ENDPOINT_SYSCTLS, OPTION_ICC, OPTION_PREFIX, Network
 from corten.engine.values.container import Container, Endpoint, EndpointConfig
 from corten.ids import short_id
@@ -35,6 +36,10 @@ def dns_names(container: Container, config: EndpointConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
+def link_prefix(network: Network) -> str:
+    return network.options.get(OPTION_PREFIX) or "eth"
+
+
 def plan_without_link(network: Network, config: EndpointConfig) -> EndpointPlan:
     endpoint = Endpoint(config=config, network_id=network.id, endpoint_id=secrets.token_hex(32))
     return EndpointPlan(network=network, config=config, interfaces=(), endpoint=endpoint)
@@ -62,7 +67,7 @@ def plan_endpoint(
         mac_address=mac if network.driver != "ipvlan" else "",
         dns_names=dns_names(container, config) if network.has_names else (),
     )
-    name = config.driver_opts.get(ENDPOINT_IFNAME) or f"{network.options.get(OPTION_PREFIX, 'eth')}{number}"
+    name = config.driver_opts.get(ENDPOINT_IFNAME) or f"{link_prefix(network)}{number}"
     plug = _plug(network, config, interfaces, gateways, mac=mac, name=name)
     return EndpointPlan(network=network, config=config, interfaces=interfaces, endpoint=endpoint, plug=plug)
 
@@ -78,7 +83,7 @@ def restored_plan(network: Network, endpoint: Endpoint, *, number: int) -> Endpo
     config = endpoint.config
     if not found:
         return EndpointPlan(network=network, config=config, interfaces=(), endpoint=endpoint)
-    name = config.driver_opts.get(ENDPOINT_IFNAME) or f"{network.options.get(OPTION_PREFIX, 'eth')}{number}"
+    name = config.driver_opts.get(ENDPOINT_IFNAME) or f"{link_prefix(network)}{number}"
     plug = _plug(network, config, found, _gateways(network, found), mac=endpoint.mac_address, name=name)
     return EndpointPlan(network=network, config=config, interfaces=found, endpoint=endpoint, plug=plug)
 
@@ -124,9 +129,14 @@ def _plug(
 
 
 def _sysctls(text: str, ifname: str) -> tuple[tuple[str, str], ...]:
-    """ "net.ipv4.conf.IFNAME.log_martians=1,..." as paths under /proc/sys and values."""
-    pairs = [part.partition("=") for part in text.split(",") if part]
-    return tuple((key.replace(".", "/").replace("IFNAME", ifname), value) for key, _, value in pairs)
+    """ "net.ipv4.conf.IFNAME.log_martians=1,..." as paths under /proc/sys and values; what is no setting of this link is left out."""
+    found = []
+    for part in text.split(","):
+        if part and not sysctl_fault(part):
+            key, _, value = part.partition("=")
+            words = key.split(".")
+            found.append(("/".join((*words[:3], ifname, words[4])), value))
+    return tuple(found)
 
 
 def default_givers(plans: Mapping[str, EndpointPlan]) -> dict[int, str]:
