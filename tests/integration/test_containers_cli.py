@@ -5,6 +5,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -53,6 +54,27 @@ def test_exit_status_of_what_cannot_run(cli: DockerCli, command: list[str], code
     done = cli("run", "--rm", "busybox", *command)
     assert done.returncode == code
     assert text in done.stderr
+
+
+START = (
+    "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: "
+    "unable to start container process: error during container init: "
+)
+
+
+def test_what_the_runtime_refuses_is_told_in_dockers_words(cli: DockerCli, name: str, tmp_path: Path) -> None:
+    done = cli("run", "--rm", "busybox", "nosuch")
+    assert START + 'exec: "nosuch": executable file not found in $PATH' in done.stderr
+    done = cli("run", "--rm", "-v", f"{tmp_path}:/etc/passwd/x", "busybox", "true")
+    assert done.returncode == 125
+    assert START in done.stderr
+    assert "Are you trying to mount a directory onto a file (or vice-versa)?" in done.stderr
+    if Path("/sys/fs/cgroup/cpu").exists():  # version 2 has no such bounds
+        done = cli("run", "--rm", "--cpu-shares", "1", "busybox", "true")
+        assert (done.returncode, START in done.stderr) == (125, True)
+        assert "the minimum allowed cpu-shares is 2" in done.stderr
+        cli("run", "-d", "--name", name, "busybox", "sleep", "100", check=True)
+        assert "the minimum allowed cpu-shares is 2" in cli("update", "--cpu-shares", "1", name).stderr
 
 
 def test_unknown_image_and_option_are_the_engines_errors(cli: DockerCli) -> None:

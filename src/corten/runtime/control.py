@@ -62,6 +62,8 @@ def update(cgroup: Cgroup, resources: dict[str, Any]) -> None:
     except OSError as e:
         kind = Invalid if e.errno in (errno.EINVAL, errno.ERANGE) else EngineError
         raise kind(f"updating the limits: {e}", reason="update-failed") from e
+    except ValueError as e:  # what this version of control groups cannot express
+        raise Invalid(f"updating the limits: {e}", reason="update-failed") from e
 
 
 def delete(state: ContainerState, state_root: str, cgroup: Cgroup | None, *, force: bool) -> None:

@@ -100,6 +100,13 @@ def test_unlimited() -> None:
     assert v1_writes({"pids": {"limit": -1}}) == v2_writes({"pids": {"limit": -1}}) == [("pids", "pids.max", "max")]
 
 
+@pytest.mark.parametrize("shares", [1, -1, 262145])
+def test_shares_that_the_kernel_would_change_are_refused_on_version_1(shares: int) -> None:
+    with pytest.raises(ValueError, match="allowed cpu-shares is"):
+        v1_writes({"cpu": {"shares": shares}})
+    assert v1_writes({"cpu": {"shares": 2}}) == [("cpu", "cpu.shares", "2")]
+
+
 def test_contradictions_are_refused() -> None:
     with pytest.raises(ValueError, match="without memory limit"):
         v2_writes({"memory": {"swap": 5}})

@@ -11,6 +11,7 @@ from corten.kernel.cgroup.values import Resources
 
 Write = tuple[str, str, str]
 
+_LEAST_SHARES, _MOST_SHARES = 2, 1 << 18  # kernel/sched: MIN_SHARES, MAX_SHARES
 _CPU = (("shares", "cpu.shares"), ("realtimePeriod", "cpu.rt_period_us"), ("realtimeRuntime", "cpu.rt_runtime_us"), ("idle", "cpu.idle"))
 _BANDWIDTH = (("burst", "cpu.cfs_burst_us"), ("period", "cpu.cfs_period_us"), ("quota", "cpu.cfs_quota_us"))
 _THROTTLES = (
@@ -55,12 +56,21 @@ def _memory(memory: dict[str, Any]) -> Iterator[Write]:
 
 
 def _cpu(cpu: dict[str, Any]) -> Iterator[Write]:
+    _check_shares(cpu.get("shares") or _LEAST_SHARES)
     for key, file in (*_CPU, *_BANDWIDTH):
         if cpu.get(key):
             yield "cpu", file, str(cpu[key])
     for key, file in (("cpus", "cpuset.cpus"), ("mems", "cpuset.mems")):
         if cpu.get(key):
             yield "cpuset", file, cpu[key]
+
+
+def _check_shares(shares: int) -> None:
+    """The kernel takes any number and keeps the nearest that it can have: runc says so."""
+    if shares < _LEAST_SHARES:
+        raise ValueError(f"the minimum allowed cpu-shares is {_LEAST_SHARES}")
+    if shares > _MOST_SHARES:
+        raise ValueError(f"the maximum allowed cpu-shares is {_MOST_SHARES}")
 
 
 def _pids(pids: dict[str, Any]) -> Iterator[Write]:

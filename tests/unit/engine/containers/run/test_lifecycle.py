@@ -87,6 +87,12 @@ async def test_start_twice(tmp_path: Path) -> None:
             await lifecycle(w).start("web")
 
 
+START = (
+    "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: "
+    "unable to start container process: error during container init: "
+)
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "code", "text"),
     [
@@ -94,17 +100,23 @@ async def test_start_twice(tmp_path: Path) -> None:
             EngineError('exec: "x": executable file not found in $PATH', reason="exec-not-found"),
             Invalid,
             127,
-            "failed to create task for container: OCI runtime create failed: unable to start container process: "
-            'error during container init: exec: "x": executable file not found in $PATH',
+            START + 'exec: "x": executable file not found in $PATH',
         ),
         (
             EngineError('exec: "/etc": is a directory: permission denied', reason="exec-permission"),
             Invalid,
             126,
-            "failed to create task for container: OCI runtime create failed: unable to start container process: "
-            'error during container init: exec: "/etc": is a directory: permission denied',
+            START + 'exec: "/etc": is a directory: permission denied',
         ),
         (EngineError("no such thing"), EngineError, 128, "no such thing"),
+        (EngineError("the minimum is 2", reason="cgroup-failed"), EngineError, 128, START + "the minimum is 2"),
+        (
+            EngineError("/etc/passwd/x: Not a directory", reason="mount-failed"),
+            Invalid,
+            127,
+            START + "/etc/passwd/x: Not a directory: Are you trying to mount a directory onto a file (or vice-versa)? "
+            "Check if the specified host path exists and is the expected type",
+        ),
     ],
 )
 async def test_a_start_that_fails(tmp_path: Path, error: EngineError, kind: type[EngineError], code: int, text: str) -> None:
