@@ -2,7 +2,7 @@
 # Makes .venv with Corten and its tools, and installs the system packages that demo and tests need. Safe to run again.
 set -eu
 need=""
-for pair in mmdebstrap:mmdebstrap docker:docker-cli nft:nftables ip:iproute2 git:git pgrep:procps podman:podman; do
+for pair in mmdebstrap:mmdebstrap docker:docker-cli nft:nftables ip:iproute2 git:git openssl:openssl pgrep:procps podman:podman; do
     command -v "${pair%%:*}" >/dev/null || need="$need ${pair#*:}"
 done
 [ -x /bin/busybox ] && /bin/busybox true 2>/dev/null || need="$need busybox-static"
@@ -16,4 +16,9 @@ fi
 [ -x .venv/bin/python ] || python3 -m venv .venv
 .venv/bin/python -m pip install -q --disable-pip-version-check -r requirements.lock
 .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+# Only the program: the package would start a registry as a service.
+if ! command -v docker-registry >/dev/null && [ ! -x .venv/debian/usr/bin/docker-registry ]; then
+    (cd .venv && { apt-get download -q docker-registry || { apt-get update -q && apt-get download -q docker-registry; }; } &&
+        dpkg -x docker-registry_*.deb debian && rm docker-registry_*.deb)
+fi
 touch .venv/ready

@@ -78,7 +78,9 @@ def own_endpoints(domain: str, settings: RegistrySettings, *, host: str = "") ->
 
 
 def _mirror(url: str, settings: RegistrySettings) -> Endpoint:
+    """A mirror's certificates lie under its own name, as in Docker."""
     base = Endpoint(url.rstrip("/"), can_push=False, credentials=False)
+    base = _with_certificates(base, base.host, settings.certs_d)
     return replace(base, verify=not is_insecure(base.host, settings))
 
 

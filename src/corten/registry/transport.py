@@ -5,6 +5,7 @@ reads or closes it. A retry happens on connection errors, 429 and 5xx, honours R
 be sent twice.
 """
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
@@ -33,6 +34,7 @@ RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 CONNECTIONS = 16
 NO_PROXIES = ProxySettings()
+_ALERT = re.compile(r"ALERT_\w*\] \w+ alert ([a-z ]+)")  # what the other side says against our certificate, or its absence
 USER_AGENT = f"corten/{__version__}"
 
 
@@ -159,6 +161,8 @@ def _unreachable(url: str, error: "urllib3.exceptions.HTTPError") -> NoReturn:
     shown = f"{parts.scheme}://{parts.netloc}/v2/" if parts.path.startswith("/v2/") else url
     cause = error.reason if isinstance(error, wrong.MaxRetryError) and error.reason else error
     hint = "is the name right, and is a proxy or --insecure-registry needed?"
+    if _ALERT.search(str(cause)):
+        hint = f"the registry wants another client certificate: /etc/corten/certs.d/{parts.netloc}/client.cert and client.key"
     raise Unavailable(f'Get "{shown}": {_plain(cause, parts)}', reason="registry-unreachable", hint=hint) from error
 
 
@@ -172,6 +176,8 @@ def _plain(error: BaseException, url: SplitResult) -> str:
         return f"dial tcp {address}: i/o timeout"
     if isinstance(error, wrong.ReadTimeoutError):
         return f"{url.netloc}: timeout awaiting response headers"
+    if refused := _ALERT.search(text):
+        return f"remote error: tls: {refused[1]}"
     if isinstance(error, wrong.SSLError):
         return f"tls: failed to verify certificate: {text}"
     if isinstance(error, wrong.ProxyError):
