@@ -33,7 +33,8 @@ from corten.build.steps.copy import copy_step, workdir_step
 from corten.build.steps.run import run_step
 from corten.build.steps.surroundings import Done, Origin, Surroundings
 from corten.build.workshop import Workshop
-from corten.errors import EngineError, Invalid, NotFound, Unsupported
+from corten.errors import EngineError, Invalid, NotFound
+from corten.oci.image import History, ImageConfig, RunConfig
 from corten.oci.platform import Platform, host_platform, parse_platform
 from corten.oci.reference import parse_reference
 from corten.store.records.leases import Lease
@@ -233,14 +234,33 @@ class Build:
         _refuse_foreign(platform, wanted_platform)
         known = self._sources.named.get(name, name)
         if isinstance(known, Tree):
-            hint = f"COPY --from={name} reads from it; FROM can take docker-image://REF"
-            raise Unsupported(f"the build context {name!r} is a folder, and FROM needs an image", reason="from-folder", hint=hint)
+            assert stage is not None, "--from reads folders as they are"
+            if name not in self._images:
+                self._images[name] = asyncio.get_running_loop().create_task(self._image_of_folder(name, stage))
+            return await self._images[name]
         with prefixed(f"failed to parse stage name {go_quoted(known)}"):
             parse_reference(known)
         if name not in self._images:
             wanted = self._sources.images.resolve(known, pull=self._options.pull, platform=platform)
             self._images[name] = asyncio.get_running_loop().create_task(_awaited(name, wanted))
         return await self._images[name]
+
+    async def _image_of_folder(self, name: str, stage: ins.Stage) -> BaseImage:
+        """FROM a folder of `--build-context`: its files are the root, all of them root's."""
+        around = self._surroundings(stage)
+        step = ins.Copy(
+            place=ins.Place(stage.base.place.start, stage.base.place.end, f"FROM {name}"), sources=("/",), target="/", from_=name
+        )
+        done = await copy_step(Draft(key=EMPTY_KEY), step, around)
+        platform = parse_platform(self._options.platform)
+        config = ImageConfig(
+            architecture=platform.architecture,
+            os=platform.os,
+            variant=platform.variant,
+            config=RunConfig(env=[f"PATH={DEFAULT_PATH}"], working_dir="/"),
+            history=[History(created=around.created, created_by=f"FROM {name}", comment="buildkit.dockerfile.v0")],
+        )
+        return BaseImage(name, "", config, done.draft.layers)
 
     async def _origin(self, name: str, before: int) -> Origin:
         stage = self._graph.find(name, before)

@@ -10,21 +10,8 @@ from tests.integration.build.building import corten, import_base
 from tests.support.daemon import Daemon
 
 pytestmark = pytest.mark.privileged
-FLAGS = (
-    "-m",
-    "100m",
-    "--memory-swap",
-    "200m",
-    "--cpu-quota",
-    "50000",
-    "--cpu-period",
-    "100000",
-    "--cpu-shares",
-    "512",
-    "--cpuset-cpus",
-    "0",
-)
-FLAGS += ("--cpuset-mems", "0", "--shm-size", "1m", "--ulimit", "nofile=100:200", "--add-host", "a.example:1.2.3.4")
+FLAGS = "-m 100m --memory-swap 200m --cpu-quota 50000 --cpu-period 100000 --cpu-shares 512 --cpuset-cpus 0 --cpuset-mems 0 --shm-size 1m"
+FLAGS += " --ulimit nofile=100:200 --add-host a.example:1.2.3.4"
 SHOW = """FROM corpus/base
 RUN if [ -d /sys/fs/cgroup/memory ]; then cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us cpu/cpu.shares \
 cpuset/cpuset.cpus; else cd /sys/fs/cgroup; cat memory.max; cut -d' ' -f1 cpu.max; echo 512; cat cpuset.cpus; fi; \
@@ -36,7 +23,7 @@ df -k /dev/shm | tail -n 1 | tr -s ' ' | cut -d' ' -f2; ulimit -n; grep a.exampl
 def test_they_hold(engine: Daemon, tmp_path: Path, client: str) -> None:
     import_base(engine)
     (tmp_path / "Dockerfile").write_text(SHOW)
-    words = ("build", "--no-cache", *FLAGS, "--cgroup-parent", "/corten-test-parent", str(tmp_path))
+    words = ("build", "--no-cache", *FLAGS.split(), "--cgroup-parent", "/corten-test-parent", str(tmp_path))
     if client == "docker":
         environment = {**os.environ, "DOCKER_HOST": engine.host, "DOCKER_BUILDKIT": "0"}
         said = subprocess.run(["docker", *words], env=environment, capture_output=True, text=True, check=True).stdout

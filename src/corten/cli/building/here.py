@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from corten.cli.building.board import Board
+from corten.cli.building.ociimages import SCHEME, sent_layout
 from corten.cli.building.outputs import Output, deliver, read_outputs, stored_names
 from corten.cli.building.painters import painter
 from corten.cli.building.parts import (
@@ -87,6 +88,9 @@ def _kept(session: Session, outputs: Sequence[Output], built: Built) -> bool:
 
 def _parts(session: Session, values: Values) -> Parts:
     folders, others = read_contexts(values.texts("build-context"))
+    others = {
+        name: f"docker-image://{sent_layout(session, where)}" if where.startswith(SCHEME) else where for name, where in others.items()
+    }
     agents = read_agents(values.texts("ssh"), session.environ)
     if agents and not session.api.endpoint.host.startswith("unix://"):
         raise Failure(f"--ssh forwards agents to an engine on the same machine only; this one is at {session.api.endpoint.host}")

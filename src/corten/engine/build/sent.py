@@ -65,7 +65,7 @@ def named_images(extras: Extras) -> dict[str, str]:
             raise Unsupported(
                 f"the build context {name}={source} is of a kind that is not supported",
                 reason="context-kind",
-                hint="a folder, docker-image://REFERENCE, a git repository or a URL",
+                hint="a folder, docker-image://REFERENCE, oci-layout://FOLDER, a git repository or a URL",
             )
         found[name] = reference
     return found
