@@ -281,8 +281,13 @@ class Fabric:
         return sandbox
 
     def _open_ports(self, sandbox: Sandbox, ports: list[PortRule]) -> None:
+        """Whoever sent datagrams before the port was published has a flow to the host itself, which would go on."""
         if self._settings.firewall:
             self._firewall.add_ports(ports)
+        called = {port.host_port for port in ports if port.protocol == "udp"}
+        if called:
+            assert self._tracking is not None
+            conntrack.flush_flows(self._tracking, protocol=17, ports=called)
         sandbox.ports += ports
 
     def _close_ports(self, sandbox: Sandbox, ports: list[PortRule]) -> None:

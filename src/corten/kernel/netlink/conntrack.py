@@ -20,6 +20,7 @@ _CTA_ZONE = 18
 _CTA_IP_V4 = (1, 2)
 _CTA_IP_V6 = (3, 4)
 _CTA_PROTO_NUM = 1
+_CTA_PROTO_DST_PORT = 3
 _NESTED = 0x8000
 
 IPAddress = IPv4Address | IPv6Address
@@ -27,7 +28,8 @@ IPAddress = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """`source` and `destination` as the first packet had them; `answered_by` is who answers (the container, after DNAT)."""
+    """`source` and `destination` as the first packet had them, `port` its destination port (0 for protocols without); `answered_by`
+    is who answers (the container, after DNAT)."""
 
     family: int
     protocol: int
@@ -35,6 +37,7 @@ class Flow:
     destination: IPAddress
     answered_by: IPAddress
     key: bytes  # the original tuple as attributes, for deletion
+    port: int = 0
 
 
 def _addresses(tuple_attributes: bytes) -> tuple[IPAddress, IPAddress]:
@@ -47,11 +50,12 @@ def parse_flow(reply: Reply) -> Flow:
     parts = dict(walk(reply.payload[4:]))
     original, answer = parts[_CTA_TUPLE_ORIG], parts[_CTA_TUPLE_REPLY]
     source, destination = _addresses(original)
-    protocol = attributes(attributes(original)[_CTA_TUPLE_PROTO])[_CTA_PROTO_NUM][0]
+    proto = attributes(attributes(original)[_CTA_TUPLE_PROTO])
+    port = int.from_bytes(proto.get(_CTA_PROTO_DST_PORT, b""), "big")
     key = struct.pack("=HH", len(original) + 4, _CTA_TUPLE_ORIG | _NESTED) + original
     if _CTA_ZONE in parts:
         key += struct.pack("=HH", 6, _CTA_ZONE) + parts[_CTA_ZONE] + bytes(2)
-    return Flow(reply.payload[0], protocol, source, destination, _addresses(answer)[0], key)
+    return Flow(reply.payload[0], proto[_CTA_PROTO_NUM][0], source, destination, _addresses(answer)[0], key, port)
 
 
 def list_flows(netlink: Netlink, family: int = 0) -> list[Flow]:
@@ -65,13 +69,15 @@ def delete_flow(flow: Flow) -> Message:
     return Message(_CT_DELETE, 0, head + flow.key, f"forget connection {flow.source} -> {flow.destination}", frozenset({errno.ENOENT}))
 
 
-def flush_flows(netlink: Netlink, addresses: Iterable[IPAddress], *, protocol: int = 0) -> int:
-    """Forget every flow from or to (also by address translation) one of the addresses; protocol 0 = all. Returns how many."""
-    wanted = set(addresses)
+def flush_flows(netlink: Netlink, addresses: Iterable[IPAddress] = (), *, protocol: int = 0, ports: Iterable[int] = ()) -> int:
+    """Forget every flow from or to (also by address translation) one of the addresses, and those to one of the ports; protocol 0 =
+    all. Returns how many."""
+    wanted, called = set(addresses), set(ports)
     hit = [
         flow
         for flow in list_flows(netlink)
-        if protocol in (0, flow.protocol) and not wanted.isdisjoint((flow.source, flow.destination, flow.answered_by))
+        if protocol in (0, flow.protocol)
+        and (flow.port in called or not wanted.isdisjoint((flow.source, flow.destination, flow.answered_by)))
     ]
     for start in range(0, len(hit), 256):
         netlink.run([delete_flow(flow) for flow in hit[start : start + 256]])
