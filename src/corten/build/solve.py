@@ -37,6 +37,7 @@ from corten.errors import EngineError, Invalid, NotFound
 from corten.oci.image import History, ImageConfig, RunConfig
 from corten.oci.platform import Platform, host_platform, parse_platform
 from corten.oci.reference import parse_reference
+from corten.store.files import disk_error
 from corten.store.records.leases import Lease
 
 EMPTY_KEY = "scratch"
@@ -297,7 +298,8 @@ class Build:
     async def _step(self, draft: Draft, step: ins.Instruction, begun: StepStarted, around: Surroundings) -> Draft:
         self._emit(begun)
         try:
-            done = await self._done(draft, step, begun.id, around)
+            with told_of_disks(begun.name.partition(" ")[0]):
+                done = await self._done(draft, step, begun.id, around)
         except EngineError as error:
             self._emit(StepEnded(begun.id, cached=False, error=error.message))
             if isinstance(error, StepFailed):  # of a stage that this step needs
@@ -331,6 +333,15 @@ def placed(place: ins.Place, name: str = "", step_id: str = "") -> Iterator[None
         raise
     except EngineError as error:
         raise StepFailed(error, place, name or place.text, step_id) from error
+
+
+@contextmanager
+def told_of_disks(doing: str) -> Iterator[None]:
+    """What the file system refuses a step is the step's error."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, doing) from error
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Final, TypedDict
 from corten.errors import Conflict, Invalid, NotFound
 from corten.ids import DiffId
 from corten.store.db import Database, Migration
-from corten.store.files import boot_id, disk_error, remove_tree
+from corten.store.files import boot_id, disk_error, free_bytes, remove_tree
 from corten.store.layers import Layers
 from corten.store.trash import Trash
 from corten.store.tree import Usage, measure
@@ -34,6 +34,7 @@ MIGRATIONS: Final = (
     ),
 )
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_SCARCE: Final = 16 << 20
 
 
 class Mount(TypedDict):
@@ -96,7 +97,12 @@ class Snapshots:
         return os.path.join(self._root, key, "upper")
 
     def remove(self, key: str) -> None:
-        """Forget `key`; its files go behind the answer. A missing one is fine. It must not be mounted any more."""
+        """Forget `key`; its files go behind the answer, on a full disk before it. A missing one is fine.
+
+        It must not be mounted any more.
+        """
+        if free_bytes(self._root) < _SCARCE:  # forgetting takes room itself, and whoever filled the disk tries again at once
+            remove_tree(os.path.join(self._root, key))
         with self._db.transaction() as tx:
             tx.execute("DELETE FROM snapshots WHERE key = ?", (key,))
         self._trash.throw(os.path.join(self._root, key))

@@ -1,0 +1,181 @@
+"""Builds through kills, full disks, prunes and each other: whole, nothing half-tagged, nothing left over, and the cache goes on."""
+
+import io
+import json
+import random
+import subprocess
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corten.errors import EngineError
+from corten.store.opened import open_store
+from tests.integration.test_store_faults import check_whole
+from tests.support.clients import DockerCli
+from tests.support.daemon import Daemon, import_busybox, run_name
+from tests.support.leaks import holdings, wait_until_settled
+
+pytestmark = pytest.mark.privileged
+MIB = 1 << 20
+KILLS = 12
+DISK = 300 * MIB
+TAG = "built:latest"
+
+
+def context(dockerfile: str, *, files: int = 0, size: int = 40_000) -> bytes:
+    made = random.Random(5)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        contents = {"Dockerfile": dockerfile.encode(), **{f"data/{n}": made.randbytes(size) for n in range(files)}}
+        for name, content in contents.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def build(daemon: Daemon, body: bytes, tag: str = TAG) -> dict[str, Any]:
+    """The last line of the stream, or {"error": …} with the answer's message."""
+    answer = daemon.call("POST", f"/build?t={tag}", body)
+    lines = [json.loads(line) for line in answer.body.splitlines()]
+    return lines[-1] if answer.status == 200 else {"error": lines[-1]["message"]}
+
+
+def is_tagged(daemon: Daemon, tag: str = TAG) -> bool:
+    return daemon.call("GET", f"/images/{tag}/json").status == 200
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_kills_at_any_moment_leave_a_whole_engine(daemon: Daemon) -> None:
+    """While the context comes, in a COPY, in a RUN, between them: at moments that a seed chooses."""
+    steps = "COPY data /data\nRUN cat /data/* > /all && sleep 0.1\nRUN for i in 1 2 3 4 5; do cp /all /copy$i; done\nCOPY data /again\n"
+    build(daemon, context("FROM busybox\nRUN echo warm\n"), "warm")
+    time.sleep(1)  # the pool of spare network places fills up behind the answer
+    before = holdings(daemon)
+    moments = random.Random(3)
+    ends: list[bool] = []
+    for number in range(KILLS):
+        body = context(f"FROM busybox\nENV ROUND={number}\n{steps}", files=200)
+        building = threading.Thread(target=attempt, args=(daemon, body, ends))
+        building.start()
+        time.sleep(moments.uniform(0.0, 0.9))
+        daemon.kill()
+        building.join(30)
+        daemon.start()
+        assert is_tagged(daemon) is ends[-1], "a tag is there exactly when the client was told so"
+        daemon.call("DELETE", f"/images/{TAG}?force=1")
+    body = context(f"FROM busybox\n{steps}", files=200)
+    assert build(daemon, body) == {"stream": f"Successfully tagged {TAG}\n"}
+    assert "Using cache" in daemon.call("POST", f"/build?t={TAG}", body).body.decode()
+    gained = wait_until_settled(daemon, before)
+    gained["descriptors"] = [text for text in gained.get("descriptors", []) if "corten.db" not in text]
+    assert {kind: texts for kind, texts in gained.items() if texts} == {}
+    assert_whole(daemon)
+
+
+def attempt(daemon: Daemon, body: bytes, ends: list[bool]) -> None:
+    try:
+        ends.append("Successfully tagged" in build(daemon, body).get("stream", ""))
+    except (OSError, EngineError, ValueError, IndexError):  # whatever a killed server leaves of an answer
+        ends.append(False)
+
+
+def assert_whole(daemon: Daemon) -> None:
+    daemon.call("POST", "/corten/trash/empty", {})
+    daemon.stop()
+    store = open_store(str(daemon.data_root))
+    try:
+        check_whole(store)
+    finally:
+        store.close()
+    daemon.start()
+
+
+@pytest.fixture
+def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon on a disk of its own."""
+    disk, image = tmp_path / "disk", tmp_path / "image"
+    disk.mkdir()
+    with image.open("wb") as file:
+        file.truncate(DISK)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, disk], check=True)
+    daemon = Daemon(run_name(request.node.nodeid))
+    daemon.data_root = disk / "data"
+    try:
+        daemon.start()
+        import_busybox(daemon)
+        yield daemon
+    finally:
+        daemon.remove()
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize(
+    ("steps", "files", "said"),
+    [
+        ("RUN head -c 400000000 /dev/zero > /big", 0, "returned a non-zero code"),
+        ("COPY --chown=1:1 data /a\nCOPY --chown=2:2 data /b\nCOPY --chown=3:3 data /c", 20, "no space left on device"),
+        ("COPY data /a", 90, "no space left on device"),
+    ],
+    ids=["run", "copy", "context"],
+)
+def test_a_disk_that_fills_up_is_told_and_gives_its_room_back(small: Daemon, tmp_path: Path, steps: str, files: int, said: str) -> None:
+    """By the stock CLI, which goes on sending while the answer comes."""
+    first = "FROM busybox\nRUN echo one > /one\n"
+    assert "error" not in build(small, context(first), "first")
+    folder = tmp_path / "context"
+    with tarfile.open(fileobj=io.BytesIO(context(f"{first}{steps}\n", files=files, size=4 * MIB))) as tar:
+        tar.extractall(folder, filter="data")
+    ended = DockerCli(small.host, tmp_path)("build", "-t", TAG, str(folder), timeout=120)
+    assert ended.returncode != 0
+    assert said in ended.stderr
+    assert not is_tagged(small)
+    again = small.call("POST", f"/build?t={TAG}", context(f"{first}RUN echo two > /two\n"))
+    assert f"Successfully tagged {TAG}" in again.body.decode()
+    assert "Using cache" in again.body.decode()
+
+
+def test_the_same_build_many_times_at_once_makes_one_image(engine: Daemon) -> None:
+    body = context("FROM busybox\nCOPY data /data\nRUN cat /data/* | sha256sum > /sum; sleep 0.5\nCOPY data /again\n", files=50)
+    with ThreadPoolExecutor(4) as pool:
+        ends = list(pool.map(lambda n: build(engine, body, f"same:{n}"), range(4)))
+    assert [end.get("stream") for end in ends] == [f"Successfully tagged same:{n}\n" for n in range(4)]
+    assert len({engine.call("GET", f"/images/same:{n}/json").json()["Id"] for n in range(4)}) == 1
+    for n in range(4):
+        engine.call("DELETE", f"/images/same:{n}?force=1")
+
+
+def test_prunes_take_nothing_from_a_build(daemon: Daemon) -> None:
+    """The step before, its base image (which loses its name meanwhile) and its caches stay until the build is over."""
+    dockerfile = (
+        "FROM busybox AS below\nRUN echo below > /below\n"
+        "FROM below\nCOPY data /data\n"
+        "RUN --mount=type=cache,target=/k touch /k/seen && sleep 3 && cat /below && ls /k/seen\n"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        building = pool.submit(build, daemon, context(dockerfile, files=5))
+        until(lambda: any((daemon.data_root / "build").rglob("seen")))
+        filters = json.dumps({"dangling": ["false"]})
+        for target in ("/build/prune?all=1", f"/images/prune?filters={filters}", "/containers/prune", "/volumes/prune", "/networks/prune"):
+            daemon.call("POST", target.replace('"', "%22").replace(" ", "%20"), {}).ok()
+        daemon.call("POST", "/corten/trash/empty", {})
+        ended = building.result(30)
+    assert ended == {"stream": f"Successfully tagged {TAG}\n"}
+    made = daemon.call("POST", "/containers/create?name=made", {"Image": TAG, "Cmd": ["cat", "/below", "/data/0"]}).ok()
+    daemon.call("POST", f"/containers/{made['Id']}/start", {}).ok()
+    assert daemon.call("POST", f"/containers/{made['Id']}/wait", {}).ok()["StatusCode"] == 0
+    daemon.call("DELETE", f"/containers/{made['Id']}?force=1", {})
+    assert_whole(daemon)
