@@ -15,6 +15,7 @@ from corten.build.draft import Draft, step_key
 from corten.build.events import Warned
 from corten.build.files.copying import Copier, Stamp
 from corten.build.files.grafts import Grafts
+from corten.build.files.linking import fits_anywhere
 from corten.build.files.modes import ModeChange, parse_mode
 from corten.build.files.owners import resolve_owner
 from corten.build.files.tree import Tree
@@ -115,13 +116,18 @@ def _copy(draft: Draft, plan: _Plan, tree: Tree | None, remotes: list[Remote], a
     digests = [(path if plan.step.parents else posixpath.basename(path), tree.digest(path, keep)) for _, path in paths if tree]
     fetched = [(r.name, r.digest) for r in remotes]
     texts = [(h.name, _text(h, draft.expander())) for h in plan.heredocs]
-    step = plan.step
+    step, is_linked = plan.step, False
+    if plan.step.link:
+        with around.workshop.viewed(draft.layers) as root:
+            is_linked = fits_anywhere(root, plan.target, changed=bool(plan.chown or plan.mode))
+            plan = replace(plan, chown=_numbers(plan, root, around)) if is_linked and plan.chown else plan
     flags = (plan.target, plan.chown, plan.mode, step.parents and local, step.unpack, step.is_add)
     key = step_key(draft.key, "link" if step.link else draft.key, "COPY", digests, fetched, texts, flags)
     grafts = None
     if tree is not None and tree.gives and len(paths) == 1 and not (remotes or texts or plan.chown or plan.mode):
         grafts = Grafts(tree, around.newest)
     make = _Making(draft, key, plan.written, around, plan.chown, plan.mode, bool(tree and tree.own), step.place.start, grafts)
+    make.link = step_key("link", digests, fetched, texts, flags) if is_linked else ""
     if (done := make.cached()) is not None:
         return done
 
@@ -174,6 +180,16 @@ def _put_remote(copier: Copier, plan: _Plan, remote: Remote) -> None:
         os.close(folder)
 
 
+def _numbers(plan: _Plan, root: int, around: Surroundings) -> str:
+    """`--chown` with the names that the stage's files give numbers to: a linked layer is made without them."""
+
+    def complain(text: str) -> None:
+        around.emit(Warned("UnknownOwner", text, plan.step.place.start))
+
+    uid, gid = resolve_owner(plan.chown, root, complain)
+    return f"{uid}:{gid}"
+
+
 def _text(heredoc: Heredoc, expand: Expander) -> str:
     return expand.keeping_quotes(heredoc.content) if heredoc.expand else heredoc.content
 
@@ -187,7 +203,10 @@ def _keeper(step: ins.Copy) -> Callable[[str], bool]:
 
 @dataclass(slots=True)
 class _Making:
-    """One step that makes files without a process: cache, workplace, seal. `own`: the source's owners count."""
+    """One step that makes files without a process: cache, workplace, seal. `own`: the source's owners count.
+
+    `link` names what a COPY --link makes, whatever lies below: its layer is made on nothing, so that it is the same on another base.
+    """
 
     draft: Draft
     key: str
@@ -198,6 +217,7 @@ class _Making:
     own: bool = False
     line: int = 0
     grafts: Grafts | None = None
+    link: str = ""
 
     def is_missing(self, path: str) -> bool:
         """Whether there is no directory at `path`. Raises Invalid for something else."""
@@ -208,7 +228,9 @@ class _Making:
             return not tree.is_directory(path)
 
     def cached(self) -> Done | None:
-        found = self.around.cached(self.key, self.draft)
+        found = self.around.cached(self.link, self.draft) if self.link else None
+        if found is None:
+            found = self.around.cached(self.key, self.draft)
         return None if found is None else self._after(found[0], cached=True)
 
     def done(self, work: Callable[[Copier], None]) -> Done:
@@ -216,7 +238,7 @@ class _Making:
         if (found := self.cached()) is not None:
             return found
         workshop = self.around.workshop
-        snapshot = workshop.prepare(self.draft.layers)
+        snapshot = workshop.prepare(() if self.link else self.draft.layers)
         try:
             with self._copier(snapshot) as copier:
                 work(copier)
@@ -226,7 +248,7 @@ class _Making:
         except BaseException:
             workshop.drop(snapshot)
             raise
-        self.around.cache.put(self.key, layer, self.created_by)
+        self.around.cache.put(self.link or self.key, layer, self.created_by)
         return self._after(layer, cached=False)
 
     @contextmanager
