@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,8 @@ virtio_pci 9pnet_virtio 9p overlay veth bridge macvlan ipvlan dummy loop crc32c_
 nf_tables nft_chain_nat nft_masq nft_nat nft_fib_inet nft_ct nft_redir nf_conntrack_netlink
 """
 MODULES = tuple(_MODULE_NAMES.split())
+NFS = ("nfs", "nfsv4", "nfsd")
+"""Further ones, loaded where `run_in_vm` is asked for them."""
 _MARK = "@@status "
 
 _INIT = """\
@@ -79,20 +82,22 @@ class VmResult(NamedTuple):
     console: str
 
 
-def run_in_vm(command: str, *, timeout: float = 120, systemd: bool = False, memory_mb: int = 1024, kernel_arguments: str = "") -> VmResult:
+def run_in_vm(
+    command: str, *, timeout: float = 120, systemd: bool = False, memory_mb: int = 1024, more_modules: Sequence[str] = ()
+) -> VmResult:
     """Runs a shell command as root in the checkout's folder of a machine of its own: Debian's kernel, cgroup v2, no network.
 
     With `systemd` that is process 1 (on its private socket, no bus). The machine is gone when this returns.
     """
     kernel = fetch_kernel()
-    modules = tuple(path.stem for path in module_order(kernel.parent, MODULES))
+    modules = tuple(path.stem for path in module_order(kernel.parent, (*MODULES, *more_modules)))
     with tempfile.TemporaryDirectory(prefix="corten-vm-") as folder:
         console, output, initrd = (Path(folder, name) for name in ("console", "output", "initrd"))
         start = _SYSTEMD_START if systemd else _PLAIN_START
         init = _INIT.format(modules=" ".join(modules), start=start)
         guest = _GUEST.format(directory=shlex.quote(str(REPOSITORY)), command=command, mark=_MARK)
         initrd.write_bytes(make_initrd(init, guest, kernel.parent, modules))
-        machine = subprocess.Popen(_qemu(kernel, initrd, console, output, memory_mb, kernel_arguments), stdin=subprocess.DEVNULL)
+        machine = subprocess.Popen(_qemu(kernel, initrd, console, output, memory_mb), stdin=subprocess.DEVNULL)
         try:
             machine.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -116,14 +121,14 @@ def _result(console: str, output: str) -> VmResult:
     return VmResult(int(status), text, console) if mark else VmResult(-1, output, console)
 
 
-def _qemu(kernel: Path, initrd: Path, console: Path, output: Path, memory_mb: int, more: str) -> list[str]:
+def _qemu(kernel: Path, initrd: Path, console: Path, output: Path, memory_mb: int) -> list[str]:
     speed = "quiet mitigations=off nokaslr no_timer_check random.trust_cpu=on systemd.show_status=false"
-    command_line = f"console=ttyS0 panic=-1 cgroup_no_v1=all {speed} {more}"
+    command_line = f"console=ttyS0 panic=-1 cgroup_no_v1=all {speed}"
     return [
         "qemu-system-x86_64",
         *("-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(memory_mb)),
         *("-nodefaults", "-display", "none", "-no-reboot"),
-        *("-kernel", str(kernel), "-initrd", str(initrd), "-append", command_line.strip()),
+        *("-kernel", str(kernel), "-initrd", str(initrd), "-append", command_line),
         *("-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"),
         *("-device", "virtio-9p-pci,fsdev=host,mount_tag=host"),
         *("-serial", f"file:{console}", "-serial", f"file:{output}"),
@@ -133,7 +138,7 @@ def _qemu(kernel: Path, initrd: Path, console: Path, output: Path, memory_mb: in
 def fetch_kernel() -> Path:
     """The kernel image; its modules lie beside it, those of MODULES and what they need. Downloaded once per package version."""
     name = _newest_package()
-    folder = CACHE / name
+    folder = CACHE / f"{name}-{zlib.crc32(repr((MODULES, NFS)).encode()):08x}"
     kernel = folder / "vmlinuz"
     if kernel.exists():
         return kernel
@@ -143,7 +148,7 @@ def fetch_kernel() -> Path:
         package = next(Path(work).glob("*.deb"))
         subprocess.run(["dpkg-deb", "-x", str(package), f"{work}/files"], check=True)
         everything = {path.name.partition(".")[0].replace("-", "_"): path for path in Path(work, "files").rglob("*.ko*")}
-        for module, data in _with_needs(everything, MODULES):
+        for module, data in _with_needs(everything, (*MODULES, *NFS)):
             (folder / f"{module}.ko").write_bytes(data)
         shutil.copy(next(Path(work, "files/boot").glob("vmlinuz*")), kernel.with_suffix(".part"))
     kernel.with_suffix(".part").rename(kernel)

@@ -6,9 +6,10 @@ a host directory (`o=bind`), a tmpfs, an NFS export, a block device: whatever mo
 
 import errno
 import os
+import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from corten.errors import EngineError, Invalid
@@ -79,6 +80,7 @@ _PROPAGATION: Final = {
     "runbindable": MS_UNBINDABLE | MS_REC,
 }
 _NETWORK_KINDS: Final = ("nfs", "nfs4", "cifs")
+_PASSWORD: Final = re.compile(r"\bpassword=[^,]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +149,10 @@ def mount_volume(options: Mapping[str, str], target: str) -> None:
     if is_mount_point(target):
         return
     plan = plan_mount(options)
-    data = _with_address(plan.data) if plan.kind in _NETWORK_KINDS else plan.data
+    if plan.kind in _NETWORK_KINDS:
+        plan = _resolved(plan, target)
     try:
-        mount(plan.device, target, plan.kind, plan.flags, data or None)
+        mount(plan.device, target, plan.kind, plan.flags, plan.data or None)
     except OSError as error:
         raise _refusal(plan, target, error) from error
     try:
@@ -168,20 +171,29 @@ def unmount_volume(target: str) -> None:
         umount2(target, MNT_DETACH)
 
 
-def _with_address(data: str) -> str:
-    """The kernel's NFS and CIFS clients resolve no names: `addr=NAME` as an address."""
-    words = data.split(",") if data else []
-    for position, word in enumerate(words):
-        key, _, host = word.partition("=")
-        if key != "addr":
-            continue
-        try:
-            address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0]
-        except OSError as error:
-            text = f"error resolving passed in network volume address: {host}: {error.strerror}"
-            raise EngineError(text, reason="volume-address", hint="check the name in o=addr=…") from error
-        words[position] = f"addr={address}"
-    return ",".join(words)
+def _resolved(plan: MountPlan, target: str) -> MountPlan:
+    """The kernel's NFS and CIFS clients resolve no names: `addr=NAME`, or without it the host of a CIFS share, as an address."""
+    words = plan.data.split(",")
+    position = next((n for n, word in enumerate(words) if word.startswith("addr=") and word != "addr="), None)
+    if position is not None:
+        words[position] = f"addr={_address(words[position].removeprefix('addr='), target)}"
+        return replace(plan, data=",".join(words))
+    host, slash, share = plan.device.removeprefix("//").partition("/")
+    if plan.kind == "cifs" and plan.device.startswith("//") and host:
+        return replace(plan, device=f"//{_address(host, target)}{slash}{share}")
+    return plan
+
+
+def _address(host: str, target: str) -> str:
+    """IPv4 where there is a choice, as in Go."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        is_slow = isinstance(error, OSError) and error.errno not in (socket.EAI_NONAME, socket.EAI_NODATA)
+        why = str(error).lower() if is_slow else "no such host"
+        text = f"error while mounting volume '{target}': error resolving passed in network volume address: lookup {host}: {why}"
+        raise EngineError(text, reason="volume-address", hint="check the name in o=addr=…") from error
+    return str(min(found, key=lambda one: one[0] != socket.AF_INET)[4][0])
 
 
 def _refusal(plan: MountPlan, target: str, error: OSError) -> EngineError:
@@ -190,7 +202,7 @@ def _refusal(plan: MountPlan, target: str, error: OSError) -> EngineError:
     if plan.flags:
         text += f", flags: 0x{plan.flags:x}"
     if plan.data:
-        text += f", data: {plan.data}"
+        text += f", data: {_PASSWORD.sub('password=********', plan.data)}"
     hint = None
     if error.errno == errno.ENODEV:
         hint = f"this kernel knows no file system {plan.kind or '(no type given)'}: load its module, or check the option type"
