@@ -6,11 +6,18 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+_AMD64_LEVELS: Final = (
+    ("v2", "cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3"),
+    ("v3", "avx avx2 bmi1 bmi2 f16c fma abm movbe xsave"),
+    ("v4", "avx512f avx512bw avx512cd avx512dq avx512vl"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """`memory` is bytes; `online_cpus` and `online_memory` are kernel lists such as `0-3,8`."""
+    """`memory` is bytes; `online_cpus` and `online_memory` are kernel lists such as `0-3,8`; `variant`: v2, v3 or v4 of an amd64 processor."""
 
     cpus: int = 1
     online_cpus: str = "0"
@@ -20,6 +27,7 @@ class HostFacts:
     operating_system: str = ""
     os_version: str = ""
     architecture: str = "x86_64"
+    variant: str = ""
     hostname: str = ""
     cgroup_version: int = 2
 
@@ -35,9 +43,21 @@ def read_host_facts(cgroup_version: int) -> HostFacts:
         operating_system=names.get("PRETTY_NAME", "Linux"),
         os_version=names.get("VERSION_ID", ""),
         architecture=platform.machine(),
+        variant=amd64_variant(_line("/proc/cpuinfo", "")) if platform.machine() == "x86_64" else "",
         hostname=socket.gethostname(),
         cgroup_version=cgroup_version,
     )
+
+
+def amd64_variant(cpuinfo: str) -> str:
+    """The highest of the psABI's levels that the first processor of `/proc/cpuinfo` has: "v2", "v3", "v4"; "" for the lowest."""
+    flags = next((set(line.partition(":")[2].split()) for line in cpuinfo.splitlines() if line.startswith("flags")), set())
+    found = ""
+    for level, needed in _AMD64_LEVELS:
+        if not flags.issuperset(needed.split()):
+            break
+        found = level
+    return found
 
 
 def parse_list(text: str) -> set[int]:

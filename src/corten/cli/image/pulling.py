@@ -7,7 +7,7 @@ from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
 from corten.cli.output.progress import show_progress
-from corten.cli.references import named, normalized_platform
+from corten.cli.references import named
 from corten.cli.session import Action, Session
 from corten.client.credentials import registry_header
 
@@ -19,7 +19,7 @@ def pull(session: Session, values: Values, arguments: list[str]) -> int:
         raise Failure("tag can't be used with --all-tags/-a")
     if not tag and not every and not values.on("quiet"):
         session.say_now("Using default tag: latest")
-    platform = values.text("platform") and normalized_platform(values.text("platform"))
+    platform = values.text("platform")
     pull_image(session, arguments[0], platform=platform, quiet=values.on("quiet"), out=session.out, every=every)
     suffix = "" if every else ("@" if tag.startswith("sha256:") else ":") + (tag or "latest")
     session.say(repository + suffix)

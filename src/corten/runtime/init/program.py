@@ -54,16 +54,20 @@ def _check(path: str, name: str) -> None:
 
 
 def execute(program: str, args: list[str], env: dict[str, str]) -> NoReturn:
+    """What only the kernel finds wrong (another machine's format, a missing interpreter) is the program's own failure, as with runc."""
     try:
         os.execve(program, args, env)
     except OSError as e:
-        raise _refused(program, "", e, verb="exec ") from e
+        try:
+            os.write(2, f"exec {program}: {(e.strerror or '').lower()}\n".encode(errors="surrogateescape"))
+        finally:
+            os._exit(255)
     except ValueError as e:  # a null byte
         raise ProgramError(f"exec {program}: invalid argument: {e}", reason="exec-permission") from e
     raise AssertionError("execve came back")
 
 
-def _refused(name: str, prefix: str, error: OSError, *, verb: str = "") -> ProgramError:
+def _refused(name: str, prefix: str, error: OSError) -> ProgramError:
     text = (error.strerror or "").lower()
     reason = "exec-not-found" if error.errno in (errno.ENOENT, errno.ENOTDIR) else "exec-permission"
-    return ProgramError(f"{verb}{name}: {text}" if verb else f'exec: "{name}": {prefix}{text}', reason=reason)
+    return ProgramError(f'exec: "{name}": {prefix}{text}', reason=reason)

@@ -15,6 +15,7 @@ from corten.engine.spec.filesystem.paths import READ_ONLY, masked_paths
 from corten.engine.spec.security import parse_security_options
 from corten.engine.values.container import ContainerConfig, HealthCheck, HostConfig, LogConfig, PortBinding, Resources
 from corten.errors import Invalid, Unsupported
+from corten.oci.platform import Platform, can_run, normalise
 
 MIN_MEMORY = 6 << 20
 DEFAULT_SHM_SIZE = 64 << 20
@@ -107,6 +108,15 @@ def warnings(config: ContainerConfig, host: HostConfig) -> list[str]:
     if config.network_disabled and host.network_mode not in ("", "none", "default"):
         found.append("Network is disabled for the container: its network mode is ignored")
     return found
+
+
+def platform_warning(image: Platform, facts: HostFacts) -> list[str]:
+    """For an image that nobody asked for by its platform and that is meant for other machines."""
+    host = normalise("linux", facts.architecture, facts.variant)
+    if can_run(host, image):
+        return []
+    does = f"The requested image's platform ({image}) does not match the detected host platform ({host})"
+    return [f"{does} and no specific platform was requested"]
 
 
 def _check_config(config: ContainerConfig) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from corten.config import Config
 from corten.engine.build.keeping import with_caches
 from corten.engine.containers.catalog import Catalog
-from corten.engine.containers.create.checks import check, warnings, with_defaults
+from corten.engine.containers.create.checks import check, platform_warning, warnings, with_defaults
 from corten.engine.containers.create.merge import argv, merged
 from corten.engine.containers.create.names import check_name, free_name, name_in_use
 from corten.engine.containers.files.leftovers import MARK
@@ -31,7 +31,7 @@ from corten.engine.spec.placement import Machine
 from corten.engine.values.container import Container, ContainerConfig, Endpoint, EndpointConfig, HostConfig, MountPoint
 from corten.errors import EngineError, Invalid, NotFound
 from corten.ids import ContainerId, NetworkId, new_container_id, short_id
-from corten.oci.platform import parse_platform
+from corten.oci.platform import Platform, normalise, parse_platform
 from corten.store.images import Image
 
 
@@ -97,7 +97,8 @@ class Creation:
             await self._shelves.volumes.release(container.id, remove_anonymous=True, for_good=True)
             raise
         self._events.container(container, "create")
-        return Created(container.id, (*discarded, *warnings(request.config, request.host)))
+        foreign = [] if request.platform else platform_warning(_platform(image), defaults.facts)
+        return Created(container.id, (*foreign, *discarded, *warnings(request.config, request.host)))
 
     def _check_name(self, name: str) -> None:
         if not name:
@@ -168,6 +169,10 @@ class Creation:
                 shelves.snapshots.prepare(key, layers)
             os.makedirs(shelves.paths.container(container.id), mode=0o710, exist_ok=True)
             self._catalog.add(container)
+
+
+def _platform(image: Image) -> Platform:
+    return normalise(image.config.os or "linux", image.config.architecture, image.config.variant)
 
 
 def _mark(upper: str) -> None:
