@@ -59,22 +59,20 @@ def test_a_missing_interpreter_is_the_programs_own_failure(cli: Cli) -> None:
     cli.run("docker rm -f {n}")
 
 
+UNKNOWN = '"bogus": unknown operating system or architecture: invalid argument'
+OTHER = "image with reference NAME was found but its platform (linux/arm64) does not match the specified platform (linux/amd64)"
+
+
 @pytest.mark.parametrize(
     ("line", "error", "status"),
     [
-        ("docker create --pull never --platform linux/amd64 {n}", "image with reference NAME was found but its platform (linux/arm64) "
-         "does not match the specified platform (linux/amd64)", 1),
-        ("docker run --rm --platform bogus {n} x", 'error parsing specified platform: "bogus": unknown operating system or architecture: '
-         "invalid argument", 125),
-        ("docker run --rm --platform linux/a/b/c {n} x", 'error parsing specified platform: "linux/a/b/c": cannot parse platform specifier: '
-         "invalid argument", 125),
-        ("docker pull --platform bogus {n}", 'Error response from daemon: "bogus": unknown operating system or architecture: '
-         "invalid argument", 1),
+        ("docker create --pull never --platform linux/amd64 {n}", OTHER, 1),
+        ("docker run --rm --platform bogus {n} x", f"error parsing specified platform: {UNKNOWN}", 125),
+        ("docker run --rm --platform linux/a/b/c {n} x", 'error parsing specified platform: "linux/a/b/c": cannot parse', 125),
+        ("docker pull --platform bogus {n}", UNKNOWN, 1),
     ],
-)  # fmt: skip
+)
 def test_platforms_that_do_not_fit(cli: Cli, line: str, error: str, status: int) -> None:
     seen = cli.run(line)
-    assert seen.err.splitlines()[0].removeprefix("docker: ").removeprefix("Error response from daemon: ") == error.removeprefix(
-        "Error response from daemon: "
-    )
+    assert seen.err.removeprefix("docker: ").removeprefix("Error response from daemon: ").startswith(error)
     assert seen.status == status

@@ -17,7 +17,7 @@ _AMD64_LEVELS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """`memory` is bytes; `online_cpus` and `online_memory` are kernel lists such as `0-3,8`; `variant`: v2, v3 or v4 of an amd64 processor."""
+    """`memory` is bytes; `online_cpus` and `online_memory` are kernel lists such as `0-3,8`; `variant`: v2 to v4 of amd64."""
 
     cpus: int = 1
     online_cpus: str = "0"
