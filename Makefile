@@ -17,6 +17,9 @@ demo: setup ## the main job, from nothing: a real model answers from a container
 test: setup check ## everything CI runs
 	sh tools/suites.sh
 
+test-vm: setup ## cgroup v2, with and without systemd, in a virtual machine: needs qemu-system-x86; 8 min
+	$(PY) -m pytest --privileged -m slow tests/kernel/test_cgroup_v2.py
+
 check: setup ## the inner loop: format, lint, types, arrows, sizes, unit (< 15 s)
 	@sh tools/check.sh
 
@@ -39,4 +42,4 @@ docs: setup ## regenerate reference pages; fails if they differed
 clean: ## remove .venv, tmp and caches
 	rm -rf .venv tmp dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test check t fmt run bench docs clean
+.PHONY: help setup demo test test-vm check t fmt run bench docs clean

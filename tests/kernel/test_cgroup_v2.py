@@ -1,4 +1,4 @@
-"""Boots a machine with cgroup v2 and runs the suites there: control groups, devices, seccomp, the probe, containers."""
+"""Boots a machine with cgroup v2 and runs the suites there: control groups, devices, seccomp, the probe, containers, the engine."""
 
 import pytest
 
@@ -19,5 +19,13 @@ def test_the_suites_pass_on_cgroup_v2() -> None:
 
 def test_the_systemd_manager_works_under_systemd() -> None:
     result = run_in_vm(pytest_command("tests/kernel/guest_systemd.py"), timeout=240, systemd=True)
+    assert result.status == 0, result.output + result.console
+    assert " skipped" not in result.output
+
+
+@pytest.mark.parametrize("systemd", [False, True], ids=["alone", "under systemd"])
+def test_the_engine_works_on_cgroup_v2(systemd: bool) -> None:
+    """Some 140 s, of which the engine's own start takes 45."""
+    result = run_in_vm(pytest_command("tests/integration/guest_engine.py"), timeout=280, systemd=systemd, memory_mb=1536)
     assert result.status == 0, result.output + result.console
     assert " skipped" not in result.output

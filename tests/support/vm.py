@@ -113,7 +113,8 @@ def pytest_command(*paths: str) -> str:
 
     Nothing is deselected: privileged tests just run."""
     quiet = "-q -W error -W ignore::pytest.PytestUnknownMarkWarning -p no:cacheprovider --color=no"
-    return f"PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 .venv/bin/python -m pytest -c /dev/null --rootdir=. --noconftest {quiet} {' '.join(paths)}"
+    settings = "TEST_PATIENCE=10 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1"
+    return f"{settings} .venv/bin/python -m pytest -c /dev/null --rootdir=. --noconftest {quiet} {' '.join(paths)}"
 
 
 def _result(console: str, output: str) -> VmResult:

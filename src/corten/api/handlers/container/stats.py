@@ -74,10 +74,10 @@ def _pids(now: Reading | None) -> Json:
 def _blkio(now: Reading | None) -> Json:
     if now is None:
         return dict.fromkeys(_BLKIO)
-    found: Json = {name: [] if now.cgroup["version"] == 1 else None for name in _BLKIO}
-    found["io_service_bytes_recursive"] = now.cgroup["io_service_bytes"]
-    found["io_serviced_recursive"] = now.cgroup["io_serviced"] if now.cgroup["version"] == 1 else None
-    return found
+    if now.cgroup["version"] == 2:  # only bytes are told there, and none is null
+        return {**dict.fromkeys(_BLKIO), "io_service_bytes_recursive": now.cgroup["io_service_bytes"] or None}
+    known = {"io_service_bytes_recursive": now.cgroup["io_service_bytes"], "io_serviced_recursive": now.cgroup["io_serviced"]}
+    return {name: known.get(name, []) for name in _BLKIO}
 
 
 def _cpu(reading: Reading | None) -> Json:
