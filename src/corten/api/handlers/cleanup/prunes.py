@@ -2,6 +2,7 @@
 `Corten-Keep-Models: 1` are Corten's own: without them a prune means what it means to Docker."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from msgspec import UNSET
 
@@ -105,7 +106,28 @@ def cache_what(filters: dict[str, list[str]], *, everything: bool, keep_bytes: i
     except Invalid as error:
         text = f"\"until\" filter expects a duration (e.g., '24h') or a timestamp: {error.message}"
         raise Invalid(f"failed to prune build cache: {text}", reason=error.reason) from None
-    return CacheWhat(everything=everything, until=until, ids=filters.get("id", ()), types=filters.get("type", ()), keep_bytes=keep_bytes)
+    private = _switch(filters, "private")
+    return CacheWhat(
+        everything=everything,
+        until=until,
+        ids=filters.get("id", ()),
+        types=filters.get("type", ()),
+        descriptions=filters.get("description", ()),
+        parents=filters.get("parent", ()),
+        shared=_switch(filters, "shared") if private is None else not private,
+        in_use=_switch(filters, "inuse"),
+        keep_bytes=keep_bytes,
+    )
+
+
+def _switch(filters: dict[str, list[str]], name: str) -> bool | None:
+    """None where it is not asked for. The name alone means true."""
+    if name not in filters:
+        return None
+    text = next(iter(filters[name]), "true").lower()
+    if text not in ("true", "1", "false", "0"):
+        raise Invalid(f"failed to prune build cache: invalid filter '{name}={text}': true or false", reason="bad-filter")
+    return text in ("true", "1")
 
 
 def _cache_what(request: Request) -> CacheWhat:
@@ -115,15 +137,7 @@ def _cache_what(request: Request) -> CacheWhat:
         raise Invalid(f"failed to prune build cache: {error.message}" if "'" in error.message else error.message) from None
     keep = request.integer("reserved-space") or request.integer("keep-storage")
     what = cache_what(filters, everything=request.flag("all"), keep_bytes=keep)
-    return CacheWhat(
-        everything=what.everything,
-        until=what.until,
-        ids=what.ids,
-        types=what.types,
-        keep_bytes=what.keep_bytes,
-        most_bytes=request.integer("max-used-space"),
-        free_bytes=request.integer("min-free-space"),
-    )
+    return replace(what, most_bytes=request.integer("max-used-space"), free_bytes=request.integer("min-free-space"))
 
 
 def _kept(kept: Iterable[KeptThing]) -> Kept:

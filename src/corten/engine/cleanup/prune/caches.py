@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from corten.build.cache import BuildCache
+from corten.build.cache import BuildCache, CacheEntry
 from corten.build.caches import CacheMounts
 from corten.engine.cleanup.prune.asked import Pruned
 from corten.engine.events import Events
@@ -20,6 +20,8 @@ SHOWN = 25
 class CacheWhat:
     """`everything`: cache mounts and what images share, too. `until`: only what was not used since (ns; 0 = any).
 
+    `shared`: only what images share, or only what none does (None = either); `in_use` likewise, and what is in use always stays.
+    `descriptions` are the whole of what made a thing, `parents` recipes, which no record keeps: they match nothing.
     `keep_bytes`: stop when so much is left (0 = nothing is kept for its size); `most_bytes`: do nothing below that; `free_bytes`: stop
     when the disk has so much room.
     """
@@ -28,6 +30,10 @@ class CacheWhat:
     until: int = 0
     ids: Collection[str] = ()
     types: Collection[str] = ()
+    descriptions: Collection[str] = ()
+    parents: Collection[str] = ()
+    shared: bool | None = None
+    in_use: bool | None = None
     keep_bytes: int = 0
     most_bytes: int = 0
     free_bytes: int = 0
@@ -42,6 +48,8 @@ class Item:
     used: int
     size: int
     key: str = ""
+    description: str = ""
+    is_shared: bool = False
 
 
 @dataclass(slots=True)
@@ -98,14 +106,14 @@ class CachePrune:
         for mount in mounts:
             if not mount.in_use:
                 size = await asyncio.to_thread(self._caches.size, mount.id)
-                found.append(Item(mount.id, "exec.cachemount", mount.used, size))
+                found.append(Item(mount.id, "exec.cachemount", mount.used, size, description=f"cache mount {mount.id}"))
         return found
 
     def _choose(self, what: CacheWhat, mounts: Sequence[Item]) -> _Choice:
         """Steps, then cache mounts, each least recently used first; without `everything` only steps that no image shares."""
         images = {layer for image in self._store.images.all() for layer in image.layers}
         entries = [e for e in self._cache.entries() if what.everything or e.layer not in images]
-        steps = [Item(e.key[:SHOWN], "regular", e.used, 0 if e.layer in images else e.size, key=e.key) for e in entries]
+        steps = [_step(entry, is_shared=entry.layer in images) for entry in entries]
         items = [item for item in (*steps, *mounts) if _is_wanted(item, what)]
         total = sum(item.size for item in items)
         choice = _Choice()
@@ -127,7 +135,16 @@ class CachePrune:
         return freed + sum(item.size for item in choice.mounts)
 
 
+def _step(entry: CacheEntry, *, is_shared: bool) -> Item:
+    size = 0 if is_shared else entry.size
+    return Item(entry.key[:SHOWN], "regular", entry.used, size, key=entry.key, description=entry.name, is_shared=is_shared)
+
+
 def _is_wanted(item: Item, what: CacheWhat) -> bool:
+    if what.in_use or what.parents or what.shared not in (None, item.is_shared):
+        return False
+    if what.descriptions and item.description not in what.descriptions:
+        return False
     if what.until and item.used >= what.until:
         return False
     if what.ids and not any(item.id.startswith(wanted) for wanted in what.ids):
