@@ -56,11 +56,13 @@ class HostFacts:
 
 @dataclass(slots=True)
 class Sandbox:
-    """A container's namespace and what is plugged into it, by the network's name."""
+    """A container's namespace and what is plugged into it, by the network's name. `defaults` are those that its routes follow,
+    None when nobody here has set them."""
 
     namespace: Namespace
     plugs: dict[str, Plug] = field(default_factory=dict)
     ports: list[PortRule] = field(default_factory=list)
+    defaults: Defaults | None = None
 
     @property
     def path(self) -> str:
@@ -251,6 +253,7 @@ class Fabric:
                         wanted = replace(wanted, host_link=spare or new_link_name())  # noqa: PLW2901
                         spare = ""
                     self._plug(sandbox, inside, name, wanted, defaults)
+            sandbox.defaults = defaults
             self._open_ports(sandbox, ports)
         except OSError:
             self._detach(sandbox)
@@ -331,13 +334,16 @@ class Fabric:
             self._reroute(sandbox, inside, defaults)
 
     def _reroute(self, sandbox: Sandbox, inside: Netlink, defaults: Defaults) -> None:
-        """Old default routes go and new ones come in one datagram."""
+        """Old default routes go and new ones come in one datagram; nothing is looked at where they stay."""
+        if sandbox.defaults == defaults:
+            return
         steps = no_default_routes(inside)
         for name, wanted in sandbox.plugs.items():
             versions = [version for version, giver in defaults.items() if giver == name]
             if versions:
                 steps += default_routes(wanted, links.get_link(inside, wanted.name).index, versions)
         inside.run(steps)
+        sandbox.defaults = defaults
 
     def _run_inside(self, sandbox: Sandbox, call: Callable[[], object]) -> object:
         with entered(sandbox.namespace.fd):

@@ -94,10 +94,9 @@ def default_route(gateway: IPAddress, link: int) -> Message:
 def parse_route(reply: Reply) -> Route | None:
     """None for what is not a unicast route of the main table."""
     family, prefix, _src, _tos, table, _proto, _scope, kind, _flags = _HEAD.unpack_from(reply.payload)
-    found = attributes(reply.payload[_HEAD.size :])
-    table = unpack_u32(found[_RTA_TABLE]) if _RTA_TABLE in found else table
     if table != _RT_TABLE_MAIN or kind != _RTN_UNICAST or family not in _FAMILY.values():
         return None
+    found = attributes(reply.payload[_HEAD.size :])
     zero = bytes(4 if family == _FAMILY[4] else 16)
     gateway = found.get(_RTA_GATEWAY)
     return Route(
