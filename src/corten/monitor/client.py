@@ -8,6 +8,7 @@ Descriptors: every `sock_fd` stays the caller's, who closes it when the call is 
 copy from then on. A client's stream ends (both directions shut down) when the process is over and its output is through.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from corten.monitor.events import Event, LiveContainer, Started
 from corten.monitor.fleet import Fleet
 from corten.monitor.values import AttachOptions, JsonObject, LogOptions, StartSpec, StdioSpec
 
-LAUNCHER = (sys.executable, "-I", "-m", "corten.monitor.launch.start")
+LAUNCHER = (sys.executable, "-I", os.path.join(os.path.dirname(os.path.abspath(__file__)), "launch", "start.py"))
 
 
 class Monitors:
