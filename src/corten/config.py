@@ -94,6 +94,7 @@ class Config:
     build_ca: str = ""
     gc: GcMarks = field(default_factory=GcMarks)
     validate: bool = False
+    remove_networks: bool = False
 
 
 Kind = Literal["text", "ip", "path", "switch", "number", "size", "list", "map", "pools", "ulimits", "gc"]
@@ -173,6 +174,7 @@ OPTIONS: Final = (
     Option("build-ca", "text", "build_ca", "host: RUN steps of builds trust this machine's certificate authorities (default none)"),
     Option("gc", "gc", "gc", "high=85%,low=75%,trash=72h,keep=14d,pin=NAME: when what is cleared away"),
     Option("validate", "switch", "validate", "check the configuration and exit", key="-"),
+    Option("remove-networks", "switch", "remove_networks", "remove the networks that a former daemon left on this host, and exit", key="-"),
     # Containers always live on.
     Option("live-restore", "switch", "-"),
     Option("shutdown-timeout", "number", "-"),

@@ -17,7 +17,7 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -222,6 +222,8 @@ def _run(words: Sequence[str]) -> int:
     if config.validate:
         sys.stdout.write("configuration OK\n")
         return 0
+    if config.remove_networks:
+        return _remove_networks(config)
     _configure_logging(config)
     for warning in settings.warnings:
         logger.warning(warning)
@@ -234,6 +236,13 @@ def _run(words: Sequence[str]) -> int:
     raise_file_limit()
     with _locked(config.data_root), _pidfile(config.pidfile):
         asyncio.run(serve(config, features))
+    return 0
+
+
+def _remove_networks(config: Config) -> int:
+    with _locked(config.data_root) if os.path.isdir(config.data_root) else nullcontext():
+        for name in network_parts.remove_networks(config):
+            sys.stdout.write(f"{name}\n")
     return 0
 
 

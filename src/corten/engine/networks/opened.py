@@ -10,11 +10,12 @@ from corten.engine.networks.naming import Naming
 from corten.engine.networks.networks import Networks
 from corten.engine.networks.values import NetworkSettings
 from corten.engine.paths import Paths
+from corten.network import removal
 from corten.network.dns.server import DnsServer
 from corten.network.fabric import Fabric, FabricSettings
 from corten.store.db import Database
 
-__all__ = ["MIGRATIONS", "Connections", "Networks", "make_networks", "settings_of"]
+__all__ = ["MIGRATIONS", "Connections", "Networks", "make_networks", "remove_networks", "settings_of"]
 _USUAL_ROOT = "/run/corten"
 
 
@@ -45,10 +46,21 @@ def settings_of(config: Config) -> NetworkSettings:
     )
 
 
+def _name(settings: NetworkSettings) -> str:
+    """Of the tables, and in the alias of the links."""
+    return f"corten-{settings.instance}" if settings.instance else "corten"
+
+
+def remove_networks(config: Config) -> list[str]:
+    """What a daemon of this --exec-root left on the host; the names of the links that went."""
+    name = _name(settings_of(config))
+    return removal.remove_networks(name, name)
+
+
 def make_networks(database: Database, config: Config, events: Events) -> Networks:
     """`await networks.start(live containers)` follows, and `await networks.close()` at the end."""
     settings = settings_of(config)
-    name = f"corten-{settings.instance}" if settings.instance else "corten"
+    name = _name(settings)
     fabric = Fabric(FabricSettings(table=name, owner=name, forwarding=settings.forwarding, firewall=settings.firewall))
     naming = Naming(fabric, DnsServer(), settings)
     return Networks(NetworkCatalog(database), fabric, settings, naming, events, Paths(config.data_root, config.exec_root))
