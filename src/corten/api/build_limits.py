@@ -1,15 +1,28 @@
-"""The limits of RUN steps among the parameters of `POST /build`."""
+"""The limits of RUN steps among the parameters of `POST /build`, and parameters that ask for what is not done."""
 
 from corten.api.request import Request
 from corten.build.options import Limits
-from corten.errors import Invalid
+from corten.errors import Invalid, Unsupported
 
 
-def read_limits(request: Request) -> Limits:
-    """Raises Invalid for `squash`, in the words of a Docker that is not experimental, and for a number that is none."""
+def check_parameters(request: Request) -> None:
+    """Raises Invalid in the words of a Docker on Linux that is not experimental, and Unsupported."""
+    if request.text("version") not in ("", "1", "2"):
+        raise Invalid(f'invalid version "{request.text("version")}"', reason="bad-version")
+    if request.text("isolation") not in ("", "default"):
+        raise Invalid(f'unsupported isolation: "{request.text("isolation")}"', reason="bad-isolation")
+    if request.text("securityopt") not in ("", "null", "[]"):
+        raise Invalid("security options are not supported on linux", reason="no-security-options")
+    if request.text("networkmode").startswith("container:"):
+        hint = "a network of `corten network create` joins builds and containers"
+        raise Unsupported("RUN steps cannot join a container's network namespace", reason="no-joined-network", hint=hint)
     if request.flag("squash"):
         hint = "a stage that starts FROM scratch with one COPY --from= has one layer"
         raise Invalid("squash is only supported with experimental mode", reason="no-squash", hint=hint)
+
+
+def read_limits(request: Request) -> Limits:
+    """Raises Invalid for a number that is none."""
     return Limits(
         memory=request.integer("memory"),
         memory_swap=request.integer("memswap"),

@@ -25,6 +25,9 @@ def context(tmp_path: Path) -> str:
         ("--attest", "type=sbom"),
         ("--sbom", "true"),
         ("--squash",),
+        ("--security-opt", "seccomp=unconfined"),
+        ("--call", "outline"),
+        ("--platform", "linux/amd64,linux/arm64"),
     ],
     ids=lambda words: words[0],
 )
@@ -32,7 +35,7 @@ def test_flags(daemon: Daemon, context: str, words: tuple[str, ...]) -> None:
     done = corten(daemon.host, "build", *words, context)
     assert done.status == 1
     assert words[0] in done.err
-    assert "supported" in done.err
+    assert "supported" in done.err or "takes one platform" in done.err
 
 
 def test_what_asks_for_nothing_is_taken(daemon: Daemon, context: str) -> None:
@@ -48,3 +51,23 @@ def test_the_stock_cli_hears_it_too(daemon: Daemon, context: str) -> None:
     assert "only supported on a Docker daemon with experimental features enabled" in done.stderr
     refused = daemon.call("POST", "/build?squash=1", b"")
     assert (refused.status, refused.json()["message"]) == (400, "squash is only supported with experimental mode")
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "message"),
+    [
+        ("isolation=hyperv", 400, 'unsupported isolation: "hyperv"'),
+        ("securityopt=%5B%22seccomp%3Dunconfined%22%5D", 400, "security options are not supported on linux"),
+        ("version=3", 400, 'invalid version "3"'),
+        ("networkmode=container:x", 501, "RUN steps cannot join a container's network namespace"),
+    ],
+)
+def test_parameters(engine: Daemon, query: str, status: int, message: str) -> None:
+    """The first three in Docker's words."""
+    refused = engine.call("POST", f"/build?{query}", b"")
+    assert (refused.status, refused.json()["message"]) == (status, message)
+
+
+def test_call_check_is_check(engine: Daemon, context: str) -> None:
+    said = corten(engine.host, "build", "--call", "check", context)
+    assert (said.status, said.out) == (0, "Check complete, no warnings found.\n")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import msgspec
 
-from corten.api.build_limits import read_limits
+from corten.api.build_limits import check_parameters, read_limits
 from corten.api.narration import stream_line
 from corten.api.registry_config import read_registry_config
 from corten.api.request import Request
@@ -37,6 +37,7 @@ async def build(request: Request) -> Reply:
             reason="buildkit-unbuilt",
             hint="set DOCKER_BUILDKIT=0, or use `corten build`: the whole Dockerfile syntax works there too",
         )
+    check_parameters(request)
     wanted = _request(request)
     if wanted.parcel:
         return Stream(_trace_lines(request, wanted))
@@ -204,7 +205,7 @@ def _mapping(request: Request, name: str) -> dict[str, str | None]:
     if not text:
         return {}
     try:
-        return msgspec.json.decode(text, type=dict[str, str | None])
+        return msgspec.json.decode(text, type=dict[str, str | None] | None) or {}
     except msgspec.DecodeError as error:
         raise Invalid(f"error reading {name}: {error}", reason="bad-build-parameter") from error
 
@@ -214,7 +215,7 @@ def _ulimits(request: Request) -> tuple[tuple[str, int, int], ...]:
     if not text:
         return ()
     try:
-        found = msgspec.json.decode(text, type=list[BuildUlimit])
+        found = msgspec.json.decode(text, type=list[BuildUlimit] | None) or ()
     except msgspec.DecodeError as error:
         raise Invalid(f"error reading ulimits: {error}", reason="bad-build-parameter") from error
     return tuple((limit.name, limit.soft, limit.hard) for limit in found)

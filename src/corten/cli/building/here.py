@@ -101,7 +101,7 @@ def _parts(session: Session, values: Values) -> Parts:
         "contexts": others,
         "ca": values.text("ca"),
         "provenance": read_attestations(values.text("provenance"), values.texts("attest")),
-        "check": values.on("check"),
+        "check": values.on("check") or values.text("call") == "check",
         "check_reproducible": values.on("check-reproducible"),
         "cache_to": read_caches(values.texts("cache-to"), "cache-to", session.api.endpoint.host),
         "cache_from": read_caches(values.texts("cache-from"), "cache-from", session.api.endpoint.host),
@@ -113,6 +113,10 @@ def _refuse_unbuilt(session: Session, values: Values) -> None:
     """What would be passed over in silence otherwise: a flag that does nothing is worse than none."""
     if values.text("sbom").lower() not in ("", "false", "0"):
         raise Failure("--sbom is not supported: Corten scans no images; a scanner can read `corten save` or the pushed image")
+    if values.texts("security-opt"):
+        raise Failure("--security-opt is not supported: security options are not supported on linux")
+    if values.text("call") not in ("", "build", "check"):
+        raise Failure(f"--call {values.text('call')} is not supported: build or check")
     if values.on("squash"):
         raise Failure("--squash is not supported: FROM scratch with one COPY --from= makes one layer of a stage")
 

@@ -43,6 +43,8 @@ SWITCHES = {"force-rm": "forcerm", "no-cache": "nocache", "squash": "squash", "q
 
 
 def build(session: Session, values: Values, arguments: list[str]) -> int:
+    if "," in values.text("platform"):
+        raise Failure("--platform takes one platform: an engine builds for its own machine")
     query = build_query(values, proxy_variables(session.config.table("proxies"), session.api.endpoint.host))
     where = arguments[0]
     if is_corten(session.api):
@@ -125,6 +127,7 @@ BUILD = Action(
         Flag("ca", STRING, "Certificate authorities that RUN steps trust: host or none (default: the engine's build-ca)"),
         Flag("cache-from", LIST, "Where cached steps may come from (image, type=registry|local)"),
         Flag("cache-to", LIST, "Where cached steps go (type=inline|registry|local)"),
+        Flag("call", STRING, "build, or check: the same as --check"),
         Flag("check", BOOL, "Check the Dockerfile, build nothing"),
         Flag("check-reproducible", BOOL, "Build twice, the second time without the step cache, and name the first file that differs"),
         Flag("cgroup-parent", STRING, "Parent cgroup of RUN steps"),
