@@ -54,6 +54,20 @@ def test_the_stock_cli_without_buildx_builds(docker_cli: DockerCli, context: Pat
     assert shown == "hello\nlast\ncontent\nDockerfile\nfile\n"
 
 
+def test_null_means_that_nothing_was_given(engine: Daemon, docker_py: Any) -> None:
+    """As Docker's client 20.10 sends what it was not told."""
+    nothing = "&".join(f"{name}=null" for name in ("ulimits", "buildargs", "labels", "cachefrom", "extrahosts"))
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        text = f"FROM {IMAGE}\n".encode()
+        entry = tarfile.TarInfo("Dockerfile")
+        entry.size = len(text)
+        tar.addfile(entry, io.BytesIO(text))
+    target = docker_py.api._url("/build") + f"?t={TAG}&{nothing}"
+    answer = docker_py.api.post(target, data=packed.getvalue(), headers={"Content-Type": "application/x-tar"})
+    assert answer.text.splitlines()[-1] == json.dumps({"stream": f"Successfully tagged {TAG}\n"}, separators=(",", ":"))
+
+
 def test_the_stock_cli_takes_its_flags(docker_cli: DockerCli, context: Path, tmp_path: Path) -> None:
     outside = tmp_path / "Outside.Dockerfile"
     outside.write_text(f"FROM {IMAGE}\nCOPY file /\nRUN cat /etc/hosts > /hosts\n")
