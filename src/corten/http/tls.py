@@ -9,28 +9,49 @@ side (`echo | docker run -i`) still waits for output. So the record layer is dri
 """
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from corten.errors import Invalid
 from corten.http.pump import Pump
 
 HANDSHAKE_SECONDS: Final = 60.0
 READ_SIZE: Final = 256 * 1024
+_METHODS: Final = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"PRI ")
+_LONGEST: Final = max(map(len, _METHODS))
+_PLAIN_ANSWER: Final = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+logger = logging.getLogger(__name__)
 
 
 def server_context(cert: Path, key: Path, *, client_ca: Path | None) -> ssl.SSLContext:
-    """TLS 1.2 or later, as dockerd. With `client_ca` (`--tlsverify`) clients must show a certificate that it signed."""
+    """TLS 1.2 or later, as dockerd. With `client_ca` (`--tlsverify`) clients must show a certificate that it signed.
+
+    Invalid, with the file's name, for one that cannot be read or used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(cert, key)
+    try:
+        # Without a password of our own OpenSSL would ask for one on the terminal, and wait.
+        context.load_cert_chain(cert, key, password="")
+    except (OSError, ValueError) as error:
+        told = f"Could not load X509 key pair (cert: {str(cert)!r}, key: {str(key)!r}): {_why(error)}"
+        raise Invalid(told, reason="bad-certificate", hint="the key must be the certificate's and have no passphrase") from error
     context.set_alpn_protocols(["http/1.1"])
     if client_ca is not None:
-        context.load_verify_locations(client_ca)
+        try:
+            context.load_verify_locations(client_ca)
+        except OSError as error:
+            raise Invalid(f"could not read CA certificate {str(client_ca)!r}: {_why(error)}", reason="bad-certificate") from error
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def _why(error: OSError | ValueError) -> str:
+    reason = error.reason if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
+    return (reason or str(error)).replace("_", " ").lower()
 
 
 class TlsLayer(asyncio.Protocol):
@@ -42,7 +63,7 @@ class TlsLayer(asyncio.Protocol):
         self.session = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
         self._build = build
         self._upper: TlsTransport | None = None
-        self._lost = False
+        self._first = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -50,14 +71,26 @@ class TlsLayer(asyncio.Protocol):
         self._deadline = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, transport.abort)
 
     def data_received(self, data: bytes) -> None:
+        self._first += data[: _LONGEST - len(self._first)]
         self.incoming.write(data)
         try:
             if self._upper is None and not self._handshake():
                 return
             self._read()
-        except ssl.SSLError:
-            self.flush()  # the alert that tells the client why
-            self.wire.abort() if self._upper else self.wire.close()
+        except ssl.SSLError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: ssl.SSLError) -> None:
+        if self._upper is not None:
+            self.flush()
+            self.wire.abort()
+            return
+        if self._first.startswith(_METHODS):
+            self.outgoing.read()
+            self.wire.write(_PLAIN_ANSWER)
+        self.flush()  # the alert that tells the client why
+        logger.info("TLS handshake with %s failed: %s", self.wire.get_extra_info("peername"), _why(error))
+        self.wire.close()
 
     def eof_received(self) -> bool:
         if self._upper is None:
@@ -86,10 +119,10 @@ class TlsLayer(asyncio.Protocol):
         try:
             self.session.do_handshake()
         except ssl.SSLWantReadError:
-            return False
-        finally:
             if not self.wire.is_closing():
                 self.flush()
+            return False
+        self.flush()
         self._deadline.cancel()
         self._upper = TlsTransport(self, self._build())
         self._upper.protocol.connection_made(self._upper)
