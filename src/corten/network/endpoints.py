@@ -98,6 +98,8 @@ def _create(host: Netlink, inside: Netlink, namespace: Namespace, wanted: Plug, 
 def _write_sysctls(namespace: Namespace, wanted: Plug) -> None:
     """Only by a visit: netlink cannot set these."""
     values = [(f"net/ipv6/conf/{wanted.name}/disable_ipv6", "0")] if wanted.has_ipv6 else []
+    if wanted.has_ipv6 and wanted.kind != "bridge":
+        values.append((f"net/ipv6/conf/{wanted.name}/accept_ra", "1"))  # the routers of the parent's network are real ones
     values += wanted.sysctls
     if values:
         with entered(namespace.fd):

@@ -113,7 +113,8 @@ class Namespace:
 
 
 def create_namespace() -> Namespace:
-    """A fresh namespace with lo up. New links in it have no IPv6 until `enable_ipv6`."""
+    """A fresh namespace with lo up. New links in it have no IPv6 until an endpoint wants it, and believe no router advertisement: on
+    a bridge of ours only another container can send one."""
     home = open_own_namespace()
     with ExitStack() as undo:
         undo.callback(os.close, home)
@@ -123,6 +124,7 @@ def create_namespace() -> Namespace:
             inside.run([links.set_up(_LOOPBACK_INDEX)])
         write_sysctl("net/ipv6/conf/default/disable_ipv6", "1", optional=True)
         write_sysctl("net/ipv6/conf/default/accept_dad", "0", optional=True)
+        write_sysctl("net/ipv6/conf/default/accept_ra", "0", optional=True)
         return Namespace(open_own_namespace())
 
 

@@ -156,8 +156,11 @@ def _local() -> Chain:
 
 
 def _forward() -> Chain:
+    """A container that sends under a foreign address is stopped at the first packet: the answers would be let in to whoever has it,
+    also where nothing leads in otherwise."""
     rules = (
         e.connection_state(e.CT_ESTABLISHED | e.CT_RELATED) + e.accept(),
+        _from_bridge(e.source_is_elsewhere() + e.drop()),
         e.load_input_name(0) + e.load_output_name(4) + e.lookup("same") + e.accept(),
         e.load_input_name() + e.lookup("internal") + e.drop(),
         e.load_output_name() + e.lookup("internal") + e.drop(),

@@ -206,6 +206,11 @@ def destination_is_local() -> bytes:
     return expression("fib", be32(1, _register(0)), be32(2, 3), be32(3, 2)) + compare(struct.pack("=I", RTN_LOCAL))
 
 
+def source_is_elsewhere() -> bytes:
+    """Match packets whose source no route of this host leads to by the link they came from (fib saddr . iif oif missing)."""
+    return expression("fib", be32(1, _register(0)), be32(2, 1), be32(3, 1 | 8 | 32)) + compare(b"\0")
+
+
 def dnat(family: int, *, address: int, port: int) -> bytes:
     """Rewrite the destination to the address and port in these registers."""
     return expression("nat", be32(1, 1), be32(2, family), be32(3, _register(address)), be32(5, _register(port)))
