@@ -219,6 +219,7 @@ docker cp {n}:/x .
 """,
     "prune": r"""
 docker container prune -f --filter label=corten-cli-nothing
+docker system prune -f --volumes --filter until=1h
 docker image prune -f --filter label=corten-cli-nothing
 docker volume prune -f --filter label=corten-cli-nothing
 docker network prune -f --filter label=corten-cli-nothing

@@ -62,7 +62,7 @@ class BuildCache:
     def put(self, key: str, layer: DiffId | None, name: str) -> None:
         now = time.time_ns()
         with self._db.transaction() as tx:
-            tx.execute("INSERT OR REPLACE INTO build_cache VALUES (?, ?, ?, ?, ?, 0)", (key, layer or "", name, now, now))
+            tx.execute("INSERT OR REPLACE INTO build_cache VALUES (?, ?, ?, ?, ?, 1)", (key, layer or "", name, now, now))
             if layer:
                 self._layers.keeps.keep(_keeper(key), layer)
 

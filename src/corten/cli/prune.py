@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from corten.cli.cleanup.beyond import DRY_RUN, FORCE_PROTECTED, FORCED, INCLUDE_MODELS, rehearse, tell_kept, tell_rehearsed, tell_trashed
+from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, FILTER
 from corten.cli.options.quantities import BYTES
@@ -177,6 +178,8 @@ def build_cache(session: Session, values: Values, arguments: list[str]) -> int:
 
 def system(session: Session, values: Values, arguments: list[str]) -> int:
     every, filters = values.on("all"), _filters(session, values)
+    if values.on("volumes") and any(name == "until" for name, _ in filters):
+        raise Failure('ERROR: The "until" filter is not supported with "--volumes"', 1)
     reports = Reports(session, values)
     if values.on("dry-run"):
         kinds = [kind for kind in SYSTEM_KINDS if kind != "volume" or values.on("volumes")]

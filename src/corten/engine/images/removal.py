@@ -159,11 +159,14 @@ class Removal:
         return work
 
     def _note_layers(self, work: _Work) -> None:
-        """The layers that nobody needs any more, named as Docker does: by the stacks that they were the tops of."""
+        """The layers that nobody needs any more, each behind the last image that needed it, named as Docker does: by the stacks that they
+        were the tops of."""
         unneeded = {layer.diff_id: layer.size for layer in self._bin.unneeded()} if work.gone else {}
-        for image in work.gone:
-            named = [(d, chain) for d, chain in zip(image.layers, chain_ids(image.layers), strict=True) if d in unneeded]
-            work.lines += [Removed(deleted=chain) for _, chain in reversed(named)]
+        for number, image in enumerate(work.gone):
+            released = unneeded.keys() - {diff_id for parent in work.gone[number + 1 :] for diff_id in parent.layers}
+            named = [chain for d, chain in zip(image.layers, chain_ids(image.layers), strict=True) if d in released]
+            behind = work.lines.index(Removed(deleted=image.id)) + 1
+            work.lines[behind:behind] = [Removed(deleted=chain) for chain in reversed(named)]
         released = {diff_id for image in work.gone for diff_id in image.layers} & unneeded.keys()
         work.freed += sum(unneeded[diff_id] for diff_id in released)
 
