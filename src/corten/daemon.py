@@ -76,7 +76,7 @@ from corten.engine.transfer.registries import Registries
 from corten.engine.usage import DiskFigures
 from corten.engine.values.container import Ulimit
 from corten.engine.volumes import Volumes
-from corten.errors import EngineError, Invalid, Unavailable
+from corten.errors import EngineError, Unavailable
 from corten.http.address import parse_address
 from corten.http.listen import Listener, open_listeners
 from corten.http.server import Server
@@ -235,8 +235,19 @@ def _run(words: Sequence[str]) -> int:
     os.umask(0o022)
     raise_file_limit()
     with _locked(config.data_root), _pidfile(config.pidfile):
-        asyncio.run(serve(config, features))
+        try:
+            asyncio.run(serve(config, features))
+        except ExceptionGroup as group:
+            raise _only_error(group) from group
     return 0
+
+
+def _only_error(group: ExceptionGroup[Exception]) -> Exception:
+    """The one EngineError inside task groups: a sentence for the user (an address that cannot be had) and no traceback."""
+    inner: Exception = group
+    while isinstance(inner, ExceptionGroup) and len(inner.exceptions) == 1:
+        inner = inner.exceptions[0]
+    return inner if isinstance(inner, EngineError) else group
 
 
 def _remove_networks(config: Config) -> int:
@@ -254,6 +265,8 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, logger.info, "SIGHUP: restart the daemon to read its configuration again; containers run on")
     async with AsyncExitStack() as stack:
+        # First of all, as dockerd does: what cannot be had ends it before anything is made, and early clients wait in line.
+        listeners = [_held(listener, stack) for listener in listeners_of(config)]
         keep = config.gc.trash * 10**9
         store = open_store(config.data_root, MIGRATIONS, largest_layer=config.max_layer_size or None, trash_keep=keep)
         stack.callback(store.close)
@@ -281,7 +294,7 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         tasks.spawn(Relief(engine.services.cleanup).run(), "clearing away")
         server = await stack.enter_async_context(Server(App(engine.services, ROUTES).handle, common_headers=COMMON_HEADERS))
         settle_memory()
-        for listener in listeners_of(config):
+        for listener in listeners:
             await server.listen(listener)
             logger.info("API listens on %s", listener.address)
         await stop.wait()
@@ -377,6 +390,11 @@ def _seccomp_profile(name: str) -> str:
         raise Unavailable(f"opening seccomp profile ({name}) failed: {error.strerror}", reason="seccomp-profile") from error
 
 
+def _held(listener: Listener, stack: AsyncExitStack) -> Listener:
+    stack.callback(listener.close)
+    return listener
+
+
 def listeners_of(config: Config) -> Iterator[Listener]:
     context = _tls_context(config)
     groups = (config.group,) if config.group else ("docker", "corten")
@@ -389,11 +407,9 @@ def _tls_context(config: Config) -> "ssl.SSLContext | None":
         return None
     from corten.http.tls import server_context
 
-    for option, path in (("--tlscert", config.tls_cert), ("--tlskey", config.tls_key)):
-        if not path:
-            raise Invalid(f"TLS needs {option}", reason="no-certificate")
-    authority = Path(config.tls_ca) if config.tls_verify else None
-    return server_context(Path(config.tls_cert), Path(config.tls_key), client_ca=authority)
+    folder = Path(os.environ.get("DOCKER_CERT_PATH") or Path.home() / ".docker")  # dockerd's default
+    cert, key = Path(config.tls_cert or folder / "cert.pem"), Path(config.tls_key or folder / "key.pem")
+    return server_context(cert, key, client_ca=Path(config.tls_ca or folder / "ca.pem") if config.tls_verify else None)
 
 
 def _configure_logging(config: Config) -> None:

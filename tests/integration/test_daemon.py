@@ -45,6 +45,16 @@ def test_one_daemon_to_a_data_root(daemon: Daemon) -> None:
     assert f"another cortend uses {daemon.data_root}" in done.stderr
 
 
+def test_an_address_or_certificate_that_will_not_do_is_told_in_a_sentence(daemon: Daemon, tmp_path: Path) -> None:
+    roots = ["--data-root", str(tmp_path / "data"), "--exec-root", str(tmp_path / "run"), "--pidfile", str(tmp_path / "pid")]
+    done = cortend("-H", daemon.host, *roots)
+    assert (done.returncode, "another engine is listening there" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+    done = cortend("-H", f"unix://{tmp_path}/s", "--tlsverify", "--tlscert", "/nowhere/cert.pem", *roots)
+    assert (done.returncode, "/nowhere/cert.pem" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+    assert not (tmp_path / "run").exists()  # nothing was started
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.parametrize("daemon", [["--userland-proxy=true", "--live-restore", "--storage-driver", "overlay2"]], indirect=True)
 def test_dockerds_own_options_are_taken_with_a_line(daemon: Daemon) -> None:
     lines = [line for line in daemon.log.read_text().splitlines() if "has no effect" in line]
