@@ -34,7 +34,7 @@ def named(text: str) -> tuple[str, str, str]:
         raise Failure(str(error)) from None
 
 
-def normalized_platform(text: str) -> str:
+def normalized_platform(text: str, said: str = "error parsing specified platform") -> str:
     """`os/architecture[/variant]` as the API wants it, with what is missing taken from this machine."""
     from corten.errors import Invalid
     from corten.oci.platform import parse_platform
@@ -42,7 +42,7 @@ def normalized_platform(text: str) -> str:
     try:
         return str(parse_platform(text))
     except Invalid as error:
-        raise Failure(f"error parsing specified platform: {error.message}") from None
+        raise Failure(f"{said}: {error.message}") from None
 
 
 def platform_json(text: str) -> str:
@@ -50,5 +50,5 @@ def platform_json(text: str) -> str:
     from json import dumps
 
     names = ("os", "architecture", "variant")
-    parts = dict(zip(names, normalized_platform(text).split("/"), strict=False))
+    parts = dict(zip(names, normalized_platform(text, "invalid platform").split("/"), strict=False))
     return dumps(dict(sorted(parts.items())), separators=(",", ":"))

@@ -207,7 +207,13 @@ def _last_comment(image: Image) -> str:
 
 def _config(run: RunConfig, *, old: bool) -> dict[str, Any]:
     known: Mapping[str, Any] = msgspec.to_builtins(run)
-    return dict(sorted({**_GO_CONFIG, **(_OLD_CONFIG if old else {}), **known}.items()))
+    found: dict[str, Any] = _sorted({**_GO_CONFIG, **(_OLD_CONFIG if old else {}), **known})
+    return found
+
+
+def _sorted(value: Any) -> Any:
+    """Docker sends it in the order of Go's maps."""
+    return {key: _sorted(value[key]) for key in sorted(value)} if isinstance(value, dict) else value
 
 
 def _manifests(catalog: Catalog, image: Image, users: tuple[ContainerId, ...]) -> list[ManifestSummary]:

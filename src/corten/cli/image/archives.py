@@ -9,7 +9,7 @@ from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, LIST, STRING, STRINGS
 from corten.cli.output.files import write_stream
 from corten.cli.output.progress import show_progress
-from corten.cli.references import named, normalized_platform, platform_json
+from corten.cli.references import named, platform_json
 from corten.cli.session import Action, Session
 
 PIECE = 1 << 20
@@ -72,7 +72,7 @@ def import_(session: Session, values: Values, arguments: list[str]) -> int:
     if changes := values.texts("change"):
         query["changes"] = changes
     if values.text("platform"):
-        query["platform"] = normalized_platform(values.text("platform"))
+        query["platform"] = values.text("platform")
     stream = None if "://" in source else _pieces(0 if source == "-" else _opened(source))
     answer = session.api.call("POST", "/images/create", query, stream=stream, headers=TAR_TYPE if stream else None)
     show_progress(answer.json_lines(), session.out)

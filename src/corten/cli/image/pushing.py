@@ -15,6 +15,8 @@ from corten.client.urls import quoted
 def push(session: Session, values: Values, arguments: list[str]) -> int:
     repository, tag, _ = named(arguments[0])
     every, quiet = values.on("all-tags"), values.on("quiet")
+    if "@" in arguments[0]:
+        raise Failure("cannot push a digest reference")
     if every and tag:
         raise Failure("tag can't be used with --all-tags/-a")
     if not every and not tag:

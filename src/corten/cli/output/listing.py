@@ -45,6 +45,11 @@ def _usual_table(session: Session, listing: Listing, rows: Iterable[Any]) -> Non
     session.out.write("\n".join(aligned(lines)) + "\n")
 
 
+_OF_LISTS = ("template parsing error", "template parsing error")
+_OF_PS = ("failed to parse template", "failed to execute template")
+"""What is said when a template cannot be parsed, or executed: `docker ps` says it otherwise than the others."""
+
+
 def _through_template(session: Session, listing: Listing, rows: Iterable[Any], format: str) -> None:
     from corten.cli.template.evaluator import Template
     from corten.cli.template.functions import DOCKER, HEADER
@@ -54,17 +59,18 @@ def _through_template(session: Session, listing: Listing, rows: Iterable[Any], f
     is_table = format.startswith("table")
     source = "{{json .}}" if format == "json" else (format.removeprefix("table") if is_table else format).strip(" ")
     source = source.replace("\\t", "\t").replace("\\n", "\n")
+    wrong = _OF_PS if listing.type_name == "*formatter.ContainerContext" else _OF_LISTS
     getters = {name: column.get for name, column in listing.columns.items()}
     try:
         template = Template(source, DOCKER)
     except TemplateError as error:
-        raise Failure(f"failed to parse template: {error}") from None
+        raise Failure(f"{wrong[0]}: {error}") from None
     lines = []
     try:
         for row in rows:
             lines.append(template.execute(Record(listing.type_name, getters, row)))
     except TemplateError as error:
-        raise Failure(f"failed to execute template: {error}") from None
+        raise Failure(f"{wrong[1]}: {error}") from None
     if is_table:
         headers: dict[str, Getter] = {name: _heading(column) for name, column in listing.columns.items()}
         headers["Label"] = lambda _, name: name.rpartition(".")[2].replace("-", " ").replace("_", " ")
@@ -83,8 +89,8 @@ def label_text(labels: Mapping[str, str] | None) -> str:
 
 
 def chosen(session: Session, given: str, setting: str, *, quiet: bool = False) -> str:
-    """The format in force: --format, the configuration's unless --quiet, or "". Both --quiet and --format: quiet wins, with a warning."""
-    if given and quiet and given not in {"table", "json"}:
+    """The format in force: --format, the configuration's unless --quiet, or "". With `ps`, --quiet wins over --format, and says so."""
+    if setting == "psFormat" and given and quiet and given not in {"table", "json"}:
         session.warn("WARNING: Ignoring custom format, because both --format and --quiet are set.")
         return ""
     return given or ("" if quiet else session.config.text(setting))

@@ -14,7 +14,7 @@ from corten.cli.template.values import NIL_MAP, NIL_POINTER, NIL_SLICE, NO_VALUE
 class Shape:
     """A struct unless `map_zero` is set: then a map whose values have the shape `element` and whose missing key gives `map_zero`."""
 
-    __slots__ = ("absent", "aliases", "element", "fields", "map_zero", "null", "time")
+    __slots__ = ("absent", "aliases", "element", "fields", "map_zero", "null", "order", "time")
 
     def __init__(
         self,
@@ -32,6 +32,7 @@ class Shape:
         self.map_zero = map_zero
         self.null = NIL_POINTER if map_zero is None else NIL_MAP
         self.time = False
+        self.order: Mapping[str, int] = {}
 
 
 def typed(value: Any, shape: Shape | None) -> Any:
@@ -45,10 +46,15 @@ def typed(value: Any, shape: Shape | None) -> Any:
             return GoMap({k: typed(v, shape.element) for k, v in value.items()}, shape.map_zero)
         case dict():
             known = shape or PLAIN
-            return Struct({k: typed(v, known.fields.get(k)) for k, v in value.items()}, absent=known.absent, aliases=known.aliases)
+            names = sorted(value, key=lambda name: known.order.get(name, len(known.order))) if known.order else value
+            return Struct({k: typed(value[k], known.fields.get(k)) for k in names}, absent=known.absent, aliases=known.aliases)
         case str() if shape and shape.time:
             return GoTime(value)
     return value
+
+
+def _ordered(*names: str) -> Mapping[str, int]:
+    return {name: at for at, name in enumerate(names)}
 
 
 PLAIN = Shape()
@@ -72,6 +78,14 @@ CONFIG = Shape(
         "OnBuild": NIL_SLICE,
     },
 )
+HEALTHCHECK = Shape()
+HEALTHCHECK.order = _ordered("Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
+IMAGE_CONFIG = Shape({**CONFIG.fields, "Healthcheck": HEALTHCHECK}, absent=CONFIG.absent)
+IMAGE_CONFIG.order = _ordered(
+    "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal", "ArgsEscaped", "Healthcheck",
+    "OnBuild", "Shell",
+)  # fmt: skip
+"""The engine sends an image's as a map; Go's struct has them in this order."""
 HEALTH = Shape({"Log": Shape({"Start": TIME, "End": TIME})})
 HOST_CONFIG = Shape(
     {
@@ -118,7 +132,7 @@ CONTAINER = Shape(
 )
 IMAGE = Shape(
     {
-        "Config": CONFIG,
+        "Config": IMAGE_CONFIG,
         "GraphDriver": GRAPH_DRIVER,
         "RootFS": Shape(absent={"Layers": NIL_SLICE}),
         "Metadata": Shape({"LastTagTime": TIME}),

@@ -1,5 +1,6 @@
 """The root file system of `docker import URL`, fetched piece by piece. Images of registries are `corten.engine.transfer`'s."""
 
+import os
 from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import urlsplit
@@ -36,6 +37,15 @@ def fetched(url: str) -> AsyncIterator[bytes]:
             error.close()
             raise Unavailable(f'Get "{url}": {error.code} {error.reason}', reason="download-failed") from error
         except OSError as error:
-            raise Unavailable(f'Get "{url}": {getattr(error, "reason", None) or error}', reason="download-failed") from error
+            raise Unavailable(f'Get "{url}": {_plain(url, error)}', reason="download-failed") from error
 
     return drawn(work)
+
+
+def _plain(url: str, error: OSError) -> str:
+    """In Docker's words where it is about reaching the server."""
+    parts, cause = urlsplit(url), getattr(error, "reason", None) or error
+    if isinstance(cause, OSError) and cause.errno:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return f"dial tcp {parts.hostname}:{port}: connect: {os.strerror(cause.errno).lower()}"
+    return str(cause)

@@ -116,7 +116,12 @@ class Transfer:
             for image_id, tags in self._resolve(name):
                 offered = found.setdefault(image_id, [])
                 offered += [tag for tag in tags if tag not in offered]
-        return [Saved(self._catalog.get(image_id, platform), tuple(tags)) for image_id, tags in found.items()]
+        try:
+            return [Saved(self._catalog.get(image_id, platform), tuple(tags)) for image_id, tags in found.items()]
+        except NotFound as error:
+            if error.reason != "no-such-platform":
+                raise
+            raise NotFound(f"no suitable export target found for platform {platform}", reason=error.reason) from error
 
     def _resolve(self, name: str) -> list[tuple[ImageId, list[Reference]]]:
         images = self._store.images
