@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import random
+import re
 import tarfile
 import threading
 import time
@@ -207,7 +208,7 @@ def test_thirty_kills(daemon: Daemon) -> None:
     assert sum(sure == "removed" for worker in workers for sure in worker.sure.values()) > 3
     for name in found:
         daemon.call("DELETE", f"/containers/{name}?force=1").ok()
-    gained = without_monitors(wait_until_settled(daemon, before))
+    gained = without_logs_of_connections(without_monitors(wait_until_settled(daemon, before)))
     assert not gained, f"left behind: {gained}"
     assert_unbroken(daemon, keeper)
 
@@ -312,13 +313,13 @@ def test_many_runs_leave_nothing(daemon: Daemon, warming: int, count: int) -> No
     time.sleep(1)
     before = holdings(daemon)
     run_many(daemon, count)
-    gained = without_flusher(wait_until_settled(daemon, before))
+    gained = without_logs_of_connections(wait_until_settled(daemon, before))
     assert not gained, f"left behind: {gained}"
 
 
-def without_flusher(gained: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The database's flusher opens its one connection when the log has become long enough to be folded in, which may be now."""
-    left = [line for line in gained.get("descriptors", ()) if not line.endswith("/corten.db-wal #3")]
+def without_logs_of_connections(gained: dict[str, list[str]]) -> dict[str, list[str]]:
+    """A connection to the database (one to a thread, still counted by its main file) opens the log at its first use, which may be now."""
+    left = [line for line in gained.get("descriptors", ()) if not re.search(r"/corten\.db-wal( #\d+)?$", line)]
     return {kind: lines for kind, lines in {**gained, "descriptors": left}.items() if lines}
 
 
