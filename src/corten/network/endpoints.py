@@ -28,6 +28,7 @@ class Plug:
     name: str
     parent: str
     addresses: tuple[Interface, ...]
+    link_local: tuple[Interface, ...] = ()
     host_link: str = ""
     mac: str = ""
     mtu: int = 0
@@ -40,7 +41,7 @@ class Plug:
 
     @property
     def has_ipv6(self) -> bool:
-        return any(address.version == 6 for address in self.addresses)
+        return any(address.version == 6 for address in (*self.addresses, *self.link_local))
 
 
 def default_routes(plug: Plug, index: int, versions: Collection[int]) -> list[Message]:
@@ -71,7 +72,7 @@ def plug(host: Netlink, inside: Netlink, namespace: Namespace, wanted: Plug, *, 
     _write_sysctls(namespace, wanted)
     mac = wanted.mac if wanted.kind != "ipvlan" else ""
     inner = [links.set_link(index, mac=mac, mtu=wanted.mtu)] if mac or wanted.mtu else []
-    inner += [addresses.add_address(index, address) for address in wanted.addresses]
+    inner += [addresses.add_address(index, address) for address in (*wanted.addresses, *wanted.link_local)]
     inner.append(links.set_up(index))
     inner += default_routes(wanted, index, default_for)
     inside.run(inner)

@@ -177,7 +177,7 @@ class PortTable:
         wildcard = ANY4 if address.version == 4 else ANY6
         rivals = {other for other in owners if other.version == address.version}
         if address in rivals or wildcard in rivals or (address == wildcard and rivals):
-            rival = wildcard if wildcard in rivals else address
+            rival = wildcard if wildcard in rivals else address if address in rivals else min(rivals, key=int)
             raise EngineError(
                 f"Bind for {host_text(rival)}:{port} failed: port is already allocated",
                 reason="port-allocated",

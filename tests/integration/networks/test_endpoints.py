@@ -102,3 +102,56 @@ def test_host_and_domain_names(world: World, hostname: str, domainname: str, nam
     assert world.exec("one", "cat", "/proc/sys/kernel/domainname") == f"{uts[1]}\n"
     assert world.exec("one", "cat", "/etc/hostname") == f"{uts[0]}\n"
     world.remove("one")
+
+
+def test_link_local_addresses(world: World) -> None:
+    world.network("a")
+    config = {"IPAMConfig": {"LinkLocalIPs": ["169.254.8.8", "fe80::77"]}}
+    world.run("one", network="a", Endpoint=config)
+    shown = world.exec("one", "ip", "-o", "addr")
+    assert "inet 169.254.8.8/16" in shown
+    assert "inet6 fe80::77/64" in shown
+    other = {"Container": "one", "EndpointConfig": {"IPAMConfig": {"LinkLocalIPs": ["169.254.9.9"]}}}
+    world.daemon.call("POST", "/networks/bridge/connect", other).ok()
+    assert "inet 169.254.9.9/16" in world.exec("one", "ip", "-o", "addr")
+    for text in ("zz", "10.1.1.1", "fe80::1%eth0"):
+        body = {"Image": "busybox", "HostConfig": {"NetworkMode": "a"}}
+        endpoints = {"EndpointsConfig": {"a": {"IPAMConfig": {"LinkLocalIPs": [text]}}}}
+        assert world.daemon.call("POST", "/containers/create", {**body, "NetworkingConfig": endpoints}).status == 400, text
+    world.remove("one")
+    world.remove_networks("a")
+
+
+def test_which_network_leads_out(world: World) -> None:
+    """The highest priority; of equals one with both families, then the first by name."""
+    world.network("p")
+    world.network("q")
+    world.network("z", EnableIPv6=True)
+    world.run("one", network="p")
+
+    def gateway() -> str:
+        via = world.exec("one", "ip", "route", "show", "default").split()[2]
+        found = [
+            n["Name"] for n in world.daemon.call("GET", "/networks").ok() if via in [c.get("Gateway") for c in n["IPAM"]["Config"] or ()]
+        ]
+        return "".join(found)
+
+    def connect(name: str, **config: int) -> None:
+        world.daemon.call("POST", f"/networks/{name}/connect", {"Container": "one", "EndpointConfig": config}).ok()
+
+    def disconnect(name: str) -> None:
+        world.daemon.call("POST", f"/networks/{name}/disconnect", {"Container": "one"}).ok()
+
+    connect("q")
+    assert gateway() == "p"
+    connect("z")
+    assert gateway() == "z"
+    disconnect("q")
+    connect("q", GwPriority=1)
+    assert gateway() == "q"
+    disconnect("q")
+    disconnect("z")
+    connect("z", GwPriority=-1)
+    assert gateway() == "p"
+    world.remove("one")
+    world.remove_networks("p", "q", "z")

@@ -74,6 +74,7 @@ def test_image_of_a_container_in_its_short_form() -> None:
 
 def test_natural_order_of_ports() -> None:
     assert sorted(["443/tcp", "80/tcp", "8080/tcp"], key=_natural) == ["80/tcp", "443/tcp", "8080/tcp"]
+    assert sorted(["[::]:80", "0.0.0.0:80"], key=_natural) == ["0.0.0.0:80", "[::]:80"]
 
 
 def test_progress_without_a_terminal_leaves_bars_out() -> None:

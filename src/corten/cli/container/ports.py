@@ -31,17 +31,18 @@ def _places(bound: Sequence[Mapping[str, str]] | None) -> list[str]:
     return [f"[{b['HostIp']}]:{b['HostPort']}" if ":" in b["HostIp"] else f"{b['HostIp']}:{b['HostPort']}" for b in bound or ()]
 
 
-def _natural(text: str) -> list[tuple[int, str]]:
-    """Numbers inside the text are compared as numbers."""
-    parts, number = [], ""
+def _natural(text: str) -> list[tuple[bool, int, str]]:
+    """Numbers inside the text are compared as numbers, and come before anything else."""
+    parts: list[tuple[bool, int, str]] = []
+    number = ""
     for c in text + "\0":
         if c.isdecimal():
             number += c
             continue
         if number:
-            parts.append((int(number), ""))
+            parts.append((False, int(number), ""))
             number = ""
-        parts.append((-1, c))
+        parts.append((True, 0, c))
     return parts
 
 

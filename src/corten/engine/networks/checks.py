@@ -28,8 +28,18 @@ def endpoint_faults(network: Network, config: EndpointConfig) -> list[str]:
     for text, version in ((config.ipv4_address, 4), (config.ipv6_address, 6)):
         if text:
             faults += _address_faults(network, text, version)
+    faults += [fault for text in config.link_local_ips if (fault := link_local_fault(text))]
     faults += [fault for text in config.driver_opts.get(ENDPOINT_SYSCTLS, "").split(",") if text and (fault := sysctl_fault(text))]
     return faults
+
+
+def link_local_fault(text: str) -> str:
+    """What is wrong with an address of --link-local-ip, "" = nothing."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return f"invalid link-local IP address: {text}"
+    return "" if address.is_link_local and "%" not in text else f"invalid link local IP address: {text}"
 
 
 def sysctl_fault(text: str) -> str:

@@ -170,7 +170,7 @@ class Networks:
             raise Denied(f"{network.name} is a pre-defined network and cannot be removed", reason="predefined-network")
         members = self.members(network)
         if members:
-            shown = " ".join(f'name:"{member.name}" id:"{short_id(member.endpoint.endpoint_id)}"' for member in members)
+            shown = ", ".join(f'name:"{member.name}" id:"{short_id(member.endpoint.endpoint_id)}"' for member in members)
             raise Denied(
                 f"error while removing network: network {network.name} has active endpoints ({shown})",
                 reason="network-in-use",

@@ -3,9 +3,9 @@
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 
-from corten.engine.networks.checks import sysctl_fault
+from corten.engine.networks.checks import link_local_fault, sysctl_fault
 from corten.engine.networks.values import ENDPOINT_IFNAME, ENDPOINT_SYSCTLS, OPTION_ICC, OPTION_PREFIX, Network
 from corten.engine.values.container import Container, Endpoint, EndpointConfig
 from corten.ids import short_id
@@ -117,6 +117,7 @@ def _plug(
         name=name,
         parent=network.bridge or network.parent,
         addresses=interfaces,
+        link_local=tuple(_link_local(text) for text in config.link_local_ips if not link_local_fault(text)),
         mac=mac,
         mtu=network.mtu,
         mode=network.options.get(f"{network.driver}_mode", ""),
@@ -126,6 +127,12 @@ def _plug(
         default_on_link=on_link and network.leads_out,
         sysctls=_sysctls(config.driver_opts.get(ENDPOINT_SYSCTLS, ""), name),
     )
+
+
+def _link_local(text: str) -> Interface:
+    """--link-local-ip, with the prefix of its kind."""
+    address = ip_address(text)
+    return ip_interface((address, 16 if address.version == 4 else 64))
 
 
 def _sysctls(text: str, ifname: str) -> tuple[tuple[str, str], ...]:
@@ -139,10 +146,15 @@ def _sysctls(text: str, ifname: str) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
+def _leads_out_by_both(plan: EndpointPlan) -> bool:
+    return plan.plug is not None and len({gateway.version for gateway in plan.plug.gateways}) > 1
+
+
 def default_givers(plans: Mapping[str, EndpointPlan]) -> dict[int, str]:
-    """IP version -> the network whose gateway is the default one: highest priority, then first by name."""
+    """IP version -> the network whose gateway is the default one: highest priority, then one that leads out by IPv4 and IPv6, then
+    first by name."""
     givers: dict[int, str] = {}
-    for name, plan in sorted(plans.items(), key=lambda item: (-item[1].config.gw_priority, item[0])):
+    for name, plan in sorted(plans.items(), key=lambda item: (-item[1].config.gw_priority, not _leads_out_by_both(item[1]), item[0])):
         if plan.plug is None:
             continue
         versions = [a.version for a in plan.plug.addresses] if plan.plug.default_on_link else [g.version for g in plan.plug.gateways]
