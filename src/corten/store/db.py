@@ -14,7 +14,7 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from typing import Any
 from weakref import WeakSet
 
 from corten.errors import EngineError, Unavailable
+from corten.store.records.reserve import Reserve
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any]
@@ -54,6 +55,9 @@ class _Local(threading.local):
     kept: _Kept | None = None
     depth = 0
 
+    def __init__(self) -> None:
+        self.committed: list[Callable[[], None]] = []
+
 
 class Database:
     """One database file. All methods but `sync` block for microseconds and may be called in the event loop or in any thread."""
@@ -67,6 +71,7 @@ class Database:
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="corten-db")
         self._flush_waiting: asyncio.Future[None] | None = None
         self._commits = 0
+        self.reserve = Reserve(os.path.join(os.path.dirname(path), "reserve"))
         try:
             self._migrate(migrations)
         except EngineError:
@@ -94,6 +99,7 @@ class Database:
             yield connection
             return
         with self._writing:
+            self.reserve.give()
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 self._local.depth = 1
@@ -102,11 +108,23 @@ class Database:
                     connection.execute("COMMIT")
                 finally:
                     self._local.depth = 0
+                    actions, self._local.committed = self._local.committed, []
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
             except sqlite3.OperationalError as error:
                 raise _database_error(self._path, error) from error
+            for action in actions:
+                action()
         self._count_commit()
+
+    def when_committed(self, action: Callable[[], None]) -> None:
+        """Runs `action` when the surrounding transaction is committed (never when it is taken back); outside of one at once.
+
+        For what memory keeps beside the rows: a full disk may refuse at the very end."""
+        if self._local.depth:
+            self._local.committed.append(action)
+        else:
+            action()
 
     def execute(self, sql: str, parameters: Parameters = ()) -> int:
         """One statement as a transaction (or as part of the current one); the number of rows it changed."""
@@ -171,7 +189,10 @@ class Database:
 
     def _count_commit(self) -> None:
         self._commits += 1
-        if self._commits % _COMMITS_BETWEEN_LOOKS == 0 and os.stat(f"{self._path}-wal").st_size > _CHECKPOINT_BYTES:
+        if self._commits % _COMMITS_BETWEEN_LOOKS:
+            return
+        self.reserve.renew()
+        if os.stat(f"{self._path}-wal").st_size > _CHECKPOINT_BYTES:
             self._flusher.submit(self._checkpoint)
 
     def _checkpoint(self) -> None:

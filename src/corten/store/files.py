@@ -3,11 +3,14 @@
 import errno
 import os
 import secrets
+from typing import Final
 
 from corten.errors import EngineError, Unavailable
 from corten.kernel.libc import libc
 
 _FLAT_DEPTH = 200
+SCARCE: Final = 16 << 20
+"""With less left on the disk, files are deleted before their records: forgetting takes room itself."""
 
 
 def write_file(path: str, data: bytes, *, mode: int = 0o600) -> None:

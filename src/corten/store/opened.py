@@ -53,6 +53,7 @@ def open_store(path: str, migrations: Sequence[Migration] = (), *, trash_keep: i
     durability, bin = Durability(root.layers, db, background), Bin(root.bin, db, trash, keep=trash_keep)
     image_store, known, begun = Images(db), Origins(db), Uploads(db)
     store = Store(root, db, background, layer_store, durability, snapshot_store, image_store, known, begun, bin)
+    db.reserve.renew()
     snapshot_store.recover()
     Recovery(root, db, trash, layer_store, store.images).run(store.durability)
     return store

@@ -17,7 +17,7 @@ from typing import Final, TypedDict
 from corten.errors import Conflict, Invalid, NotFound
 from corten.ids import DiffId
 from corten.store.db import Database, Migration
-from corten.store.files import boot_id, disk_error, free_bytes, remove_tree
+from corten.store.files import SCARCE, boot_id, disk_error, free_bytes, remove_tree
 from corten.store.layers import Layers
 from corten.store.trash import Trash
 from corten.store.tree import Usage, measure
@@ -34,7 +34,6 @@ MIGRATIONS: Final = (
     ),
 )
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_SCARCE: Final = 16 << 20
 
 
 class Mount(TypedDict):
@@ -101,7 +100,7 @@ class Snapshots:
 
         It must not be mounted any more.
         """
-        if free_bytes(self._root) < _SCARCE:  # forgetting takes room itself, and whoever filled the disk tries again at once
+        if free_bytes(self._root) < SCARCE:  # forgetting takes room itself, and whoever filled the disk tries again at once
             remove_tree(os.path.join(self._root, key))
         with self._db.transaction() as tx:
             tx.execute("DELETE FROM snapshots WHERE key = ?", (key,))

@@ -2,7 +2,7 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -114,3 +114,23 @@ def test_connections_of_ended_threads_are_closed(db: Database, path: str) -> Non
         thread.start()
         thread.join()
     assert open_files() <= 3 * 2
+
+
+def _refused(db: Database, action: Callable[[], None]) -> None:
+    with db.transaction():
+        db.when_committed(action)
+        raise Conflict("no")
+
+
+def test_what_memory_keeps_follows_the_outermost_commit(db: Database) -> None:
+    done: list[str] = []
+    with db.transaction():
+        with db.transaction():
+            db.when_committed(lambda: done.append("inner"))
+        assert done == []
+    assert done == ["inner"]
+    with pytest.raises(Conflict):
+        _refused(db, lambda: done.append("taken back"))
+    db.execute("INSERT INTO things VALUES ('a')")
+    db.when_committed(lambda: done.append("at once"))
+    assert done == ["inner", "at once"]

@@ -9,7 +9,7 @@ from corten.engine.cleanup.marks import Marks
 from corten.engine.events import Events
 from corten.errors import EngineError, Invalid
 from corten.oci.reference import parse_reference
-from corten.store.files import free_bytes
+from corten.store.files import SCARCE, free_bytes
 from corten.store.opened import Store
 from corten.store.trashbin.bin import UNKNOWN, Entry
 from corten.store.trashbin.images import ImageBin
@@ -121,7 +121,10 @@ class TrashCan:
         """Bytes that come back."""
         if entry.kind == VOLUME:
             size = (await self._measured(entry)).size
-            self._volumes.purge(entry)
+            self._volumes.discard(entry)
+            if self.free() < SCARCE:  # the row's end takes room itself, which the files give
+                await asyncio.to_thread(self._store.background.wait)
+            self._volumes.forget(entry)
         else:
             self._images.purge(entry)
             size = sum(layer.size for layer in await asyncio.to_thread(self._store.layers.collect))

@@ -7,6 +7,7 @@ written at create, rename and update, and `live`, small, written whenever its st
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import msgspec
 
@@ -123,7 +124,7 @@ class Catalog:
             "INSERT INTO containers VALUES (?, ?, ?, ?, ?)", (container.id, container.name, container.created, body, live)
         )
         entry = Entry(container)
-        self._index(entry)
+        self._database.when_committed(partial(self._index, entry))
         return entry
 
     def replace(self, entry: Entry, container: Container) -> None:
@@ -160,12 +161,15 @@ class Catalog:
 
     def remove(self, entry: Entry) -> None:
         self._database.execute("DELETE FROM containers WHERE id = ?", (entry.id,))
-        del self._entries[entry.id]
-        del self._ids_by_name[entry.value.name]
+        self._database.when_committed(partial(self._unindex, entry))
 
     def _index(self, entry: Entry) -> None:
         self._entries[entry.id] = entry
         self._ids_by_name[entry.value.name] = entry.id
+
+    def _unindex(self, entry: Entry) -> None:
+        del self._entries[entry.id]
+        del self._ids_by_name[entry.value.name]
 
     def _by_link(self, ref: str) -> Entry | None:
         """`web/db`: what the container `web` calls `db`."""

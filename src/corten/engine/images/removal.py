@@ -5,7 +5,7 @@ Conflicts are hard (a child image, a running container) or soft (names left, a s
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from corten.engine.cleanup.rehearsal import all_or_nothing
 from corten.engine.containers.listing import has_labels
 from corten.engine.events import Events
 from corten.engine.images.catalog import Catalog, ImageUser, Users, created_ns
-from corten.errors import Conflict, EngineError
+from corten.errors import Conflict, NotFound
 from corten.ids import ContainerId, ImageId, short_id
 from corten.oci.image import chain_ids
 from corten.oci.reference import Reference, parse_reference
@@ -106,8 +106,11 @@ class Removal:
 
     async def prune(self, what: PruneWhat, how: How = How()) -> Pruned:
         """Images that no container uses: untagged ones, or all of them."""
-        done, pruned = self._prune(what, how)
-        await self._conclude(done)
+        done: list[_Work] = []
+        try:
+            pruned = self._prune(what, how, done)
+        finally:
+            await self._conclude(done)
         self._events.publish("image", "prune", "", {"reclaimed": str(pruned.reclaimed)})
         return pruned
 
@@ -117,34 +120,35 @@ class Removal:
         how = How(for_good=True)
         if image is None or self._is_used(image, how) or is_protecting(image.config.run.labels or {}):
             return None
-        done = self._prune_one(image, how)
+        done = list(self._prune_one(image, how))
         await self._conclude(done)
         return sum(work.freed for work in done) if any(work.gone for work in done) else None
 
     def rehearse_prune(self, what: PruneWhat, how: How) -> Pruned:
         """As `rehearse`."""
-        return self._prune(what, how)[1]
+        return self._prune(what, how, [])
 
-    def _prune(self, what: PruneWhat, how: How) -> tuple[list[_Work], Pruned]:
+    def _prune(self, what: PruneWhat, how: How, done: list[_Work]) -> Pruned:
+        """Adds to `done`, also when it is stopped by a full disk."""
         images = self._images.all()
         parents = {image.parent for image in images}
         wanted = [i for i in images if what.wants(i) and (i.names or i.id not in parents)]
         kept = [] if how.force_protected else [i for i in wanted if is_protecting(i.config.run.labels or {})]
-        done = [work for image in wanted if image not in kept for work in self._prune_one(image, how)]
+        for image in wanted:
+            if image not in kept:
+                done.extend(self._prune_one(image, how))
         lines = tuple(line for work in done for line in work.lines)
         shown = tuple(self._shown(image) for image in kept if not self._is_used(image, how))
-        return done, Pruned(lines, sum(work.freed for work in done), shown)
+        return Pruned(lines, sum(work.freed for work in done), shown)
 
-    def _prune_one(self, image: Image, how: How) -> list[_Work]:
+    def _prune_one(self, image: Image, how: How) -> Iterator[_Work]:
         """All names of one image, one after another; those that may not go stay."""
         names: dict[str, int] = {}
-        done = []
         for name in image.names or (image.id,):
             try:
-                done.append(self._transact(how, name, names))
-            except EngineError:
+                yield self._transact(how, name, names)
+            except (NotFound, Conflict):
                 continue  # in use, or gone with a name before
-        return done
 
     def _transact(self, how: How, name: str, names: dict[str, int]) -> _Work:
         """Removes what `name` means, or changes nothing. `names`: those that the image has lost before; the trash gives them back, too."""

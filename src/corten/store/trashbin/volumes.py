@@ -66,11 +66,14 @@ class VolumeBin:
         os.rmdir(self._bin.place(entry.id))
         return name
 
-    def purge(self, entry: Entry) -> None:
-        """Gone for good; its files are deleted behind the answer. The directory goes before the row does."""
+    def discard(self, entry: Entry) -> None:
+        """Its files are gone for good, and deleted behind the answer; the row goes after them, by `forget`: a start between the two
+        forgets it."""
         if os.path.ismount(self.data(entry)):  # what is mounted there is not ours to delete
             umount2(self.data(entry), _MNT_DETACH)
         self._bin.throw(self._bin.place(entry.id))
+
+    def forget(self, entry: Entry) -> None:
         self._bin.drop_row(entry.id)
 
     def data(self, entry: Entry) -> str:

@@ -9,7 +9,7 @@ from corten.engine.cleanup.protection import Protection
 from corten.engine.cleanup.prune.asked import PROTECTED, Chosen, Kept, Manner, Pruned
 from corten.engine.events import Events
 from corten.engine.volumes import Volumes
-from corten.errors import EngineError
+from corten.errors import Conflict, NotFound
 from corten.store.volumes import Volume
 
 
@@ -40,9 +40,9 @@ class VolumePrune:
         for volume in going:
             try:
                 if not manner.dry:
-                    await self.volumes.remove(volume.name, force_protected=True, size=sizes[volume.name])
-            except EngineError:
-                continue  # taken or gone meanwhile
+                    await self.volumes.remove(volume.name, force_protected=manner.force_protected, size=sizes[volume.name])
+            except (NotFound, Conflict):
+                continue  # taken, protected or gone meanwhile
             names.append(volume.name)
             reclaimed += sizes[volume.name]
         if not manner.dry:
