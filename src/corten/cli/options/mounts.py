@@ -31,8 +31,9 @@ Mount = dict[str, Any]
 def parse_mount(text: str) -> Mount:
     """One `--mount type=bind,source=…,target=…,…` as the API's Mount."""
     mount: Mount = {"Type": "volume"}
-    fields = [_field(raw) for raw in csv_fields(text)] if text else []
-    for key, value in fields:
+    if not text:
+        raise ValueError("EOF")
+    for key, value in [_field(raw) for raw in csv_fields(text)]:
         _apply(mount, key, value)
     if not mount.get("Target"):
         raise ValueError("target is required")
@@ -157,14 +158,22 @@ def volumes(specs: Iterable[str]) -> tuple[list[str], dict[str, dict[str, str]]]
         if not spec:
             raise ValueError("invalid empty volume spec")
         parts = _split_volume(spec)
-        if len(spec) > 2 and not all(parts):
-            raise ValueError(f"invalid spec: {spec}: empty section between colons")
+        if len(spec) > 2:
+            _check_sections(spec, parts)
         if len(parts) == 1:
             anonymous[spec] = {}
             continue
         source, rest = parts[0], spec.partition(":")[2]
         binds.append(f"{os.path.abspath(source)}:{rest}" if source.startswith(".") else spec)
     return binds, anonymous
+
+
+def _check_sections(spec: str, parts: list[str]) -> None:
+    for number, part in enumerate(parts):
+        if number > 2:
+            raise ValueError(f"invalid spec: {spec}: too many colons")
+        if not part:
+            raise ValueError(f"invalid spec: {spec}: empty section between colons")
 
 
 def _split_volume(spec: str) -> list[str]:
