@@ -77,8 +77,9 @@ def overlaid_etc(pid: int, folder: Path, files: Mapping[str, str]) -> Iterator[N
 class RealRegistry:
     """One docker-registry. `log` is its access log."""
 
-    def __init__(self, folder: Path, port: int, storage: Path) -> None:
+    def __init__(self, folder: Path, port: int, storage: Path, address: str = ADDRESS) -> None:
         self.port = port
+        self.address = address
         self.log = folder / f"registry-{port}.log"
         self._config = folder / f"registry-{port}.yml"
         self._storage = storage
@@ -90,7 +91,7 @@ class RealRegistry:
         lines = ["version: 0.1", "log: {level: info}", "storage:", f"  filesystem: {{rootdirectory: {self._storage}}}"]
         lines += [
             "http:",
-            f"  addr: {ADDRESS}:{self.port}",
+            f"  addr: {self.address}:{self.port}",
             "  secret: shared",
             *([" tls:", *[f" {line}" for line in http]] if http else []),
         ]
@@ -117,7 +118,7 @@ class RealRegistry:
         while True:
             assert process.poll() is None, self.log.read_text()
             with network_of(pid), socket.socket() as probe:
-                if probe.connect_ex((ADDRESS, self.port)) == 0:
+                if probe.connect_ex((self.address, self.port)) == 0:
                     return
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.02)
