@@ -1,20 +1,12 @@
 """What the daemon's options make of the default bridge."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.integration.network_world import World
-from tests.support.daemon import Daemon
 
 pytestmark = [pytest.mark.privileged]
 V4 = ["--bip", "10.99.0.1/24", "--fixed-cidr", "10.99.0.64/26", "--mtu", "1400", "--ip", "127.0.0.1", "--icc=false"]
 V6 = ["--ipv6", "--fixed-cidr-v6", "fd00:99::/64"]
-
-
-@pytest.fixture
-def world(leaks: Daemon, tmp_path: Path) -> World:
-    return World(leaks, tmp_path)
 
 
 @pytest.mark.parametrize("daemon", [[*V4, *V6]], indirect=True)

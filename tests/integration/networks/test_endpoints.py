@@ -1,19 +1,11 @@
 """What an endpoint may be given by driver options, and host names in a container's files."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.integration.network_world import World
-from tests.support.daemon import Daemon
 
 pytestmark = [pytest.mark.privileged]
 IFNAME, SYSCTLS = "com.docker.network.endpoint.ifname", "com.docker.network.endpoint.sysctls"
-
-
-@pytest.fixture
-def world(leaks: Daemon, tmp_path: Path) -> World:
-    return World(leaks, tmp_path)
 
 
 def options(**values: str) -> dict[str, dict[str, str]]:

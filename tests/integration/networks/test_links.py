@@ -5,14 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.network_world import World, lookup
-from tests.support.daemon import Daemon
 
 pytestmark = [pytest.mark.privileged]
-
-
-@pytest.fixture
-def world(leaks: Daemon, tmp_path: Path) -> World:
-    return World(leaks, tmp_path)
 
 
 def message(world: World, method: str, target: str, body: object = None) -> tuple[int, str]:

@@ -1,27 +1,12 @@
 """macvlan networks in every mode, on links of the host and on one that leads nowhere."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from corten.kernel.netlink import links
 from corten.kernel.netlink.socket import Netlink
-from tests.integration.network_world import OUTSIDE, Caller, World, lookup, outside_host
-from tests.support.daemon import Daemon
+from tests.integration.network_world import OUTSIDE, Caller, World, lookup
 
 pytestmark = [pytest.mark.privileged]
-
-
-@pytest.fixture
-def world(leaks: Daemon, tmp_path: Path) -> World:
-    return World(leaks, tmp_path)
-
-
-@pytest.fixture
-def outside(world: World) -> Iterator[Caller]:
-    with outside_host(world.daemon) as neighbour:
-        yield neighbour
 
 
 def present() -> set[str]:

@@ -3,29 +3,15 @@
 import os
 import socket
 import struct
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
-from tests.integration.network_world import INSIDE, Caller, World, answering, outside_host
-from tests.support.daemon import Daemon
+from tests.integration.network_world import INSIDE, Caller, World, answering
 
 pytestmark = [pytest.mark.privileged]
 SCTP = 132
 PORTS = {"7000/sctp": [{"HostPort": "9000"}]}
-
-
-@pytest.fixture
-def world(leaks: Daemon, tmp_path: Path) -> World:
-    return World(leaks, tmp_path)
-
-
-@pytest.fixture
-def outside(world: World) -> Iterator[Caller]:
-    with outside_host(world.daemon) as neighbour:
-        yield neighbour
 
 
 def crc32c(data: bytes) -> int:

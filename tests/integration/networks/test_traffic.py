@@ -5,27 +5,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.integration.network_world import INSIDE, INSIDE6, OUTSIDE, OUTSIDE6, Caller, World, answering, lookup, outside_host
-from tests.support.daemon import Daemon
+from tests.integration.network_world import INSIDE, INSIDE6, OUTSIDE, OUTSIDE6, Caller, World, answering, lookup
 
 pytestmark = [pytest.mark.privileged]
-
-
-@pytest.fixture
-def world(leaks: Daemon, tmp_path: Path) -> World:
-    return World(leaks, tmp_path)
-
-
-@pytest.fixture
-def outside(world: World) -> Iterator[Caller]:
-    with outside_host(world.daemon) as neighbour:
-        yield neighbour
 
 
 def test_containers_reach_out_and_are_masqueraded(world: World, outside: Caller) -> None:

@@ -1,13 +1,11 @@
 """The host's own firewall has its say about published ports: rule sets as ufw and firewalld write them, around a daemon of ours."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.network_world import INSIDE, INSIDE6, OUTSIDE, OUTSIDE6, Caller, World, answering, outside_host
-from tests.support.daemon import Daemon
+from tests.integration.network_world import INSIDE, INSIDE6, OUTSIDE, OUTSIDE6, Caller, World, answering
 
 pytestmark = [pytest.mark.privileged]
 
@@ -70,17 +68,6 @@ table inet host {
   chain forward { type filter hook forward priority 0; policy drop; ct state established accept; }
 }
 """
-
-
-@pytest.fixture
-def world(leaks: Daemon, tmp_path: Path) -> World:
-    return World(leaks, tmp_path)
-
-
-@pytest.fixture
-def outside(world: World) -> Iterator[Caller]:
-    with outside_host(world.daemon) as neighbour:
-        yield neighbour
 
 
 def load(world: World, rules: str) -> None:
