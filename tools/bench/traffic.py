@@ -23,7 +23,7 @@ from tools.bench.measure import Goal, Row
 ROUNDS = 8
 SECONDS = "0.7"
 PORT = 8080
-NETWORK, SERVER, CLIENT = f"{PREFIX}net", f"{PREFIX}server", f"{PREFIX}client"
+NETWORK, SERVER, CLIENT = f"{PREFIX}traffic", f"{PREFIX}server", f"{PREFIX}client"
 OUTSIDE, INSIDE = "198.51.100.2", "198.51.100.1"
 CONNECTS = 30
 LOAD = [sys.executable, "-I", "-S", load.__file__]

@@ -93,7 +93,7 @@ def _create(host: Netlink, inside: Netlink, namespace: Namespace, wanted: Plug, 
         host.run([links.new_macvlan(end, parent=parent, mode=wanted.mode or "bridge")])
     else:
         host.run([links.new_ipvlan(end, parent=parent, mode=wanted.mode or "l2", flag=wanted.mode_flag)])
-    return links.get_link(inside, wanted.name).index
+    return links.index_of(inside, wanted.name)
 
 
 def _write_sysctls(namespace: Namespace, wanted: Plug) -> None:

@@ -341,7 +341,7 @@ class Fabric:
         for name, wanted in sandbox.plugs.items():
             versions = [version for version, giver in defaults.items() if giver == name]
             if versions:
-                steps += default_routes(wanted, links.get_link(inside, wanted.name).index, versions)
+                steps += default_routes(wanted, links.index_of(inside, wanted.name), versions)
         inside.run(steps)
         sandbox.defaults = defaults
 

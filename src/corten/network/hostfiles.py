@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from corten.errors import Invalid
@@ -31,6 +32,7 @@ class Resolver:
     options: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=8)
 def parse_resolv_conf(text: str) -> Resolver:
     servers: list[str] = []
     search: tuple[str, ...] = ()

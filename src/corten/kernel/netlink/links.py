@@ -267,11 +267,21 @@ def parse_link(reply: Reply) -> Link:
     )
 
 
-def find_link(netlink: Netlink, link: str | int) -> Link | None:
+def _question(link: str | int) -> Message:
     head, name = _target(link)
-    question = Message(RTM_GETLINK, 0, head + name + u32(_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS), f"look up link {link}")
+    return Message(RTM_GETLINK, 0, head + name + u32(_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS), f"look up link {link}")
+
+
+def index_of(netlink: Netlink, name: str) -> int:
+    """Of a link that is there; its attributes, a tenth of a millisecond to read, are passed over."""
+    index: int
+    _family, _type, index, _flags, _change = struct.unpack_from("=BxHiII", netlink.query(_question(name))[0].payload)
+    return index
+
+
+def find_link(netlink: Netlink, link: str | int) -> Link | None:
     try:
-        return parse_link(netlink.query(question)[0])
+        return parse_link(netlink.query(_question(link))[0])
     except NetlinkError as error:
         if error.errno != errno.ENODEV:
             raise
