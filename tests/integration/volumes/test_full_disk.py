@@ -33,7 +33,7 @@ DISK = 420 * MIB
 
 @pytest.fixture
 def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Daemon]:
-    """A daemon on a disk of its own that never clears by itself."""
+    """A daemon on a disk of its own that never clears by itself, unless a test gives it other marks."""
     disk = tmp_path / "disk"
     image = tmp_path / "image"
     disk.mkdir()
@@ -41,7 +41,7 @@ def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Daemon]:
         file.truncate(DISK)
     subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", image], check=True)
     subprocess.run(["mount", "-o", "loop", image, disk], check=True)
-    daemon = Daemon(run_name(request.node.nodeid), "--gc", "high=100%,low=99%")
+    daemon = Daemon(run_name(request.node.nodeid), "--gc", getattr(request, "param", "high=100%,low=99%"))
     daemon.data_root = disk / "data"
     try:
         daemon.start()
@@ -117,6 +117,43 @@ def test_containers_volumes_and_commits_find_room(small: Daemon, cli: DockerCli)
     cli("commit", "changed", "committed", check=True)
     assert len(trashed(small)) < 4
     assert cli("run", "--rm", "-v", "new:/v", "committed", "wc", "-c", "/x", check=True).stdout.startswith(str(20 * MIB))
+
+
+@pytest.mark.parametrize("small", ["high=60%,low=25%,keep=0s,pin=busybox"], indirect=True)
+def test_the_daemon_clears_by_itself_above_its_mark(small: Daemon, cli: DockerCli) -> None:
+    """The trash, then images that nothing uses; what is pinned, used or protected stays, and volumes do."""
+    small.call("POST", "/images/create?fromSrc=-&repo=old&tag=latest", image_tar(40 * MIB)).ok()
+    small.call("POST", "/images/create?fromSrc=-&repo=used&tag=latest", image_tar(4 * MIB)).ok()
+    target = "/images/create?fromSrc=-&repo=kept&tag=latest&changes=LABEL%20corten.protected%3D1"
+    small.call("POST", target, image_tar(5 * MIB)).ok()
+    cli("create", "--name", "web", "used", "true", check=True)
+    for name in ("removed", "data"):
+        cli("volume", "create", name, check=True)
+        (small.data_root / "volumes" / name / "_data" / "file").write_bytes(bytes(30 * MIB))
+    cli("volume", "rm", "removed", check=True)
+    explained = small.call("POST", "/corten/gc", {"DryRun": True}).ok()
+    assert explained["Marks"] == {"High": "60%", "Low": "25%", "Trash": "7d", "Keep": "0s", "Pin": ["busybox"]}
+    (small.data_root / "filler").write_bytes(bytes(200 * MIB))
+    deadline = time.monotonic() + 20
+    while trashed(small) or "old" in images(cli):
+        assert time.monotonic() < deadline, small.call("POST", "/corten/gc", {"DryRun": True}).ok()
+        time.sleep(0.1)
+    assert images(cli) == {"busybox", "used", "kept"}
+    assert cli("volume", "ls", "-q", check=True).stdout == "data\n"
+    told = cli("events", "--since", "10m", "--until", str(time.time()), "--filter", "event=purge", "--filter", "event=evict").stdout
+    assert "volume purge removed" in told
+    assert "reason=the disk is fuller than 60%: in the trash" in told
+    assert "name=old:latest, reason=the disk is fuller than 60%: no container, not used for 0s" in told
+    why = {verdict["Name"]: verdict["Why"] for verdict in small.call("POST", "/corten/gc", {"DryRun": True}).ok()["Staying"]}
+    assert why == {
+        "busybox:latest": "pinned by busybox",
+        "used:latest": "container web needs it",
+        "kept:latest": "protected by its label corten.protected",
+    }
+
+
+def images(cli: DockerCli) -> set[str]:
+    return set(cli("images", "--format", "{{.Repository}}", check=True).stdout.split())
 
 
 def test_a_pull_for_which_there_is_no_room_empties_the_trash_first(tmp_path: Path) -> None:
