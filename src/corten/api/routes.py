@@ -93,6 +93,7 @@ ROUTES: Final = (
     Route("POST", "/commit", commit.commit),
     Route("GET", "/distribution/{name}/json", registry.distribution, (1, 30)),
     Route("GET", "/corten/images", marks.image_marks),
+    Route("GET", "/corten/images/tree", images_transfer.image_tree),
     Route("POST", "/corten/images/verify", images_verify.images_verify),
     # Build
     Route("POST", "/build", build.build),

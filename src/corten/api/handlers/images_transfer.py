@@ -33,6 +33,11 @@ async def image_get(request: Request) -> Reply:
     return Stream(archive, "application/x-tar")
 
 
+async def image_tree(request: Request) -> Reply:
+    """`name`: whose files are wanted as one tar, which Docker has for containers only."""
+    return Stream(await request.app.images.transfer.tree(request.text("name")), "application/x-tar")
+
+
 async def image_create(request: Request) -> Reply:
     source = request.text("fromSrc")
     if request.text("fromImage"):

@@ -35,12 +35,14 @@ class PieceReader:
 
 
 class Unpacker:
-    """Writes entries below `folder`. The archive's first name is replaced by `root` ("" puts its content right into `folder`)."""
+    """Writes entries below `folder`. The archive's first name is replaced by `root` ("" puts its content right into `folder`), or
+    with `whole` all names stay as they are."""
 
-    def __init__(self, folder: str, root: str, *, owners: bool) -> None:
+    def __init__(self, folder: str, root: str, *, owners: bool, whole: bool = False) -> None:
         self._folder = folder
         self._root = root
         self._owners = owners
+        self._whole = whole
         self._old_root: str | None = None
 
     def unpack(self, source: PieceReader) -> None:
@@ -66,6 +68,8 @@ class Unpacker:
         parts = [p for p in name.split("/") if p not in {"", "."}]
         if ".." in parts:
             raise Failure(f"refused: the archive's entry {name!r} leaves the destination")
+        if self._whole:
+            return parts
         if name.startswith("./") or name == ".":
             return [*([self._root] if self._root else []), *parts]
         if self._old_root is None:

@@ -19,8 +19,8 @@ FULL_NAME, REF_NAME = "io.containerd.image.name", "org.opencontainers.image.ref.
 PIECE = 1 << 20
 
 
-def named_archive(pieces: Iterator[bytes], names: Sequence[Name], *, docker: bool, folder: str = "") -> Iterator[bytes]:
-    """The archive of one image with `names` in its documents, its members below `folder`. Without `docker` an OCI layout alone."""
+def named_archive(pieces: Iterator[bytes], names: Sequence[Name], *, docker: bool) -> Iterator[bytes]:
+    """The archive of one image with `names` in its documents. Without `docker` an OCI layout and nothing else."""
     with tarfile.open(fileobj=PieceReader(pieces), mode="r|") as archive:  # type: ignore[call-overload]
         for info in archive:
             if info.name == "repositories" or (info.name == "manifest.json" and not docker):
@@ -30,7 +30,6 @@ def named_archive(pieces: Iterator[bytes], names: Sequence[Name], *, docker: boo
                 renamed = _with_names(info.name, json.loads(source.read()) if source else {}, names)
                 source = io.BytesIO(json.dumps(renamed, separators=(",", ":")).encode())
                 info.size = len(source.getvalue())
-            info.name = folder + info.name
             yield info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
             while source is not None and (piece := source.read(PIECE)):
                 yield piece

@@ -4,7 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from corten.cli.archive.unpacking import PieceReader, Unpacker
 from corten.cli.building.layouts import named_archive, write_pieces
@@ -131,8 +131,7 @@ def deliver(session: Session, output: Output, image: str, tags: Sequence[str]) -
         _push(session, names)
     elif output.kind in ("docker", "oci") and output.destination:
         pieces = session.api.call("GET", "/images/get", {"names": image}).pieces()
-        folder = "./" if output.unpacked else ""
-        archive = named_archive(pieces, [named(name) for name in names], docker=output.kind == "docker", folder=folder)
+        archive = named_archive(pieces, [named(name) for name in names], docker=output.kind == "docker")
         if output.unpacked:
             _unpack(output.destination, PieceReader(archive))
         else:
@@ -150,19 +149,14 @@ def _push(session: Session, names: Sequence[str]) -> None:
 
 
 def _files(session: Session, output: Output, image: str) -> None:
-    """The image's files, through a container that is never started."""
-    made: Any = session.api.post("/containers/create", body={"Image": image, "Cmd": ["-"], "Entrypoint": ["-"]})
-    try:
-        if output.kind == "tar":
-            write_pieces(output.destination, session.api.call("GET", f"/containers/{made['Id']}/export").pieces())
-        else:
-            answer = session.api.call("GET", f"/containers/{made['Id']}/archive", {"path": "/."})
-            _unpack(output.destination, PieceReader(answer.pieces()))
-    finally:
-        session.api.delete(f"/containers/{made['Id']}", {"force": "1"})
+    pieces = session.api.call("GET", "/corten/images/tree", {"name": image}).pieces()
+    if output.kind == "tar":
+        write_pieces(output.destination, pieces)
+    else:
+        _unpack(output.destination, PieceReader(pieces))
 
 
 def _unpack(folder: str, archive: PieceReader) -> None:
     """As BuildKit's client does: the files are the caller's own, the folder is nobody else's."""
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    Unpacker(folder, "", owners=False).unpack(archive)
+    Unpacker(folder, "", owners=False, whole=True).unpack(archive)

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass
 from typing import Final
 
+from corten.engine.containers.files.copying import pack_root
 from corten.engine.images.catalog import Catalog
 from corten.engine.images.changes import apply_changes
 from corten.engine.images.fetching import check_url, fetched
@@ -25,6 +26,7 @@ from corten.store.opened import Store
 from corten.store.records.leases import Lease
 from corten.store.streams.loops import Outlet, drawn, with_body
 from corten.store.streams.threads import Chunk
+from corten.store.view import opened_view
 
 Tell = Callable[[Message], None]
 _DEFAULT_COMMENT: Final = "Imported from -"
@@ -92,6 +94,22 @@ class Transfer:
             self._catalog.point(wanted.reference, image_id)
         self._catalog.tell("import", image_id, image_id)
         return image_id
+
+    async def tree(self, name: str) -> AsyncIterator[bytes]:
+        """The image's files as one tar, as its layers stack up. Raises NotFound before the first byte is asked for."""
+        image = self._store.images.get(name)
+        layers = self._store.layers
+        layers.require(image.layers)
+
+        def work(outlet: Outlet) -> None:
+            with layers.lease() as lease:
+                for diff_id in image.layers:
+                    layers.hold(diff_id, lease)
+                # Never one directory alone, which would show its whiteouts.
+                with opened_view([*(layers.path(d) for d in reversed(image.layers)), layers.empty_path()]) as root:
+                    pack_root(root, outlet.put)
+
+        return drawn(work)
 
     async def save(self, names: Sequence[str], platform: Platform | None = None) -> AsyncIterator[bytes]:
         """The archive of the named images. Raises NotFound before the first byte is asked for."""
