@@ -31,8 +31,8 @@ def check_container(name: str, labels: Mapping[str, str], image_labels: Mapping[
 
 
 def is_protected_container(labels: Mapping[str, str], image_labels: Mapping[str, str]) -> bool:
-    """A label that comes from the image protects the image, not what is made from it."""
-    return is_protecting(labels) and LABEL not in image_labels
+    """A label that comes from the image, which one of the same value is taken to do, protects the image, not what is made from it."""
+    return is_protecting(labels) and labels[LABEL] != image_labels.get(LABEL)
 
 
 def check_labels(what: str, labels: Mapping[str, str]) -> None:
