@@ -102,7 +102,7 @@ def read_image_config(data: bytes) -> ImageConfig:
     """`parse_image_config` for bytes that passed it before: diff ids are not checked again."""
     try:
         config = _DECODER.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         return _decode_folded(data, error)
     if not config.rootfs.diff_ids and b"diff_ids" not in data:
         return _decode_folded(data, config)
@@ -121,7 +121,7 @@ def chain_ids(layers: tuple[DiffId, ...]) -> list[ChainId]:
     return chain
 
 
-def _decode_folded(data: bytes, failure: msgspec.DecodeError | ImageConfig) -> ImageConfig:
+def _decode_folded(data: bytes, failure: msgspec.DecodeError | RecursionError | ImageConfig) -> ImageConfig:
     try:
         return msgspec.convert(_fold(msgspec.json.decode(data), ImageConfig), ImageConfig)
     except (msgspec.DecodeError, RecursionError) as error:

@@ -84,7 +84,7 @@ def parse_manifest(data: bytes, media_type: str = "") -> Manifest | Index:
         raise Invalid(f"manifest of {len(data)} bytes: the limit is {MAX_MANIFEST_BYTES}", reason="bad-manifest")
     try:
         fields: Any = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Invalid(f"invalid manifest: {error}", reason="bad-manifest") from error
     if not isinstance(fields, dict):
         raise Invalid("invalid manifest: not a JSON object", reason="bad-manifest")

@@ -45,8 +45,9 @@ def test_nulls_are_absences() -> None:
     [
         b"", b"[]", b"{", b'{"config": 3}',
         b'{"rootfs": {"type": "layers", "diff_ids": ["sha256:xx"]}}', b'{"rootfs": {"type": "squashfs"}}',
-        b'{"config": {"Env": "A=b"}}',
+        b'{"config": {"Env": "A=b"}}', b'{"x": ' + b"[" * 100_000,
     ],
+    ids=range(8),
 )  # fmt: skip
 def test_what_is_no_config_is_refused(data: bytes) -> None:
     with pytest.raises(Invalid):

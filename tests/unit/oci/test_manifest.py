@@ -54,6 +54,11 @@ def test_confused_manifests_are_refused(fields: object) -> None:
         oci.parse_manifest(json.dumps(fields).encode())
 
 
+def test_a_bottomless_manifest_is_refused() -> None:
+    with pytest.raises(Invalid, match="invalid manifest"):
+        oci.parse_manifest(b"[" * 1_000_000)
+
+
 def test_an_endless_manifest_is_refused() -> None:
     with pytest.raises(Invalid, match="limit"):
         oci.parse_manifest(b" " * (oci.MAX_MANIFEST_BYTES + 1))

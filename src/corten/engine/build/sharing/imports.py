@@ -213,7 +213,7 @@ def _inline(config: bytes) -> Mapping[str, str]:
     try:
         inside = msgspec.json.decode(config, type=dict[str, Any]).get(INLINE)
         return decode(msgspec.convert(inside, bytes)) if inside else {}
-    except (msgspec.DecodeError, Invalid):
+    except (msgspec.DecodeError, RecursionError, Invalid):
         return {}
 
 
