@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from corten.engine.events import Events
+from corten.engine.images.removal import How, PruneWhat
+from corten.engine.images.service import make_images
 from corten.engine.transfer.pull import Pulls
 from corten.errors import EngineError
 from corten.kernel.mount import MS_PRIVATE, MS_REC, mount
@@ -186,3 +188,54 @@ def test_a_disk_that_fills_up_during_a_pull_is_told_and_the_pull_goes_on() -> No
     said = [forked(functools.partial(pull_on_a_disk_that_fills, seed)) for seed in range(FULL_DISKS)]
     assert set(said) <= {"disk-full", "pulled"}
     assert said.count("disk-full") >= FULL_DISKS // 4
+
+
+def moves_on_a_full_disk(seed: int) -> list[str]:
+    """What loads, removals and prunes come to while others leave less and less room; after it there is room, and all works."""
+    moments = random.Random(seed)
+    unshare(CLONE_NEWNS)
+    mount("none", "/", "", MS_REC | MS_PRIVATE)
+    mount("tmpfs", "/mnt", "tmpfs", 0, "size=400m")
+    store = open_store("/mnt/root")
+    images = make_images(store, list, Events(), None)  # type: ignore[arg-type]  # nothing is repaired here
+    files = [archive(docker_archive(big_layers(layers, 30), RepoTags=[f"app:v{layers}"])) for layers in (1, 2, 3)]
+    said = []
+
+    async def loaded(data: bytes) -> None:
+        async def body() -> AsyncIterator[bytes]:
+            for start in range(0, len(data), 20_000):
+                yield data[start : start + 20_000]
+
+        async for _ in images.transfer.load(body(), quiet=True, platform=None):
+            pass
+
+    asyncio.run(loaded(files[0]))
+    fill("/mnt/ballast", moments.choice((0, 65536, 300_000, 300 << 20)))
+    for _ in range(6):
+        move = moments.choice(("load", "rmi", "prune"))
+        try:
+            if move == "load":
+                asyncio.run(loaded(moments.choice(files)))
+            elif move == "prune":
+                asyncio.run(images.removal.prune(PruneWhat(dangling_only=False)))
+            elif store.images.all():
+                asyncio.run(images.removal.remove(store.images.all()[0].id, How(force=True)))
+            said.append(f"{move} done")
+        except EngineError as error:
+            assert error.reason == "disk-full", (move, error.message)
+            said.append(f"{move} refused")
+        check_whole(store)
+    Path("/mnt/ballast").unlink()
+    for data in files:
+        asyncio.run(loaded(data))
+    assert len(store.images.all()) == 3
+    check_whole_but_partials(store)
+    store.close()
+    return said
+
+
+def test_a_full_disk_refuses_loads_and_never_keeps_things_from_being_removed() -> None:
+    said = [line for seed in range(FULL_DISKS) for line in forked(functools.partial(moves_on_a_full_disk, seed))]
+    assert "load refused" in said
+    assert {"rmi done", "prune done"} <= set(said)
+    assert not {"rmi refused", "prune refused"} & set(said)
