@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
+from corten.cacherules import CacheRule, rules_from_json
 from corten.errors import Invalid
 from corten.gcmarks import GcMarks, marks_from_json, parse_marks
 
@@ -93,11 +94,12 @@ class Config:
     cdi_spec_dirs: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")
     build_ca: str = ""
     gc: GcMarks = field(default_factory=GcMarks)
+    cache_rules: tuple[CacheRule, ...] = ()
     validate: bool = False
     remove_networks: bool = False
 
 
-Kind = Literal["text", "ip", "path", "switch", "number", "size", "list", "map", "pools", "ulimits", "gc"]
+Kind = Literal["text", "ip", "path", "switch", "number", "size", "list", "map", "pools", "ulimits", "gc", "rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,9 @@ OPTIONS: Final = (
 )
 FILE_ONLY: Final = frozenset(("proxies", "builder", "min-api-version", "default-network-opts"))
 
+BUILDER: Final = Option("builder", "rules", "cache_rules")
+"""In the file alone, as in dockerd."""
+
 _BY_FLAG: Final = {option.flag: option for option in OPTIONS}
 _BY_SHORT: Final = {option.short: option for option in OPTIONS if option.short}
 _BY_KEY: Final = {option.key or option.flag: option for option in OPTIONS if option.key != "-"}
@@ -253,7 +258,8 @@ def parse_file(text: str, path: str = DEFAULT_FILE) -> Values:
             + ", ".join(unknown)
         )
     members = {**members, **_proxies(members.get("proxies"), path)}
-    return {_BY_KEY[key].flag: _from_json(_BY_KEY[key], value) for key, value in members.items() if key in _BY_KEY}
+    values = {_BY_KEY[key].flag: _from_json(_BY_KEY[key], value) for key, value in members.items() if key in _BY_KEY}
+    return {**values, BUILDER.flag: _from_json(BUILDER, members["builder"])} if members.get("builder") else values
 
 
 def _proxies(value: Any, path: str) -> dict[str, Any]:
@@ -358,6 +364,7 @@ _JSON_READERS: Final[Mapping[str, Callable[[Any, Kind], Any]]] = {
     "pools": _pools_from_json,
     "ulimits": _ulimits_from_json,
     "gc": lambda value, _: marks_from_json(value),
+    "rules": lambda value, _: rules_from_json(value),
 }
 
 
@@ -433,8 +440,10 @@ def _read_file(path: str, *, must_exist: bool) -> str:
 
 
 def _settings(values: Values) -> Settings:
+    rules = values.get(BUILDER.flag, ())
+    values = {name: value for name, value in values.items() if name != BUILDER.flag}
     known = {_BY_FLAG[name].field: value for name, value in values.items() if _BY_FLAG[name].field not in ("", "-")}
-    config = replace(Config(), **known)
+    config = replace(Config(), cache_rules=rules, **known)
     if not config.pidfile:
         config = replace(config, pidfile=os.path.join(config.exec_root, "cortend.pid"))
     if config.debug and "log-level" not in values:

@@ -291,7 +291,7 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         tasks.spawn(engine.services.pulls.leftovers.expire(), "what pulls left")
         tasks.spawn(engine.services.cleanup.written.keep_written(), "last uses")
         engine.services.cleanup.room.serve_layers()
-        tasks.spawn(Relief(engine.services.cleanup).run(), "clearing away")
+        tasks.spawn(Relief(engine.services.cleanup, config.cache_rules).run(), "clearing away")
         server = await stack.enter_async_context(Server(App(engine.services, ROUTES).handle, common_headers=COMMON_HEADERS))
         settle_memory()
         for listener in listeners:

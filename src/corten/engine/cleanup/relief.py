@@ -3,9 +3,12 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import Final
 
+from corten.cacherules import CacheRule
 from corten.engine.cleanup.opened import Cleanup
+from corten.engine.cleanup.prune.caches import CacheWhat
 from corten.errors import EngineError
 
 logger = logging.getLogger("corten.engine")
@@ -14,6 +17,8 @@ INTERVAL: Final = 60.0
 SHORTEST: Final = 0.25
 SPEED: Final = 2 << 30
 """Bytes per second with which a disk may fill: the nearer to the mark `high`, the sooner the next look."""
+RULED: Final = 600.0
+"""Seconds between two looks at the build cache, for which its cache mounts are walked."""
 REMEMBERED: Final = 90 * 86400 * 10**9
 """For so long (ns) the last use of an image that is gone is known: it may come back."""
 
@@ -21,8 +26,11 @@ REMEMBERED: Final = 90 * 86400 * 10**9
 class Relief:
     """Belongs to the event loop."""
 
-    def __init__(self, cleanup: Cleanup) -> None:
+    def __init__(self, cleanup: Cleanup, rules: Sequence[CacheRule] = ()) -> None:
+        """`rules` for build cache, as in Docker's `builder.gc`."""
         self._cleanup = cleanup
+        self._rules = rules
+        self._ruled = 0.0
 
     async def run(self) -> None:
         """For as long as the daemon lives."""
@@ -42,5 +50,22 @@ class Relief:
     async def look(self) -> None:
         """Once: what is over goes, and what is needed."""
         await self._cleanup.trash.expire()
+        if self._rules and time.monotonic() - self._ruled >= RULED:
+            self._ruled = time.monotonic()
+            await self.apply_rules()
         if self._cleanup.gc.headroom < 0:
             await self._cleanup.gc.run(reason=f"the disk is fuller than {self._cleanup.gc.marks.high}")
+
+    async def apply_rules(self) -> None:
+        """One rule after another."""
+        _, total = self._cleanup.gc.disk()
+        for rule in self._rules:
+            what = CacheWhat(
+                everything=rule.everything,
+                until=time.time_ns() - rule.unused * 10**9 if rule.unused else 0,
+                types=rule.types,
+                keep_bytes=rule.keep.of(total) if rule.keep else 0,
+                most_bytes=rule.most.of(total) if rule.most else 0,
+                free_bytes=rule.free.of(total) if rule.free else 0,
+            )
+            await self._cleanup.prunes.caches.enforce(what, reason="a rule of builder.gc")

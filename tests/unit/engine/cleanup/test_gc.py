@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from corten.cacherules import CacheRule
 from corten.engine.cleanup.gc.collection import Asked
 from corten.engine.cleanup.relief import Relief
 from corten.gcmarks import GcMarks, Level
@@ -128,3 +129,19 @@ async def test_the_next_look_comes_the_sooner_the_fuller_the_disk(world: World) 
         cleanup.gc.disk = lambda used=used: (used << 30, 1000 << 30)  # type: ignore[misc]
         pauses.append(Relief(cleanup).pause())
     assert pauses == [60.0, 0.5, 5.0, 5.0]
+
+
+async def test_rules_keep_the_build_cache_small(world: World) -> None:
+    cleanup, cache = world.engine.services.cleanup, world.engine.services.builds.cache
+    ground = Ground(world.store, world.engine.services.images, world.events)
+    for name in ("one", "two"):
+        cache.put(name, ground.layer(name, 40), f"RUN {name}")
+    ground.release_layers()
+    world.store.db.execute("UPDATE build_cache SET used = 5 WHERE key = 'one'")
+    rules = [CacheRule(unused=10**6, types=("exec.cachemount",)), CacheRule(keep=Level(1000)), CacheRule(unused=3600)]
+    await Relief(cleanup, rules).look()
+    assert [entry.key for entry in cache.entries()] == ["two"]
+    told = [event.attributes for event in world.events.past(0, None, {"type": ["builder"]})]
+    assert told == [{"reason": "a rule of builder.gc"}]
+    await Relief(cleanup, rules).look()  # nothing goes, nothing is told
+    assert len(world.events.past(0, None, {"type": ["builder"]})) == 1

@@ -70,15 +70,28 @@ class CachePrune:
         self._events = events
 
     async def run(self, what: CacheWhat) -> Pruned:
-        mounts = await self.mounts(what)
-        choice = self._choose(what, mounts)
+        choice = self._choose(what, await self.mounts(what))
+        pruned = await self._remove(choice, "pruned")
+        self._events.publish("builder", "prune", "", {"reclaimed": str(pruned.reclaimed)})
+        return pruned
+
+    async def enforce(self, what: CacheWhat, *, reason: str) -> Pruned:
+        """`run` for the daemon: nothing is told when nothing goes, and every step that goes is."""
+        choice = self._choose(what, await self.mounts(what))
+        if not choice.names:
+            return Pruned()
+        pruned = await self._remove(choice, reason)
+        for key in choice.steps:
+            self._events.publish("builder", "evict", key, {"reason": reason})
+        return pruned
+
+    async def _remove(self, choice: "_Choice", reason: str) -> Pruned:
         with self._store.db.transaction():
             reclaimed = self._forget(choice)
         for item in choice.mounts:
             self._caches.remove(item.id)
-            self._events.publish("builder", "evict", item.id, {"reason": "pruned", "size": str(item.size)})
+            self._events.publish("builder", "evict", item.id, {"reason": reason, "size": str(item.size)})
         await asyncio.to_thread(self._store.layers.collect)
-        self._events.publish("builder", "prune", "", {"reclaimed": str(reclaimed)})
         return Pruned(tuple(choice.names), reclaimed)
 
     def rehearse(self, what: CacheWhat, mounts: Sequence[Item]) -> Pruned:
