@@ -1,14 +1,14 @@
 """BuildKit's cache manifest: which recipe made which layer, as JSON.
 
-    records[n]  digest = "sha256:" + a step's key, inputs = the record below it, results = an index into layers
+    records[n]  digest = "sha256:" + a step's key, inputs = the record below it, layers = an index into the layers
     layers[n]   blob = the layer's digest, parent = an index into layers, -1 for none
 
-The form is BuildKit's (`application/vnd.buildkit.cacheconfig.v0`, and `moby.buildkit.cache.v0` in an image's config); the keys are
-ours, so that only a Corten finds steps that a Corten made. A record with `empty` says that its step made no files.
-What comes from elsewhere is hostile: `decode` checks every index and digest.
+The form is BuildKit's (`application/vnd.buildkit.cacheconfig.v0`). In an image's config (`moby.buildkit.cache.v0`) stand the records
+alone, and the layers are the image's. The keys are ours, so that only a Corten finds steps that a Corten made. A record with `empty`
+says that its step made no files. What comes from elsewhere is hostile: every index and digest is checked.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -33,7 +33,7 @@ class _Link(msgspec.Struct, frozen=True):
     selector: str = ""
 
 
-class _Record(msgspec.Struct, frozen=True, omit_defaults=True):
+class _Record(msgspec.Struct, frozen=True, omit_defaults=True, rename={"results": "layers"}):
     digest: str = ""
     inputs: list[list[_Link]] | None = None
     results: list[_Result] | None = None
@@ -73,6 +73,30 @@ def encode(records: Sequence[StepRecord], name: Callable[[DiffId], str]) -> byte
     return msgspec.json.encode(_Config(layers, made))
 
 
+def encode_inline(records: Sequence[StepRecord], layers: Sequence[str]) -> bytes:
+    """Of an image with these `layers`, the last of which the records made in their order."""
+    positions = {record.key: n for n, record in enumerate(records)}
+    number = len(layers) - sum(record.layer is not None for record in records)
+    made: list[_Record] = []
+    for record in records:
+        inputs = [[_Link(positions[record.parent])]] if record.parent in positions else None
+        if record.layer is None:
+            made.append(_Record(f"sha256:{record.key}", inputs, empty=True))
+            continue
+        made.append(_Record(f"sha256:{record.key}", inputs, [_Result(number)]))
+        number += 1
+    return msgspec.json.encode(made)
+
+
+def decode_inline(raw: bytes, layers: Sequence[str]) -> Mapping[str, str]:
+    """As `decode`, of an image with these `layers`."""
+    try:
+        records = msgspec.json.decode(raw, type=list[_Record])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Invalid(f"the image's cache is malformed: {error}", reason="bad-cache") from error
+    return _table(records, layers)
+
+
 def decode(raw: bytes) -> Mapping[str, str]:
     """By step key the digest of the layer that it made, "" for no files. Raises Invalid for what is no cache manifest."""
     if len(raw) > LARGEST:
@@ -81,14 +105,17 @@ def decode(raw: bytes) -> Mapping[str, str]:
         config = msgspec.json.decode(raw, type=_Config)
     except (msgspec.DecodeError, RecursionError) as error:
         raise Invalid(f"the cache manifest is malformed: {error}", reason="bad-cache") from error
-    layers = config.layers or []
+    return _table(config.records or (), [layer.blob for layer in config.layers or ()])
+
+
+def _table(records: Iterable[_Record], layers: Sequence[str]) -> Mapping[str, str]:
     found: dict[str, str] = {}
-    for record in config.records or ():
+    for record in records:
         key = parse_digest(record.digest).removeprefix("sha256:")
         if record.empty:
             found[key] = ""
         for result in (record.results or ())[:1]:
             if not 0 <= result.layer < len(layers):
                 raise Invalid(f"the cache manifest names layer {result.layer} of {len(layers)}", reason="bad-cache")
-            found[key] = parse_digest(layers[result.layer].blob)
+            found[key] = parse_digest(layers[result.layer])
     return found

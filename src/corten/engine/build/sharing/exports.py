@@ -14,7 +14,7 @@ import msgspec
 from isal import isal_zlib
 
 from corten.build.recipes import StepRecord
-from corten.engine.build.sharing.config import CONFIG_TYPE, INLINE, UNCOMPRESSED, encode
+from corten.engine.build.sharing.config import CONFIG_TYPE, INLINE, UNCOMPRESSED, encode, encode_inline
 from corten.engine.transfer.outgoing import InMemory, LayerPush
 from corten.errors import EngineError, Unavailable
 from corten.ids import DiffId, Digest, ImageId
@@ -133,7 +133,7 @@ def _created(path: str) -> BinaryIO:
 def with_inline_cache(config: bytes, records: Sequence[StepRecord]) -> bytes:
     """The image's config with its own steps in it."""
     fields = msgspec.json.decode(config, type=dict[str, Any])
-    return msgspec.json.encode({**fields, INLINE: encode(records, str)})
+    return msgspec.json.encode({**fields, INLINE: encode_inline(records, fields["rootfs"]["diff_ids"] or ())})
 
 
 def _layers(records: Sequence[StepRecord]) -> list[DiffId]:

@@ -14,7 +14,7 @@ import msgspec
 from corten.build.draft import Draft
 from corten.build.events import Emit
 from corten.engine.build.internal import Internal
-from corten.engine.build.sharing.config import CONFIG_TYPE, INLINE, LARGEST, UNCOMPRESSED, decode
+from corten.engine.build.sharing.config import CONFIG_TYPE, INLINE, LARGEST, UNCOMPRESSED, decode, decode_inline
 from corten.engine.transfer.layers import LayerPull, RemoteLayer
 from corten.errors import EngineError, Invalid, NotFound
 from corten.ids import DiffId, Digest, short_id
@@ -211,9 +211,10 @@ def _diff_id(annotations: dict[str, str] | None) -> DiffId:
 def _inline(config: bytes) -> Mapping[str, str]:
     """The cache inside an image's config; {} for none, or for one of BuildKit's, whose keys are others."""
     try:
-        inside = msgspec.json.decode(config, type=dict[str, Any]).get(INLINE)
-        return decode(msgspec.convert(inside, bytes)) if inside else {}
-    except (msgspec.DecodeError, RecursionError, Invalid):
+        fields = msgspec.json.decode(config, type=dict[str, Any])
+        inside = fields.get(INLINE)
+        return decode_inline(msgspec.convert(inside, bytes), fields["rootfs"]["diff_ids"]) if inside else {}
+    except (msgspec.DecodeError, RecursionError, Invalid, KeyError, TypeError):
         return {}
 
 

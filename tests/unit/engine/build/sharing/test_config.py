@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corten.build.recipes import StepRecord, chain_of
-from corten.engine.build.sharing.config import LARGEST, decode, encode
+from corten.engine.build.sharing.config import LARGEST, decode, decode_inline, encode, encode_inline
 from corten.errors import Invalid
 from corten.ids import DiffId
 
@@ -25,7 +25,25 @@ def test_form_is_buildkits() -> None:
     found = json.loads(encode(RECORDS, str))
     assert [layer["parent"] for layer in found["layers"]] == [-1, 0]
     assert found["records"][2]["inputs"] == [[{"link": 1, "selector": ""}]]
-    assert found["records"][2]["results"] == [{"layer": 1}]
+    assert found["records"][2]["layers"] == [{"layer": 1}]
+
+
+def test_inside_an_image_stand_records_alone() -> None:
+    """`layers` are the image's, those of its base first."""
+    raw = encode_inline(RECORDS, ["sha256:" + "f" * 64, LAYER, LAYER])
+    found = json.loads(raw)
+    assert [record.get("layers") for record in found] == [[{"layer": 1}], None, [{"layer": 2}]]
+    assert decode_inline(raw, ["sha256:" + "f" * 64, LAYER, LAYER]) == {ONE: LAYER, TWO: "", THREE: LAYER}
+    with pytest.raises(Invalid):
+        decode_inline(raw, [LAYER])
+
+
+def test_what_buildkit_writes_is_read() -> None:
+    """A record of each kind, as BuildKit 0.25 wrote it; its keys are not ours, so nothing of it is ever asked for."""
+    record: dict[str, object] = {"layers": [{"layer": 0, "createdAt": "2026-11-24T14:06:50Z"}], "digest": f"sha256:{TWO}"}
+    record["inputs"] = [[{"selector": f"sha256:{ONE}", "link": 0}]]
+    raw = json.dumps([{"digest": f"sha256:{ONE}"}, record]).encode()
+    assert decode_inline(raw, [LAYER]) == {TWO: LAYER}
 
 
 def test_chain_of_an_image() -> None:
@@ -40,9 +58,9 @@ def test_chain_of_an_image() -> None:
         b"{",
         b"[]",
         b'{"records":[{"digest":"../../etc"}]}',
-        b'{"layers":[],"records":[{"digest":"sha256:' + b"1" * 64 + b'","results":[{"layer":0}]}]}',
-        b'{"layers":[{"blob":"x"}],"records":[{"digest":"sha256:' + b"1" * 64 + b'","results":[{"layer":0}]}]}',
-        b'{"records":[{"digest":"sha256:' + b"1" * 64 + b'","results":[{"layer":-1}]}]}',
+        b'{"layers":[],"records":[{"digest":"sha256:' + b"1" * 64 + b'","layers":[{"layer":0}]}]}',
+        b'{"layers":[{"blob":"x"}],"records":[{"digest":"sha256:' + b"1" * 64 + b'","layers":[{"layer":0}]}]}',
+        b'{"records":[{"digest":"sha256:' + b"1" * 64 + b'","layers":[{"layer":-1}]}]}',
         b"[" * 100_000,
         b" " * (LARGEST + 1),
     ],
