@@ -105,8 +105,8 @@ class World:
 
     def __init__(self, daemon: Daemon, shared: Path) -> None:
         self.daemon = daemon
-        self._www = shared / "www"
-        script = self._www / "cgi-bin" / "who"
+        self.www = shared / "www"
+        script = self.www / "cgi-bin" / "who"
         script.parent.mkdir(parents=True, exist_ok=True)
         script.write_text(CGI)
         script.chmod(0o755)
@@ -139,11 +139,11 @@ class World:
 
     def serve(self, name: str, *, network: str = "bridge", port: int = 80, **host: Any) -> Caller:
         """An HTTP server whose /cgi-bin/who tells its name and the caller's address."""
-        caller = self.run(name, "httpd", "-f", "-p", str(port), "-h", "/www", network=network, Binds=[f"{self._www}:/www:ro"], **host)
-        assert self._listens(caller, port)
+        caller = self.run(name, "httpd", "-f", "-p", str(port), "-h", "/www", network=network, Binds=[f"{self.www}:/www:ro"], **host)
+        assert self.listens(caller, port)
         return caller
 
-    def _listens(self, caller: Caller, port: int) -> bool:
+    def listens(self, caller: Caller, port: int) -> bool:
         def wait() -> bool:
             for _ in range(200):
                 with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

@@ -15,12 +15,14 @@ _DEFAULT_MTU = 1500
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeSpec:
     """A bridge as it should be. `addresses` are the gateways' with their prefixes; mtu 0 = the kernel's. `owner` is written into
-    the link's alias: an engine touches only bridges that carry its own."""
+    the link's alias: an engine touches only bridges that carry its own. `routes_neighbours`: it answers ARP for its containers, whose
+    ports are isolated, so that what they send each other passes the firewall (RFC 3069)."""
 
     name: str
     addresses: tuple[Interface, ...]
     owner: str = ""
     mtu: int = 0
+    routes_neighbours: bool = False
 
     @property
     def has_ipv6(self) -> bool:
@@ -59,6 +61,9 @@ def ensure_bridge(netlink: Netlink, spec: BridgeSpec) -> int:
 def _write_sysctls(spec: BridgeSpec) -> None:
     """route_localnet lets the host's 127.0.0.1:port reach a container; the firewall's guard keeps containers from using it."""
     write_sysctl(f"net/ipv4/conf/{spec.name}/route_localnet", "1")
+    write_sysctl(f"net/ipv4/conf/{spec.name}/proxy_arp_pvlan", "1" if spec.routes_neighbours else "0", optional=True)
+    if spec.routes_neighbours:
+        write_sysctl(f"net/ipv4/conf/{spec.name}/send_redirects", "0")
     write_sysctl(f"net/ipv6/conf/{spec.name}/accept_ra", "0", optional=True)
     write_sysctl(f"net/ipv6/conf/{spec.name}/accept_dad", "0", optional=True)
     write_sysctl(f"net/ipv6/conf/{spec.name}/disable_ipv6", "0" if spec.has_ipv6 else "1", optional=True)

@@ -287,7 +287,7 @@ class Fabric:
         """Whoever sent datagrams before the port was published has a flow to the host itself, which would go on."""
         if self._settings.firewall:
             self._firewall.add_ports(ports)
-        called = {port.host_port for port in ports if port.protocol == "udp"}
+        called = {port.host_port for port in ports if port.protocol == "udp" and port.source is None}
         if called:
             assert self._tracking is not None
             conntrack.flush_flows(self._tracking, protocol=17, ports=called)

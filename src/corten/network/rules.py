@@ -57,7 +57,8 @@ class NetworkRules:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortRule:
     """`host_address` None = every address of this host, of the container address' family. `routed`: no translation, the container's
-    own address is opened (gateway mode routed)."""
+    own address is opened (gateway mode routed). `source`: nothing is published; this neighbour may reach the port where neighbours
+    otherwise may not (--link with --icc=false)."""
 
     protocol: str
     host_address: IPAddress | None
@@ -65,6 +66,7 @@ class PortRule:
     address: IPAddress
     port: int
     routed: bool = False
+    source: IPAddress | None = None
 
 
 _MAP4 = {"data_length": 8, "data_type": concat_type(TYPE_IPV4, TYPE_PORT)}
@@ -89,6 +91,7 @@ SETS = (
     Set(name="ports6_at", key_length=24, key_type=_AT6, **_MAP6),
     Set(name="routed4", key_length=12, key_type=_AT4),
     Set(name="routed6", key_length=24, key_type=_AT6),
+    Set(name="linked4", key_length=16, key_type=concat_type(TYPE_IPV4, TYPE_IPV4, TYPE_PROTOCOL, TYPE_PORT)),
 )
 
 
@@ -155,6 +158,13 @@ def _local() -> Chain:
     return Chain(name="local", hook="output", priority=_DSTNAT, kind="nat", rules=rules)
 
 
+def _linked() -> bytes:
+    """A neighbour that is linked to the other, and a port that one exposes."""
+    family = e.NFPROTO_IPV4
+    ends = e.load_ip_source(family) + e.load_ip_destination(family, 1)
+    return e.family_is(family) + ends + e.load_l4_protocol(2) + e.load_destination_port(3) + e.lookup("linked4")
+
+
 def _forward() -> Chain:
     """A container that sends under a foreign address is stopped at the first packet: the answers would be let in to whoever has it,
     also where nothing leads in otherwise."""
@@ -168,6 +178,7 @@ def _forward() -> Chain:
         e.family_is(e.NFPROTO_IPV4) + _load_destination(e.NFPROTO_IPV4) + e.lookup("routed4") + e.accept(),
         e.family_is(e.NFPROTO_IPV6) + _load_destination(e.NFPROTO_IPV6) + e.lookup("routed6") + e.accept(),
         e.load_output_name() + e.lookup("open") + e.load_input_name() + e.lookup("bridges", absent=True) + e.accept(),
+        _linked() + e.accept(),
         _to_bridge(e.drop()),
         e.load_input_name() + e.lookup("uplinks") + e.load_output_name() + e.lookup("uplinks") + e.drop(),
     )
@@ -239,6 +250,8 @@ def _port_bytes(protocol: str, port: int) -> bytes:
 def port_elements(rule: PortRule) -> Elements:
     """set or map name -> the element of one published port."""
     version = rule.address.version
+    if rule.source is not None:
+        return {"linked4": [Element(rule.source.packed + rule.address.packed + _port_bytes(rule.protocol, rule.port))]}
     if rule.routed:
         return {f"routed{version}": [Element(rule.address.packed + _port_bytes(rule.protocol, rule.port))]}
     data = rule.address.packed + struct.pack("!H2x", rule.port)

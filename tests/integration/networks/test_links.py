@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.network_world import World, lookup
+from tests.integration.network_world import Caller, World, lookup
 
 pytestmark = [pytest.mark.privileged]
 
@@ -115,3 +115,37 @@ def test_a_link_on_a_network_with_names_is_this_container_s_alone(world: World) 
     assert web.run(lambda: lookup("l")) == [world.address("later", "front")]
     world.remove("web", "db", "later")
     world.remove_networks("front")
+
+
+@pytest.mark.parametrize("daemon", [["--icc=false"]], indirect=True)
+def test_links_open_exposed_ports_where_neighbours_are_apart(world: World) -> None:
+    """Both ways as long as the link and both containers are there; never another port, never another container."""
+    body = {"Image": "busybox", "Cmd": ["sh", "-c", "httpd -p 80 -h /www; httpd -f -p 81 -h /www"], "ExposedPorts": {"80/tcp": {}}}
+    binds = {"Binds": [f"{world.www}:/www:ro"]}
+    world.daemon.call("POST", "/containers/create?name=db", {**body, "Hostname": "db", "HostConfig": binds}).ok()
+    world.daemon.call("POST", "/containers/db/start").ok()
+    assert world.listens(world.caller("db"), 81)
+    web = world.run("web", Links=["db"])
+    stranger = world.run("stranger")
+    at, own = world.address("db"), world.address("web")
+
+    def reached(caller: Caller, address: str, port: int = 80) -> str:
+        return caller.http(address, port, timeout=1)
+
+    assert reached(web, at) == f"db {own}"
+    assert reached(web, at, 81) == ""
+    assert reached(stranger, at) == ""
+    world.daemon.kill()
+    world.daemon.start()
+    assert reached(web, at) == f"db {own}", "a new daemon knows it"
+    world.daemon.call("POST", "/containers/db/stop?t=0").ok()
+    taker = world.serve("taker")
+    assert world.address("taker") == at
+    assert reached(web, at) == "", "who has the address now is not linked"
+    assert reached(taker, own) == ""
+    world.daemon.call("POST", "/containers/db/start").ok()
+    assert world.listens(world.caller("db"), 81)
+    assert reached(web, world.address("db")) == f"db {own}"
+    world.daemon.call("DELETE", "/containers/web/db?link=1").ok()
+    assert reached(web, world.address("db")) == ""
+    world.remove("web", "db", "stranger", "taker")

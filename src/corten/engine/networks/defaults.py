@@ -142,7 +142,8 @@ def bridge_spec(network: Network) -> BridgeSpec:
         for pool in network.pools
         if pool.chosen_gateway and network.gateway_mode(pool.network.version) != "isolated"
     ]
-    return BridgeSpec(name=network.bridge, addresses=tuple(addresses), mtu=network.mtu)
+    routed = network.is_default_bridge and not network.is_on(OPTION_ICC)
+    return BridgeSpec(name=network.bridge, addresses=tuple(addresses), mtu=network.mtu, routes_neighbours=routed)
 
 
 def firewall_rules(network: Network) -> NetworkRules:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from corten.engine.containers.run.needs import NetworkPlace
+from corten.engine.links.values import links_of
 from corten.engine.networks import files
 from corten.engine.networks.addressing import Addressing
 from corten.engine.networks.plans import (
@@ -24,6 +25,7 @@ from corten.engine.networks.plans import (
 )
 from corten.engine.networks.publishing import (
     host_addresses,
+    link_rules,
     port_rules,
     proxied,
     proxy_target,
@@ -32,7 +34,7 @@ from corten.engine.networks.publishing import (
     shown_ports,
     target_of,
 )
-from corten.engine.networks.values import Network, NetworkSettings
+from corten.engine.networks.values import OPTION_ICC, Network, NetworkSettings
 from corten.engine.values.container import Container, EndpointConfig, PortBinding
 from corten.errors import EngineError
 from corten.network.fabric import Fabric, Sandbox
@@ -124,6 +126,7 @@ class Places:
             await self._names.entered(place)
             undo.pop_all()
         self._places[container.id] = place
+        await self._relink(container.id)
         return NetworkPlace(
             netns=place.sandbox.path if place.sandbox else None,
             endpoints={name: plan.endpoint for name, plan in place.plans.items()},
@@ -171,6 +174,7 @@ class Places:
         """Give everything back. Idempotent."""
         place = self._places.pop(container_id, None)
         if place is not None:
+            await self._relink(container_id)
             await self._undo(place)
 
     async def connect(self, place: Place, network: Network, config: EndpointConfig) -> None:
@@ -188,27 +192,32 @@ class Places:
             raise
         place.plans = plans
         await self._republish(place)
+        await self._relink(place.container.id)
         await self._names.changed(place)
 
     async def disconnect(self, place: Place, name: str) -> None:
         """One network less."""
         plan = place.plans.pop(name)
         await self._names.changed(place)
+        await self._relink(place.container.id)
         if place.sandbox is not None:
             await self._ground.fabric.disconnect(place.sandbox, name, default_givers(place.plans))
         self._ground.addressing.release(plan.network, plan.interfaces)
         await self._republish(place)
 
     async def renamed(self, container: Container) -> None:
-        """Take the new name into the names on each network."""
+        """Take the new name into the names on each network; links may have become fewer, too."""
         place = self._places.get(container.id)
         if place is None:
             return
+        unlinked = container.host.links != place.container.host.links
         place.container = container
         for name, plan in place.plans.items():
             if plan.endpoint.dns_names:
                 endpoint = replace(plan.endpoint, dns_names=dns_names(container, plan.config))
                 place.plans[name] = replace(plan, endpoint=endpoint)
+        if unlinked and place.sandbox is not None:
+            await self._ground.fabric.set_ports(place.sandbox, self._rules(place))
         await self._names.changed(place)
 
     async def close(self) -> None:
@@ -247,9 +256,25 @@ class Places:
                 raise EngineError(f"{where}: {error.message}", reason=error.reason, hint=error.hint) from error
 
     def _rules(self, place: Place) -> list[PortRule]:
-        if place.publisher is None:
+        published = (port.published for port in place.held)
+        rules = [] if place.publisher is None else port_rules(published, place.plans[place.publisher])
+        return rules + self._link_rules(place)
+
+    def _link_rules(self, place: Place) -> list[PortRule]:
+        own = place.plans.get("bridge")
+        if own is None or own.network.is_on(OPTION_ICC) or not place.container.host.links:
             return []
-        return port_rules((port.published for port in place.held), place.plans[place.publisher])
+        others = [self._places.get(link.target) for link in links_of(place.container.host)]
+        return link_rules(own, [(other.container, other.plans["bridge"]) for other in others if other and "bridge" in other.plans])
+
+    async def _relink(self, container_id: str) -> None:
+        """Its address or its links are others now."""
+        if self._ground.settings.icc:
+            return
+        for place in list(self._places.values()):
+            targets = {link.target for link in links_of(place.container.host)}
+            if place.sandbox is not None and (container_id in targets or (targets and place.container.id == container_id)):
+                await self._ground.fabric.set_ports(place.sandbox, self._rules(place))
 
     async def _open_proxies(self, place: Place) -> None:
         if place.publisher is None:

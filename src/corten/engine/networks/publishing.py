@@ -85,6 +85,20 @@ def port_rules(published: Iterable[Published], plan: EndpointPlan) -> list[PortR
     return rules
 
 
+def link_rules(own: EndpointPlan, linked: Iterable[tuple[Container, EndpointPlan]]) -> list[PortRule]:
+    """Where neighbours may not reach each other, a container reaches the exposed ports of those it is linked to."""
+    found: dict[PortRule, None] = {}
+    source = own.interface(4)
+    for container, plan in linked:
+        target = plan.interface(4)
+        if source is None or target is None:
+            continue
+        for number, protocol in map(parse_port, exposed_ports(container)):
+            rule = PortRule(protocol=protocol, host_address=None, host_port=0, address=target.ip, port=number, source=source.ip)
+            found[rule] = None
+    return list(found)
+
+
 def proxied(held: HeldPort, plan: EndpointPlan) -> bool:
     """Whether a proxy must listen for this port: all that comes in by ::1, and IPv6 for a container without it."""
     host_ip = held.published.host_ip
