@@ -64,6 +64,7 @@ def _write_sysctls(spec: BridgeSpec) -> None:
     write_sysctl(f"net/ipv4/conf/{spec.name}/proxy_arp_pvlan", "1" if spec.routes_neighbours else "0", optional=True)
     if spec.routes_neighbours:
         write_sysctl(f"net/ipv4/conf/{spec.name}/send_redirects", "0")
+        write_sysctl(f"net/ipv4/neigh/{spec.name}/proxy_delay", "0")  # else an answer waits for up to 0.8 s
     write_sysctl(f"net/ipv6/conf/{spec.name}/accept_ra", "0", optional=True)
     write_sysctl(f"net/ipv6/conf/{spec.name}/accept_dad", "0", optional=True)
     write_sysctl(f"net/ipv6/conf/{spec.name}/disable_ipv6", "0" if spec.has_ipv6 else "1", optional=True)
