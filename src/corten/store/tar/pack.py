@@ -13,7 +13,7 @@ from corten.oci.whiteout import is_private_xattr
 from corten.store.tar.header import BLOCK_DEVICE, CHAR, DIRECTORY, FIFO, FILE, HARD_LINK, SYMLINK, Entry
 from corten.store.tar.writer import END, header, padding
 
-_PIECE: Final = 1 << 20
+_PIECE: Final = 256 << 10  # more than the allocator keeps at hand would be mapped and cleared anew for each piece
 _GATHERED: Final = 256 << 10
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
