@@ -81,11 +81,12 @@ class Snapshots:
     def mounts(self, key: str) -> list[Mount]:
         """What to mount as the root file system of `key`: one `lowerdir+=PATH` per layer, top first, then upper and work.
 
-        An image of no layers gets an empty lower directory, which overlayfs needs.
+        An image of no layers gets an empty lower directory, which overlayfs needs. A layer that comes twice is mounted once, in its
+        upper place: overlayfs refuses it otherwise (ELOOP), and what is in both places is seen in the upper one only.
         """
         snapshot = self.get(key)
         lower = [self._layers.path(diff_id) for diff_id in reversed(snapshot.layers)] or [self._layers.empty_path()]
-        options = [f"lowerdir+={path}" for path in lower]
+        options = [f"lowerdir+={path}" for path in dict.fromkeys(lower)]
         options += [f"upperdir={self.upper(key)}", f"workdir={self._work(key)}"]
         if snapshot.volatile:
             options.append("volatile")

@@ -38,11 +38,14 @@ def opened_writable(options: Sequence[str]) -> Iterator[int]:
 
 
 def stacked_mount(options: Sequence[str], attributes: int) -> int:
-    """The fd of a detached overlay mount, the caller's to place and close. Raises EngineError when the kernel refuses."""
+    """The fd of a detached overlay mount, the caller's to place and close. Raises EngineError when the kernel refuses.
+
+    A layer that comes twice is mounted once, in its upper place (see `Snapshots.mounts`).
+    """
     try:
         with FsContext("overlay") as overlay:
             overlay.set_string("source", "overlay")
-            for option in options:
+            for option in dict.fromkeys(options):
                 overlay.set_option(option)
             overlay.create()
             return overlay.mount(attributes)

@@ -158,6 +158,19 @@ def test_the_same_build_many_times_at_once_makes_one_image(engine: Daemon) -> No
         engine.call("DELETE", f"/images/same:{n}?force=1")
 
 
+def test_a_layer_may_come_twice(engine: Daemon) -> None:
+    """Two steps that do the same make one layer, which overlayfs takes once."""
+    steps = "RUN echo a > /a\nRUN rm /a\nRUN echo  a  >  /a\nRUN cat /a && echo b > /b\nRUN echo b  > /b\n"
+    assert build(engine, context(f"FROM busybox\n{steps}"), "twice:1") == {"stream": "Successfully tagged twice:1\n"}
+    layers = engine.call("GET", "/images/twice:1/json").json()["RootFS"]["Layers"]
+    assert len(layers) > len(set(layers))
+    made = engine.call("POST", "/containers/create", {"Image": "twice:1", "Cmd": ["cat", "/a", "/b"]}).ok()
+    engine.call("POST", f"/containers/{made['Id']}/start", {}).ok()
+    assert engine.call("POST", f"/containers/{made['Id']}/wait", {}).ok()["StatusCode"] == 0
+    engine.call("DELETE", f"/containers/{made['Id']}?force=1", {})
+    engine.call("DELETE", "/images/twice:1?force=1")
+
+
 def test_prunes_take_nothing_from_a_build(daemon: Daemon) -> None:
     """The step before, its base image (which loses its name meanwhile) and its caches stay until the build is over."""
     dockerfile = (
