@@ -7,8 +7,13 @@ import posixpath
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from corten.errors import Invalid
+
+MOST_PATTERNS: Final = 10_000
+"""Each is tried on every file."""
+MOST_SEARCHED: Final = 10
 
 
 def parse_ignore_file(text: str) -> list[str]:
@@ -39,7 +44,12 @@ class IgnoreRules:
     """Patterns, compiled. Raises Invalid for one that cannot be read."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        self._patterns = [_compiled(p) for p in patterns if p not in ("", ".", "!")]
+        wanted = [p for p in patterns if p not in ("", ".", "!")]
+        if len(wanted) > MOST_PATTERNS:
+            raise Invalid(
+                f"{len(wanted)} patterns leave files out of the context: the limit is {MOST_PATTERNS}", reason="bad-ignore-pattern"
+            )
+        self._patterns = [_compiled(p) for p in wanted]
         self._takes_back = any(p.negated for p in self._patterns)
 
     def ignores(self, path: str) -> bool:
@@ -87,36 +97,69 @@ def _compiled(pattern: str) -> _Pattern:
 
 
 def pattern_to_regex(pattern: str) -> str:
-    """A regular expression (for fullmatch) of a Go filepath.Match pattern with `**`."""
-    out, i = [], 0
+    """A regular expression (for fullmatch) of a Go filepath.Match pattern with `**`.
+
+    It never goes back over what a wildcard has found, except for the last one of its kind: the earliest place for what follows is as
+    good as a later one. So a pattern full of stars costs no more than a long one.
+    """
+    blocks: list[list[str]] = [[""]]  # what stands between the `**`, cut at each `*`
+    crossings: list[str] = []  # the `**`
+    i = 0
     while i < len(pattern):
-        c = pattern[i]
         if pattern.startswith("**", i):
             while pattern.startswith("*", i):
                 i += 1
-            if pattern.startswith("/", i):
-                out.append("(?:.*/)?")
-                i += 1
-            else:
-                out.append(".*")
-            continue
-        if c == "*":
-            out.append("[^/]*")
-        elif c == "?":
-            out.append("[^/]")
-        elif c == "[":
-            text, i = _character_class(pattern, i)
-            out.append(text)
-            continue
-        elif c == "\\":
+            is_whole = pattern.startswith("/", i)
+            i += is_whole
+            crossings.append("/" if is_whole else "")
+            blocks.append([""])
+        elif pattern[i] == "*":
+            blocks[-1].append("")
             i += 1
-            if i == len(pattern):
-                raise Invalid(f"error from .dockerignore: syntax error in pattern {pattern!r}", reason="bad-ignore-pattern")
-            out.append(re.escape(pattern[i]))
         else:
-            out.append(re.escape(c))
+            text, i = _character(pattern, i)
+            blocks[-1][-1] += text
+    if any(_is_odd(*pair) for pair in zip(blocks, crossings, strict=False)):
+        return _searching(blocks, crossings, pattern)
+    found = _block(blocks[0], is_last=not crossings)
+    for number, (crossing, block) in enumerate(zip(crossings, blocks[1:], strict=True), 1):
+        is_last = number == len(crossings)
+        over = ("(?:.*/)?" if is_last else "(?:.*?/)??") if crossing else ".*" if is_last else ".*?"
+        inner = over + _block(block, is_last=is_last)
+        found += inner if is_last else f"(?>{inner})"
+    return found
+
+
+def _is_odd(block: list[str], crossing: str) -> bool:
+    """A `**/` in the middle of a name, as in `a**/b`: it is nothing or ends with a slash, so that the earliest place may not be as good."""
+    return bool(crossing) and block != [""] and not block[-1].endswith("/")
+
+
+def _searching(blocks: list[list[str]], crossings: list[str], pattern: str) -> str:
+    """Every place is tried, which few wildcards can be afforded for."""
+    if sum(map(len, blocks)) > MOST_SEARCHED:
+        raise Invalid(f"error from .dockerignore: too many wildcards in pattern {pattern!r}", reason="bad-ignore-pattern")
+    texts = ["[^/]*".join(block) for block in blocks]
+    return texts[0] + "".join(("(?:.*/)?" if c else ".*") + text for c, text in zip(crossings, texts[1:], strict=True))
+
+
+def _block(parts: list[str], *, is_last: bool) -> str:
+    first, *rest = parts
+    loose = rest[-1:] if is_last else []
+    return first + "".join(f"(?>[^/]*?{part})" for part in rest[: len(rest) - len(loose)]) + "".join(f"[^/]*{part}" for part in loose)
+
+
+def _character(pattern: str, i: int) -> tuple[str, int]:
+    """The expression for what stands at `i`, which is no star, and where it ends."""
+    c = pattern[i]
+    if c == "[":
+        return _character_class(pattern, i)
+    if c == "\\":
         i += 1
-    return "".join(out)
+        if i == len(pattern):
+            raise Invalid(f"error from .dockerignore: syntax error in pattern {pattern!r}", reason="bad-ignore-pattern")
+        return re.escape(pattern[i]), i + 1
+    return "[^/]" if c == "?" else re.escape(c), i + 1
 
 
 def _character_class(pattern: str, start: int) -> tuple[str, int]:

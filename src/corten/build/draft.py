@@ -31,11 +31,23 @@ class Draft:
     args_above_env: frozenset[str] = frozenset()  # declared after an ENV of that name: the later one wins
     escape: str = "\\"
     has_cmd: bool = False  # CMD stood in this stage: ENTRYPOINT leaves it
+    known_env: Mapping[str, str] | None = None  # what `config.env` says, once it was read
 
     @property
     def env(self) -> dict[str, str]:
+        if self.known_env is not None:
+            return dict(self.known_env)
         pairs = (pair.partition("=") for pair in self.config.env or [])
         return {name: value for name, _, value in pairs}
+
+    def with_env(self, found: Mapping[str, str]) -> "Draft":
+        """With `found` set, what was there before in its place. Thousands of variables, one by one, take seconds, not minutes."""
+        before = self.env
+        if not any(name in before for name in found):
+            pairs = [*(self.config.env or ()), *(f"{name}={value}" for name, value in found.items())]
+        else:
+            pairs = [f"{name}={value}" for name, value in (before | dict(found)).items()]
+        return replace(self.with_config(env=pairs), known_env=before | dict(found))
 
     @property
     def shell(self) -> tuple[str, ...]:
@@ -56,12 +68,12 @@ class Draft:
 
     @property
     def state(self) -> str:
-        """Names files and config: the same for drafts that make the same image, history aside."""
-        return sha256_digest(repr((self.layers, self.config)).encode())
+        """Names what was done so far: the recipe of the files and the last thing that the history tells."""
+        return sha256_digest(repr((self.key, len(self.history), self.history[-1:])).encode())
 
     def with_config(self, **changes: object) -> "Draft":
         """`changes` are fields of RunConfig."""
-        return replace(self, config=msgspec.structs.replace(self.config, **changes))
+        return replace(self, known_env=None if "env" in changes else self.known_env, config=msgspec.structs.replace(self.config, **changes))
 
     def noted(self, created_by: str, created: str, *, empty: bool = True) -> "Draft":
         entry = History(created=created, created_by=created_by, comment="buildkit.dockerfile.v0", empty_layer=empty)

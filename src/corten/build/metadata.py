@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -14,6 +14,8 @@ from corten.build.signals import is_signal
 from corten.errors import Invalid
 from corten.oci.image import Healthcheck
 
+MOST_PORTS: Final = 3 * 65535
+LARGEST_VARIABLES: Final = 8 << 20
 _PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 
 
@@ -35,12 +37,19 @@ def apply_metadata(draft: Draft, step: ins.Instruction, values: ArgValues, creat
 
 def _env(draft: Draft, step: ins.Env, created: str) -> Draft:
     """All values of one instruction see the variables as they were before it."""
-    expand, env = draft.expander(), draft.env
+    expand = draft.expander()
     found = [(expand.word(k), expand.word(v)) for k, v in step.pairs]
-    env |= dict(found)
     noted = " ".join(f"{k}={v}" for k, v in found)
     changed = replace(draft, args_above_env=draft.args_above_env - {k for k, _ in found})
-    return changed.with_config(env=[f"{k}={v}" for k, v in env.items()]).noted(f"ENV {noted}", created)
+    return _within_limits(changed.with_env(dict(found))).noted(f"ENV {noted}", created)
+
+
+def _within_limits(draft: Draft) -> Draft:
+    """Values made of values double with each line: a few dozen lines would fill the memory."""
+    if sum(map(len, draft.config.env or ())) + sum(len(value or "") for value in draft.args.values()) > LARGEST_VARIABLES:
+        text = f"the variables of the stage are larger than {LARGEST_VARIABLES >> 20} MiB together"
+        raise Invalid(text, reason="variables-size")
+    return draft
 
 
 def _label(draft: Draft, step: ins.Label, created: str) -> Draft:
@@ -59,7 +68,7 @@ def _arg(draft: Draft, step: ins.Arg, values: ArgValues, created: str) -> Draft:
         args[name] = values.inherited.get(name) if value is None else value
     text = " ".join(name if args[name] is None else f"{name}={args[name]}" for name, _ in step.pairs)
     above = draft.args_above_env | {name for name, _ in step.pairs if args[name] is not None}
-    return replace(draft, args=args, args_above_env=above).noted(f"ARG {text}", created)
+    return _within_limits(replace(draft, args=args, args_above_env=above)).noted(f"ARG {text}", created)
 
 
 def _argv(draft: Draft, command: ins.Command) -> list[str]:
@@ -85,9 +94,14 @@ def _entrypoint(draft: Draft, step: ins.Entrypoint, created: str) -> Draft:
 def _expose(draft: Draft, step: ins.Expose, created: str) -> Draft:
     expand = draft.expander()
     ports: dict[str, None] = {}
+    listed = 0
     for word in step.ports:
         for text in expand.words(word):
-            ports |= dict.fromkeys(_ports(text))
+            found = _ports(text)
+            listed += len(found)
+            if listed > MOST_PORTS:
+                raise Invalid(f"EXPOSE lists more than {MOST_PORTS} ports", reason="bad-port")
+            ports |= dict.fromkeys(found)
     exposed = {**(draft.config.exposed_ports or {}), **{p: {} for p in ports}}
     return draft.with_config(exposed_ports=exposed).noted(f"EXPOSE [{' '.join(sorted(ports))}]", created)
 

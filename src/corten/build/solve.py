@@ -182,6 +182,7 @@ class Build:
                 stage.index,
             )
             draft = await self._step(draft, step, begun, around)
+            await asyncio.sleep(0)  # thousands of steps that need nobody must not keep the loop to themselves
         if stage is not self._target:
             self._emit(StageEnded(stage.index))
         return draft
@@ -337,11 +338,13 @@ def placed(place: ins.Place, name: str = "", step_id: str = "") -> Iterator[None
 
 @contextmanager
 def told_of_disks(doing: str) -> Iterator[None]:
-    """What the file system refuses a step is the step's error."""
+    """What the file system refuses a step is the step's error, and so are folders in folders without end."""
     try:
         yield
     except OSError as error:
         raise disk_error(error, doing) from error
+    except RecursionError:
+        raise Invalid(f"{doing}: folders are nested too deep", reason="too-deep") from None
 
 
 @contextmanager

@@ -4,9 +4,10 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 from corten.build.files.grafts import Grafts
+from corten.errors import Invalid
 from corten.ids import DiffId, random_hex64
 from corten.kernel.mount import AT_FDCWD, MOVE_MOUNT_F_EMPTY_PATH, FsContext, move_mount
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
@@ -14,6 +15,9 @@ from corten.store.layers import Layers
 from corten.store.records.leases import Lease
 from corten.store.snapshots import Snapshots
 from corten.store.view import opened_view, opened_writable
+
+MOST_LAYERS: Final = 500
+"""As many lower directories as overlayfs takes (OVL_MAX_STACK)."""
 
 
 class Seal(Protocol):
@@ -35,7 +39,10 @@ class Workshop:
         self._newest = newest
 
     def prepare(self, layers: Sequence[DiffId]) -> str:
-        """A fresh writable stack; its key, which has the form of a container id."""
+        """A fresh writable stack; its key, which has the form of a container id. Raises Invalid for more layers than can be stacked."""
+        if len(layers) >= MOST_LAYERS:
+            hint = "join RUN instructions with &&, copy folders instead of single files"
+            raise Invalid(f"max depth exceeded: an image has at most {MOST_LAYERS} layers", reason="too-many-layers", hint=hint)
         key = random_hex64()
         self._snapshots.prepare(key, layers, volatile=True)
         return key

@@ -135,7 +135,9 @@ def test_mistakes_are_named_with_their_line(body: str, line: int, message: str) 
         ("# escape=x\nFROM scratch\n", "invalid escape token"),
         ("# escape=\\\n# escape=`\nFROM scratch\n", "only one escape parser directive"),
         ("# syntax=evil/frontend:1\nFROM scratch\n", "cannot be run"),
-        ("FROM scratch\n" + "x" * (17 << 20), "larger than 16 MiB"),
+        ("FROM scratch\n" + "#\n" * (1 << 20), "larger than 2 MiB"),
+        ("FROM scratch\nENV A=" + "x" * 65536, "line greater than maximum allowed size of 65535"),
+        ("FROM scratch\nRUN a" + "\\\n" + f"{'b' * 60000}\\\n" * 5, "longer than 256 KiB"),
         ("FROM a\n" * 10_001, "more than 10000 stages"),
     ],
 )

@@ -67,7 +67,7 @@ def _steps(checking: Checking, stage: ins.Stage, env: dict[str, str]) -> Iterato
     for step in stage.steps:
         expand = Expander({**args, **env}, escape=checking.file.escape)
         values = [(text, _quietly(expand, text)) for text in _texts(step)]
-        for name in sorted(expand.used - set(expand.values) - declared):
+        for name in sorted(name for name in expand.used if name not in expand.values and name not in declared):
             meant = _meant(name, [*env, *args, *declared], "$")
             yield at("UndefinedVar", f"Usage of undefined variable '${name}'{meant}", step.place)
         if isinstance(step, ins.Env):

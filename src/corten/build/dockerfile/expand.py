@@ -5,8 +5,9 @@ quotes expand, the escape character protects one character. A variable that is n
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from corten.build.dockerfile.quoting import go_quoted
 from corten.errors import Invalid
@@ -14,6 +15,10 @@ from corten.errors import Invalid
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SPECIAL = re.compile(r"[@*#?\-$!0-9]")
 _SHOWN = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
+LARGEST_WORD: Final = 1 << 20
+"""Characters that variables may put into one word. Linux starts no program with a variable of more than 128 KiB."""
+LARGEST_SEARCHED: Final = 16 << 10
+DEEPEST: Final = 50
 _MODIFIERS = (":-", ":+", ":?", "##", "%%", "//", "-", "+", "?", "#", "%", "/")
 
 
@@ -25,9 +30,12 @@ class Expander:
     escape: str = "\\"
     unknown: set[str] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
+    _spent: int = 0
+    _depth: int = 0
 
     def word(self, text: str) -> str:
         """One word: quotes and escapes removed, variables replaced. Raises Invalid, which names the word."""
+        self._spent = 0
         try:
             return self._word(text)
         except Invalid as error:
@@ -39,6 +47,7 @@ class Expander:
 
     def words(self, text: str) -> list[str]:
         """Split at unquoted white space after replacement."""
+        self._spent = 0
         found: list[str] = []
         current: str | None = None
         for piece, splits in self._pieces(text):
@@ -57,6 +66,7 @@ class Expander:
 
     def keeping_quotes(self, text: str) -> str:
         """Variables replaced, quotes and escapes left as they are: for heredoc bodies."""
+        self._spent = 0
         out, i = [], 0
         while i < len(text):
             if text[i] == self.escape and i + 1 < len(text) and text[i + 1] in f"${self.escape}":
@@ -144,7 +154,13 @@ class Expander:
             )
         i += len(modifier)
         end = self._closing_brace(text, i)
-        return self._modified(name, modifier, text[i:end]), end + 1
+        if self._depth >= DEEPEST:
+            raise Invalid(f"substitutions are nested more than {DEEPEST} deep", reason="dockerfile-substitution")
+        self._depth += 1
+        try:
+            return self._modified(name, modifier, text[i:end]), end + 1
+        finally:
+            self._depth -= 1
 
     def _closing_brace(self, text: str, i: int) -> int:
         depth = 1
@@ -178,47 +194,73 @@ class Expander:
             case "%" | "%%":
                 return _without_suffix(value or "", self._pattern(operand), longest=modifier == "%%")
         pattern, _, replacement = _split_slash(operand)
+        if len(value or "") > LARGEST_SEARCHED:
+            raise Invalid(f"a pattern is looked for in at most {LARGEST_SEARCHED >> 10} KiB", reason="variables-size")
         regex = re.compile(glob_to_regex(self._pattern(pattern)), re.DOTALL)
         text = self._word(replacement)
-        return regex.sub(lambda _: text, value or "", count=0 if modifier == "//" else 1)
+
+        def put(_: re.Match[str]) -> str:
+            self._spend(len(text))
+            return text
+
+        return regex.sub(put, value or "", count=0 if modifier == "//" else 1)
 
     def _value(self, name: str, *, quiet: bool = False) -> str | None:
         self.used.add(name)
         value = self.values.get(name)
         if value is None and not quiet:
             self.unknown.add(name)
+        self._spend(len(value or ""))
         return value
 
+    def _spend(self, size: int) -> None:
+        self._spent += size
+        if self._spent > LARGEST_WORD:
+            raise Invalid(f"variables make it longer than {LARGEST_WORD >> 20} MiB", reason="variables-size")
 
-def glob_to_regex(pattern: str) -> str:
-    """A shell pattern of `*`, `?` and backslash escapes as a regular expression."""
-    out, i = [], 0
+
+def glob_to_regex(pattern: str, *, shortest: bool = False) -> str:
+    """A shell pattern of `*`, `?` and backslash escapes as a regular expression, which never goes back over what a `*` has found.
+
+    The earliest place for what follows a `*` is as good as any later one, save for the last `*`, which `shortest` makes short.
+    """
+    return _regex(_parts(pattern), shortest=shortest)
+
+
+def _parts(pattern: str) -> list[list[str]]:
+    """What stands between the `*`, each a list of expressions for one character."""
+    parts: list[list[str]] = [[]]
+    i = 0
     while i < len(pattern):
         c = pattern[i]
         if c == "\\" and i + 1 < len(pattern):
             i += 1
-            out.append(re.escape(pattern[i]))
+            parts[-1].append(re.escape(pattern[i]))
+        elif c == "*":
+            parts.append([])
         else:
-            out.append({"*": ".*", "?": "."}.get(c) or re.escape(c))
+            parts[-1].append("." if c == "?" else re.escape(c))
         i += 1
-    return "".join(out)
+    return parts
+
+
+def _regex(parts: list[list[str]], *, shortest: bool) -> str:
+    first, *rest = ("".join(part) for part in parts)
+    if not rest:
+        return first
+    return first + "".join(f"(?>.*?{part})" for part in rest[:-1]) + (".*?" if shortest else ".*") + rest[-1]
 
 
 def _without_prefix(value: str, pattern: str, *, longest: bool) -> str:
-    return _cut(value, pattern, range(len(value) + 1), longest, lambda n: (value[:n], value[n:]))
+    match = re.match(glob_to_regex(pattern, shortest=not longest), value, re.DOTALL)
+    return value[match.end() :] if match else value
 
 
 def _without_suffix(value: str, pattern: str, *, longest: bool) -> str:
-    return _cut(value, pattern, range(len(value), -1, -1), longest, lambda n: (value[n:], value[:n]))
-
-
-def _cut(value: str, pattern: str, cuts: range, longest: bool, split: Callable[[int], tuple[str, str]]) -> str:
-    regex = re.compile(glob_to_regex(pattern), re.DOTALL)
-    for cut in reversed(cuts) if longest else cuts:
-        removed, kept = split(cut)
-        if regex.fullmatch(removed):
-            return kept
-    return value
+    """As a prefix, backwards."""
+    parts = [part[::-1] for part in reversed(_parts(pattern))]
+    match = re.match(_regex(parts, shortest=not longest), value[::-1], re.DOTALL)
+    return value[: len(value) - match.end()] if match else value
 
 
 def _split_slash(operand: str) -> tuple[str, str, str]:

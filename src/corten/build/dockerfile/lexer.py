@@ -13,7 +13,11 @@ from dataclasses import dataclass, replace
 from corten.build.dockerfile.errors import DockerfileError
 
 DIRECTIVES = ("syntax", "escape", "check")
-LARGEST = 16 << 20
+LARGEST = 2 << 20
+LONGEST_LINE = 65535
+"""As BuildKit."""
+LONGEST_INSTRUCTION = 256 << 10
+"""With its continuations; Linux starts no program with an argument of more than 128 KiB."""
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*")
 _HEREDOC = re.compile(r"(?<![<\w])(\d*)<<(-?)([\"']?)([A-Za-z_][A-Za-z0-9_.]*)\3(?![\w\"'])")
 HEREDOC_KEYWORDS = frozenset({"RUN", "COPY", "ADD"})
@@ -50,10 +54,12 @@ class Source:
 
 
 def lex(text: str) -> Source:
-    """Raises DockerfileError for a bad or repeated directive, an open heredoc, or a file over 16 MiB."""
+    """Raises DockerfileError for a bad or repeated directive, an open heredoc, and what is too large."""
     if len(text) > LARGEST:
         raise DockerfileError(f"the Dockerfile is larger than {LARGEST >> 20} MiB", line=1)
     raw = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    if (long := next((number for number, line in enumerate(raw, 1) if len(line) > LONGEST_LINE), 0)) > 0:
+        raise DockerfileError(f"dockerfile line greater than maximum allowed size of {LONGEST_LINE}", line=long, plain=True)
     directives, first = _directives(raw)
     escape = directives.get("escape", "\\")
     if escape not in ("\\", "`"):
@@ -127,6 +133,8 @@ class _Lexer:
                 break
             pieces.append(self._continued.sub(r"\1", line))
         text = "".join(pieces).rstrip()
+        if len(text) > LONGEST_INSTRUCTION:
+            raise DockerfileError(f"an instruction is longer than {LONGEST_INSTRUCTION >> 10} KiB", line=start + 1, end=self._number)
         end = self._number
         heredocs = self._heredocs(text, start + 1)
         return Line(text, start + 1, self._number if heredocs else end, heredocs, comment, empty)

@@ -4,11 +4,11 @@ import os
 import posixpath
 
 from corten.build.dockerfile.errors import DockerfileError
+from corten.build.dockerfile.lexer import LARGEST
 from corten.build.files.tree import Tree
 from corten.errors import Invalid, NotFound
 from corten.ignore import IgnoreRules, parse_ignore_file
 
-LARGEST_DOCKERFILE = 16 << 20
 LARGEST_IGNORE = 4 << 20
 
 
@@ -16,12 +16,14 @@ def read_dockerfile(tree: Tree, name: str) -> str:
     """Raises NotFound in BuildKit's words, Invalid for one that is no text."""
     clean = posixpath.normpath("/" + name).lstrip("/")
     try:
-        raw = _read(tree, clean, LARGEST_DOCKERFILE + 1)
+        raw = _read(tree, clean, LARGEST + 1)
     except OSError as error:
         hint = f"the context has no file {name}"
         raise NotFound(f"failed to read dockerfile: open {name}: no such file or directory", reason="no-dockerfile", hint=hint) from error
-    if len(raw) > LARGEST_DOCKERFILE:
-        raise DockerfileError(f"the Dockerfile is larger than {LARGEST_DOCKERFILE >> 20} MiB", line=1)
+    if len(raw) > LARGEST:
+        raise DockerfileError(f"the Dockerfile is larger than {LARGEST >> 20} MiB", line=1)
+    if b"\0" in raw:
+        raise DockerfileError("there is a NUL byte in the line", line=raw.partition(b"\0")[0].count(b"\n") + 1)
     try:
         return raw.decode()
     except UnicodeDecodeError as error:

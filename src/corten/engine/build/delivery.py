@@ -19,6 +19,7 @@ import msgspec
 
 from corten.build.files.tree import Tree
 from corten.errors import Invalid
+from corten.store.files import free_bytes
 from corten.store.layers import Layers
 from corten.store.streams.compression import decompressed, sniffed
 from corten.store.streams.loops import with_body
@@ -146,6 +147,9 @@ class _Parts:
     def _file(self, part: str, entry: Entry, reader: TarReader) -> None:
         if entry.type in (CHAR, BLOCK_DEVICE):
             raise Invalid(f'the build context holds a device: "{os.fsdecode(entry.name)}"', reason="context-device")
+        if entry.sparse and entry.length > free_bytes(self._folder):
+            text = f'"{os.fsdecode(entry.name)}" of the build context has {entry.length} bytes, more than the disk has room for'
+            raise Invalid(text, reason="context-sparse")
         entry.uid = entry.gid = 0
         unpacker = self._unpackers.get(part)
         if unpacker is None:

@@ -28,7 +28,7 @@ async def look_over(file: ins.Dockerfile, options: BuildOptions, sources: Source
         environments=await _environments(file, options, sources, values),
         ignored=sources.context.rules if sources.context else None,
     )
-    warned = list(checked(checking, said, options.target))
+    warned = await asyncio.to_thread(lambda: list(checked(checking, said, options.target)))
     for warning in warned:
         emit(warning)
     if said.error:
