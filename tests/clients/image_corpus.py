@@ -97,6 +97,11 @@ docker rmi nosuch-{n} {n}-b nosuch2-{n}
 docker rmi -f nosuch-{n}
 docker rmi
 docker rmi 'BAD NAME'
+docker rmi --platform linux/arm64 {n}:1
+docker rmi --platform linux/arm64 --platform linux/amd64 {n}:1
+docker rmi --platform bogus {n}:1
+docker tag {n}:1 {n}:platform
+docker rmi --platform linux/amd64 {n}:platform
 docker create --name {n} {n}:2 /x
 docker rmi {n}:2
 docker rmi $(docker images -q --no-trunc {n}:2)

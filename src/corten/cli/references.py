@@ -42,13 +42,13 @@ def normalized_platform(text: str, said: str = "error parsing specified platform
     try:
         return str(parse_platform(text))
     except Invalid as error:
-        raise Failure(f"{said}: {error.message}") from None
+        raise Failure(f"{said}: {error.message}" if said else error.message) from None
 
 
-def platform_json(text: str) -> str:
-    """A platform as the JSON that some query parameters take."""
+def platform_json(text: str, said: str = "invalid platform") -> str:
+    """A platform as the JSON that some query parameters take. `said` comes before the sentence about a wrong one."""
     from json import dumps
 
     names = ("os", "architecture", "variant")
-    parts = dict(zip(names, normalized_platform(text, "invalid platform").split("/"), strict=False))
+    parts = dict(zip(names, normalized_platform(text, said).split("/"), strict=False))
     return dumps(dict(sorted(parts.items())), separators=(",", ":"))

@@ -99,8 +99,18 @@ async def image_remove(request: Request) -> Reply:
     name = request.params["name"].strip()
     if not name:
         raise Invalid("image name cannot be blank", reason="bad-reference")
+    _check_platforms(request, name)
     removed = await request.app.images.removal.remove(name, removal_how(request))
     return json_response(deleted_items(removed))
+
+
+def _check_platforms(request: Request, name: str) -> None:
+    """Which platform of it is meant (since 1.50): an image here has one. Raises NotFound when it is another, Invalid."""
+    texts = request.values("platforms")
+    if len(texts) > 1:
+        raise Invalid("multiple platforms are not supported", reason="bad-platform")
+    if texts:
+        request.app.images.catalog.get(name, _platform(texts[0]))
 
 
 def removal_how(request: Request) -> How:
@@ -121,8 +131,10 @@ def prune_what(filters: dict[str, list[str]]) -> PruneWhat:
 def read_platform(request: Request) -> Platform | None:
     """The `platform` query value of calls that take it as JSON. Raises Invalid."""
     text = request.text("platform")
-    if not text:
-        return None
+    return _platform(text) if text else None
+
+
+def _platform(text: str) -> Platform:
     try:
         found = msgspec.json.decode(text, type=PlatformQuery)
     except msgspec.DecodeError as error:

@@ -19,7 +19,7 @@ QUERY = (("force", "force"), ("no-prune", "noprune"), ("force-protected", "force
 def rm(session: Session, values: Values, arguments: list[str]) -> int:
     query: dict[str, str | list[str]] = {key: "1" for flag, key in QUERY if values.on(flag)}
     if platforms := values.texts("platform"):
-        query["platforms"] = [platform_json(p) for p in platforms]
+        query["platforms"] = [platform_json(p, "") for p in platforms]
     problems: list[str] = []
     fatal = False
     outcomes = _rehearsed(session, values, arguments) if values.on("dry-run") else _removed(session, query, arguments)
