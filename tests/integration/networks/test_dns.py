@@ -226,3 +226,19 @@ def test_connections_that_say_nothing_do_not_keep_others_out(front: World) -> No
 
     assert one.run(hold_and_ask) == [front.address("one", "front")]
     assert values(ask(one, "one", tcp=True)) == [front.address("one", "front")]
+
+
+def test_what_is_no_single_question_is_refused_at_once(front: World) -> None:
+    one = front.run("one", network="front")
+    query = DNSRecord.question("one").pack()
+
+    def codes() -> list[int]:
+        found = []
+        for data in (query[:2] + b"\x29\0" + query[4:], query[:4] + b"\0\2" + query[6:]):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.settimeout(3)
+                sock.sendto(data, ("127.0.0.11", 53))
+                found.append(sock.recv(512)[3] & 0xF)
+        return found
+
+    assert one.run(codes) == [RCODE.NOTIMP, RCODE.FORMERR]

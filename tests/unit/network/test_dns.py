@@ -129,7 +129,8 @@ def test_no_bytes_hurt(data: bytes) -> None:
     record = answers.parse(data)
     if record is not None:
         answers.answer(record, Directory(), FRONT)
-    answers.failure(data)
+    if answers.is_query(data):
+        assert DNSRecord.parse(answers.refusal(data) or answers.failure(data)).header.rcode
 
 
 def test_only_an_answer_to_the_question_is_taken() -> None:
@@ -145,9 +146,20 @@ def test_only_an_answer_to_the_question_is_taken() -> None:
 
 def test_a_failed_forward_says_so() -> None:
     failed = answers.failure(DNSRecord.question("example.com", "A").pack())
-    assert failed is not None
     assert DNSRecord.parse(failed).header.rcode == RCODE.SERVFAIL
     assert answers.is_server_failure(failed)
+
+
+def test_what_nobody_would_answer_is_refused() -> None:
+    query = DNSRecord.question("example.com", "A").pack()
+    assert answers.refusal(query) is None
+    for changed, code in ((query[:2] + b"\x29\0" + query[4:], RCODE.NOTIMP), (query[:4] + b"\0\2" + query[6:], RCODE.FORMERR)):
+        reply = answers.refusal(changed)
+        assert reply is not None
+        found = DNSRecord.parse(reply).header
+        assert (found.id, found.qr, found.rd, found.rcode) == (int.from_bytes(query[:2], "big"), 1, 1, code)
+    assert not answers.is_query(query[:11])
+    assert not answers.is_query(query[:2] + b"\x80\0" + query[4:])
 
 
 def test_a_servers_address_keeps_its_zone() -> None:

@@ -18,6 +18,8 @@ TTL = 600
 PLAIN_SIZE = 512
 _EDNS_SIZE = 1232
 _TRUNCATED = 0x02
+_HEADER = 12
+_FORMERR, _SERVFAIL, _NOTIMP = 1, 2, 4
 
 
 def parse(query: bytes) -> "dnslib.DNSRecord | None":
@@ -73,11 +75,28 @@ def _pack(record: "dnslib.DNSRecord", data: Sequence[object]) -> bytes:
     return bytes(reply.pack())
 
 
-def failure(query: bytes) -> bytes | None:
-    """SERVFAIL for a query that could not be passed on; None when it is no query."""
+def is_query(data: bytes) -> bool:
+    """Whether somebody wants an answer to it."""
+    return len(data) >= _HEADER and not data[2] & 0x80
+
+
+def refusal(query: bytes) -> bytes | None:
+    """NOTIMP for what is no question but an update or the like, FORMERR for several questions at once; None for one question."""
+    if query[2] >> 3 & 0xF:
+        return _header_only(query, _NOTIMP)
+    return None if query[4:6] == b"\0\1" else _header_only(query, _FORMERR)
+
+
+def _header_only(query: bytes, code: int) -> bytes:
+    """Id, operation and the wish for recursion are the query's."""
+    return query[:2] + bytes([0x80 | query[2] & 0x79, 0x80 | code]) + bytes(8)
+
+
+def failure(query: bytes) -> bytes:
+    """SERVFAIL for a query that could not be passed on."""
     record = parse(query)
     if record is None:
-        return None
+        return _header_only(query, _SERVFAIL)
     reply = record.reply(ra=1, aa=0)
     reply.header.rcode = dnslib.RCODE.SERVFAIL
     return bytes(reply.pack())

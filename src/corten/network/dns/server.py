@@ -115,10 +115,12 @@ class DnsServer:
         return short[0]
 
     def _consider(self, desk: _Desk, query: bytes, peer: Peer) -> None:
-        reply = self._local(desk, query)
+        if not answers.is_query(query):
+            return
+        reply = self._local(desk, query) or answers.refusal(query)
         if reply is not None:
             self._send(desk, reply, peer)
-        elif len(query) >= 12:
+        else:
             self._spawn(desk, self._forward(desk, query, peer))
 
     def _spawn(self, desk: _Desk, work: Coroutine[None, None, None]) -> None:
@@ -128,9 +130,7 @@ class DnsServer:
 
     async def _forward(self, desk: _Desk, query: bytes, peer: Peer) -> None:
         reply = await desk.forwarder.ask(query) if desk.forwarder is not None else None
-        reply = reply or answers.failure(query)
-        if reply is not None:
-            self._send(desk, reply, peer)
+        self._send(desk, reply or answers.failure(query), peer)
 
     def _send(self, desk: _Desk, reply: bytes, peer: Peer) -> None:
         try:
@@ -174,5 +174,9 @@ class DnsServer:
         replies = answers.answer(record, self.directory, desk.view) if record is not None else None
         if replies is not None:
             return replies[0]
+        if not answers.is_query(query):
+            return None
+        if refused := answers.refusal(query):
+            return refused
         reply = await desk.forwarder.ask(query, tcp=True) if desk.forwarder is not None else None
         return reply or answers.failure(query)
