@@ -151,9 +151,9 @@ def test_start_mends_what_a_crash_left(tmp_path: Path) -> None:
     Path(store.snapshots.upper("volatile"), "f").write_text("x")
     Path(store.snapshots.upper("kept"), "f").write_text("x")
     store.db.execute("UPDATE snapshots SET boot = 'an earlier one'")
+    store.close()
     for rubbish in (store.root.work, store.root.trash, store.root.layers, store.root.snapshots):
         Path(rubbish, "rubbish", "deep").mkdir(parents=True)
-    store.close()
     store = open_store(root)
     store.background.wait()
     assert [len(list(Path(d).iterdir())) for d in (store.root.work, store.root.trash, store.root.snapshots)] == [0, 0, 2]
