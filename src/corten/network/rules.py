@@ -170,8 +170,8 @@ def _forward() -> Chain:
     also where nothing leads in otherwise."""
     rules = (
         e.connection_state(e.CT_ESTABLISHED | e.CT_RELATED) + e.accept(),
-        _from_bridge(e.source_is_elsewhere() + e.drop()),
         e.load_input_name(0) + e.load_output_name(4) + e.lookup("same") + e.accept(),
+        _from_bridge(e.source_is_elsewhere() + e.drop()),
         e.load_input_name() + e.lookup("internal") + e.drop(),
         e.load_output_name() + e.lookup("internal") + e.drop(),
         e.destination_translated() + e.accept(),

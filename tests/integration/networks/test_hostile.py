@@ -202,3 +202,15 @@ def test_frames_do_not_pass_between_isolated_ports(world: World) -> None:
         assert collect() == []
     world.remove("victim", "bad")
     world.remove_networks("alone")
+
+
+def test_neighbours_meet_on_a_network_that_the_host_is_not_on(world: World) -> None:
+    """No address of the bridge, so no route of the host: their own addresses are not foreign for that."""
+    options = {f"com.docker.network.bridge.gateway_mode_ipv{version}": "isolated" for version in (4, 6)}
+    world.network("lone", Internal=True, EnableIPv6=True, Options=options)
+    world.serve("one", network="lone")
+    two = world.run("two", network="lone")
+    assert two.http(world.address("one", "lone"), 80).startswith("one ")
+    assert two.http(world.address("one", "lone", "GlobalIPv6Address"), 80).startswith("one ")
+    world.remove("one", "two")
+    world.remove_networks("lone")
