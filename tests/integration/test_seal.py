@@ -98,3 +98,16 @@ def test_unpacked_elsewhere_it_is_the_same(store: Store, tmp_path: Path) -> None
         assert os.getxattr(there / "fresh", "trusted.overlay.opaque") == b"y"
     finally:
         other.close()
+
+
+def test_a_large_file_is_hashed_beside_its_reading(store: Store) -> None:
+    """`verify_layer` makes the tar again and hashes it in one go."""
+    store.snapshots.prepare("large", [])
+    upper = Path(store.snapshots.upper("large"))
+    (upper / "weights").write_bytes(os.urandom((17 << 20) + 12345))
+    (upper / "zz").write_bytes(b"after it")
+    with store.layers.lease() as lease:
+        layer = seal_snapshot(store.snapshots, store.layers, "large", lease)
+        verify_layer(store.layers.directory(layer.diff_id), layer.diff_id)
+    assert layer.tar_size % 512 == 0
+    assert [m.size for m in members(store, layer.diff_id).values()] == [(17 << 20) + 12345, 8]

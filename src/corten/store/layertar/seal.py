@@ -9,7 +9,9 @@ sorted, whole seconds, whiteouts in tar's form.
 import hashlib
 import os
 import stat
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from isal import isal_zlib
@@ -30,6 +32,8 @@ from corten.store.tar.writer import END, header, padding
 _PIECE: Final = 1 << 20
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BYTE_CODE: Final = os.fsencode(CACHE)
+_LARGE: Final = 16 << 20
+_AHEAD: Final = 4  # pieces
 _SECOND: Final = 1_000_000_000
 _TYPES: Final = (
     (stat.S_ISREG, FILE),
@@ -151,10 +155,7 @@ class _Tar:
             entry.size = entry.length = found.st_size
             raw = header(entry)
             self._count(raw)
-            crc = 0
-            for piece in _pieces(fd, found.st_size):
-                crc = isal_zlib.crc32(piece, crc)
-                self._count(piece)
+            crc = self._counted(fd, found.st_size)
             if self._is_later(found):
                 os.utime(fd, ns=(self._time(found), self._time(found)))
         finally:
@@ -166,6 +167,24 @@ class _Tar:
             self._raw(padding(found.st_size))
         else:
             self._split.add_raw([raw])
+
+    def _counted(self, fd: int, size: int) -> int:
+        """The CRC of a file whose content counts. A large one is read here and hashed in a thread beside, each on a processor."""
+        crc = 0
+        if size < _LARGE:
+            for piece in _pieces(fd, size):
+                crc = isal_zlib.crc32(piece, crc)
+                self._count(piece)
+            return crc
+        with ThreadPoolExecutor(1, thread_name_prefix="corten-seal") as beside:
+            under_way: deque[Future[None]] = deque()
+            for piece in _pieces(fd, size):
+                under_way.append(beside.submit(self._hash.update, piece))
+                crc = isal_zlib.crc32(piece, crc)
+                if len(under_way) > _AHEAD:
+                    under_way.popleft().result()
+        self._tar_size += size
+        return crc
 
     def _entry(self, path: bytes, found: os.stat_result, kind: int) -> Entry:
         entry = Entry(path, kind, stat.S_IMODE(found.st_mode))
