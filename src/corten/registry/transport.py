@@ -122,8 +122,16 @@ class Transport:
         raise Unavailable(f"{url}: too many redirects", reason="registry-redirects")
 
 
-def _pool(endpoint: Endpoint, is_own: bool, proxy: str | None) -> "urllib3.PoolManager":
+def host_trust() -> "ssl.SSLContext":
+    """Trusts the authorities that the host trusts."""
     context = ssl.create_default_context()
+    # From Python 3.13 on the default refuses authorities without a key usage, as the usual openssl recipes make them.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+def _pool(endpoint: Endpoint, is_own: bool, proxy: str | None) -> "urllib3.PoolManager":
+    context = host_trust()
     for path in endpoint.ca_files:
         context.load_verify_locations(path)
     if not endpoint.verify:

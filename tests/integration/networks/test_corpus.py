@@ -15,6 +15,7 @@ CASES = cases()
 WANTED: dict[str, Any] = json.loads(EXPECTED.read_text())
 
 
+@pytest.mark.usefixtures("golden_docker_program")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case: Case, engine: Daemon) -> None:
     found = answers(case, lambda words: docker(engine.host, words), engine.call, IMAGE)

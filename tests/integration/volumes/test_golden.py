@@ -12,7 +12,7 @@ from tests.support.daemon import Daemon, run_name
 pytestmark = pytest.mark.privileged
 
 
-def test_the_scene_is_dockers(docker_program: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_the_scene_is_dockers(golden_docker_program: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     daemon = Daemon(run_name(request.node.nodeid))
     try:
         daemon.start()

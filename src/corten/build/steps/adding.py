@@ -19,6 +19,7 @@ from corten.build.files.git import check_out, is_git, parse_git
 from corten.build.files.tree import Tree
 from corten.build.steps.surroundings import Surroundings
 from corten.errors import Invalid, Unavailable
+from corten.registry.transport import host_trust
 from corten.store.streams.compression import decompressed, sniffed
 from corten.store.tar.header import Entry, checksum_holds
 from corten.store.tar.reader import TarReader
@@ -95,7 +96,9 @@ def _downloaded(url: str, checksum: str, headers: dict[str, str], newest: int, f
     import urllib3
 
     total = hashlib.sha256()
-    answer = urllib3.PoolManager().request("GET", url, headers=headers, preload_content=False, retries=3, timeout=60)
+    answer = urllib3.PoolManager(ssl_context=host_trust()).request(
+        "GET", url, headers=headers, preload_content=False, retries=3, timeout=60
+    )
     with closing(answer):
         if answer.status != 200:
             raise Invalid(f"invalid response status {answer.status}", reason="add-url", hint=url)

@@ -8,6 +8,7 @@ from contextlib import closing
 
 from corten.build.files.git import check_out, is_git, parse_git
 from corten.errors import Invalid, Unavailable
+from corten.registry.transport import host_trust
 from corten.store.streams.compression import decompressed, sniffed
 from corten.store.streams.threads import Chunk
 from corten.store.tar.header import checksum_holds
@@ -35,7 +36,7 @@ def _download(url: str, folder: str, dockerfile: str) -> None:
     import urllib3  # three megabytes that an idle daemon does not carry
 
     try:
-        answer = urllib3.PoolManager().request("GET", url, preload_content=False, retries=3, timeout=60)
+        answer = urllib3.PoolManager(ssl_context=host_trust()).request("GET", url, preload_content=False, retries=3, timeout=60)
         with closing(answer):
             if answer.status >= 400:
                 raise Invalid(f"failed to GET {url} with status {answer.status} {answer.reason}: ", reason="remote-status")
