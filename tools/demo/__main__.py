@@ -62,7 +62,7 @@ def wheel_folder() -> Path:
 DOCKERFILE = f"""FROM {BASE}
 WORKDIR /app
 COPY requirements.txt .
-RUN --mount=type=bind,source=wheels,target=/wheels \\
+RUN --mount=type=bind,source=wheels,target=/wheels --mount=type=cache,id=pip,target=/root/.cache/pip \\
     PYTHONPATH=$(echo /wheels/pip-*.whl) python3 -m pip install -q --no-deps --no-index --find-links /wheels \\
     --break-system-packages --root-user-action=ignore -r requirements.txt
 COPY server.py .
