@@ -108,10 +108,13 @@ class TrashCan:
         return free_bytes(self._store.root.path)
 
     def _restore_volume(self, entry: Entry, name: str) -> Restored:
-        restored = self._volumes.restore(entry, name)
         said = entry.body.get("protected")
-        if said is not None:
-            self._marks.protection.set(restored, said)
+
+        def protect() -> None:
+            if said is not None:
+                self._marks.protection.set(name or entry.name, said)
+
+        restored = self._volumes.restore(entry, name, along=protect)
         if used := entry.body.get("used"):
             self._marks.uses.note("volume", (restored,), used)
         self._events.publish("volume", "restore", restored, {"driver": "local"})

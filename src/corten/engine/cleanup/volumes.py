@@ -37,11 +37,15 @@ class VolumeRemoval:
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(volume.users)}]", reason="volume-in-use")
         if for_good or not self._store.bin.keep:
             self._volumes.remove(name)
-        else:
-            extra = {"protected": self._protection.said(name), "used": self._uses.find("volume", name)}
-            entry = self._bin.put(name, size=size, extra=extra)
-            if size == UNKNOWN:
-                self._store.background.submit(partial(_measure, self._bin, entry))
+            self._forget(name)
+            return
+        extra = {"protected": self._protection.said(name), "used": self._uses.find("volume", name)}
+        entry = self._bin.put(name, size=size, extra=extra, along=partial(self._forget, name))
+        if size == UNKNOWN:
+            self._store.background.submit(partial(_measure, self._bin, entry))
+
+    def _forget(self, name: str) -> None:
+        """Another volume of that name starts anew."""
         self._protection.forget(name)
         self._models.forget(name)
         self._uses.forget("volume", name)

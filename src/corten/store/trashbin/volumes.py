@@ -10,7 +10,7 @@ want it, and `recover` moves it back; the directory keeps its name in the trash,
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -37,18 +37,24 @@ class VolumeBin:
         self._root = root
         self._rows = _Rows(bin.db)
 
-    def put(self, name: str, *, size: int = UNKNOWN, extra: Mapping[str, Any] | None = None) -> Entry:
+    def put(
+        self, name: str, *, size: int = UNKNOWN, extra: Mapping[str, Any] | None = None, along: Callable[[], None] = lambda: None
+    ) -> Entry:
         """The volume is gone when this returns, and in the trash; `extra` is kept with it. Nobody may use it (the caller has checked).
+        `along` writes other rows in the same transaction.
 
         Raises NotFound, and Unavailable when the disk refuses; the volume is there then, as before."""
         with self._moving(f"remove {name}") as moved:
             entry = self._bin.add(KIND, name, size=size, body={"record": self._rows.take(name), **(extra or {})})
+            along()
             os.mkdir(self._bin.place(entry.id), 0o700)
             moved(os.path.join(self._root, name), self._inside(entry))
         return entry
 
-    def restore(self, entry: Entry, name: str = "") -> str:
-        """The volume's name, which is `name` or the old one. Raises Conflict when that is taken, NotFound when the files are gone."""
+    def restore(self, entry: Entry, name: str = "", *, along: Callable[[], None] = lambda: None) -> str:
+        """The volume's name, which is `name` or the old one; `along` as in `put`.
+
+        Raises Conflict when that is taken, NotFound when the files are gone."""
         name = name or entry.name
         if name in self._rows.names():
             hint = f"restore it under another name: corten trash restore {entry.id} NAME"
@@ -62,6 +68,7 @@ class VolumeBin:
         with self._moving(f"restore {name}") as moved:
             self._rows.put({**entry.body["record"], "name": name})
             self._bin.drop_row(entry.id)
+            along()
             moved(self._inside(entry), target)
         os.rmdir(self._bin.place(entry.id))
         return name

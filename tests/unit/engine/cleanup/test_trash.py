@@ -254,3 +254,19 @@ def test_marks_of_size_and_pins() -> None:
     assert (marks.high.of(10**13), marks.low.of(10**13), marks.low.of(100)) == (15 * 10**11, 9 * 10**11, 100)
     assert (str(marks.high), str(marks.low), str(Level(80)), marks.keep) == ("1.5TB", "900GB", "80%", 14 * 86400)
     assert [marks.pinned_by([name]) for name in ("pytorch/pytorch:2.1", "base", "base:1")] == ["pytorch/*", "base", ""]
+
+
+async def test_marks_go_and_come_back_in_one_transaction_with_their_volume(place: Place) -> None:
+    """A crash must leave no protection of a volume that is gone, and never a restored volume without its own."""
+    await place.volume("data", {"a": b"1"})
+    place.marks.protection.set("data", True)
+    said: list[str] = []
+    with place.store.db.transaction() as connection:
+        connection.set_trace_callback(said.append)
+    await place.volumes.remove("data", force_protected=True)
+    await place.trash.restore("data")
+    connection.set_trace_callback(None)
+    written = [part for part in "\n".join(said).split("COMMIT") if " volumes " in part and ("DELETE FROM" in part or "INSERT" in part)]
+    assert len(written) == 2
+    assert "DELETE FROM protection" in written[0]
+    assert "INTO protection" in written[1]
