@@ -12,7 +12,7 @@ import pytest
 
 from corten.errors import EngineError
 from corten.store.opened import open_store
-from tests.integration.test_images_faults import Unhurried, asked_bytes, blob_requests, partial_bytes
+from tests.integration.test_images_faults import asked_bytes, partial_bytes
 from tests.integration.test_store_faults import big_layers, check_whole
 from tests.support.daemon import Daemon
 from tests.support.faulty_registry import Registry, running_registry
@@ -59,15 +59,20 @@ class Work:
         return self._daemon.call("POST", f"/images/prune?filters={EVERYTHING}").body
 
     def cut_off(self, kind: str, moments: random.Random) -> None:
-        """Begins it and kills the daemon a little after: for a pull after so many requests, else after so much time."""
+        """Begins it and kills the daemon a little after: for a pull after so many bytes, else after so much time."""
+        registry = self._registry
         thread = threading.Thread(target=self._quietly, args=(kind,))
-        before = len(blob_requests(self._registry)) + moments.randrange(1, 7)
+        if kind == "pull":
+            registry.held.clear()
+            registry.go_on.clear()
+            registry.faults.hold_at = registry.sent + int(moments.uniform(0.1, 0.95) * sum(map(len, registry.blobs.values())))
         thread.start()
-        deadline = time.monotonic() + 2
-        while kind == "pull" and len(blob_requests(self._registry)) < before and time.monotonic() < deadline and thread.is_alive():
-            time.sleep(0.001)
-        time.sleep(moments.uniform(0.0, 0.05))
+        if kind == "pull":
+            assert registry.held.wait(60)
+        time.sleep(moments.uniform(0.0, 0.1))
         self._daemon.kill()
+        registry.faults.hold_at = None
+        registry.go_on.set()
         thread.join()
 
     def _quietly(self, kind: str) -> None:
@@ -75,9 +80,10 @@ class Work:
             {"pull": self.pull, "load": self.load, "rmi": self.rmi, "prune": self.prune}[kind]()
 
 
+@pytest.mark.parametrize("daemon", [["--gc", "trash=0"]], indirect=True)
 def test_twenty_kills(daemon: Daemon, registry: Registry) -> None:
+    """Without the trash, in which layers would wait for the next pull."""
     add_image(registry, [*random_layers(1, 20 << 20), *random_layers(2, 200_000)], packing="")
-    registry.seen = Unhurried()
     whole = sum(map(len, registry.blobs.values()))
     work = Work(daemon, registry, archive(docker_archive(big_layers(3, 40))))
     resumed = 0
