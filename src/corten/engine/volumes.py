@@ -13,7 +13,7 @@ from corten.engine.events import Events
 from corten.engine.localdriver import NAME as DRIVER
 from corten.engine.localdriver import check_options, is_lasting_kind, is_mounted_kind, mount_volume, unmount_volume
 from corten.engine.values.container import MountRequest
-from corten.errors import EngineError, Invalid, NotFound
+from corten.errors import EngineError, Invalid, NotFound, Unavailable
 from corten.ids import ContainerId, DiffId, random_hex64
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
 from corten.store.layers import Layers
@@ -34,6 +34,7 @@ class Volumes:
         self._layers = layers
         self._events = events
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # by volume: one mounts or fills it at a time
+        self._overdue: set[ContainerId] = set()  # gone, and a full disk refused to note that they hold nothing any more
         self._active: defaultdict[str, set[str]] = defaultdict(set)  # mounted volumes: the running containers that need them
 
     async def create(
@@ -65,6 +66,7 @@ class Volumes:
 
     def list(self, filters: Mapping[str, Collection[str]]) -> list[Volume]:
         """Oldest first. Filters: `name` (part of it), `driver`, `label` (`key` or `key=value`), `dangling` (true or false)."""
+        self._let_go()
         return [v for v in self._store.all() if _matches(v, filters)]
 
     async def remove(
@@ -73,6 +75,7 @@ class Volumes:
         """Into the trash, or `for_good`. `size`: bytes that it holds, if somebody has measured.
 
         Raises Conflict while a container uses it and when it is protected, NotFound unless `force`."""
+        self._let_go()
         volume = self._store.find(name)
         if volume is None and force:
             return
@@ -95,9 +98,23 @@ class Volumes:
 
     async def release(self, user: ContainerId, *, remove_anonymous: bool, for_good: bool = False) -> None:
         await self.deactivate(user)
-        for volume in self._store.release(user):
+        try:
+            held = self._store.release(user)
+        except Unavailable:
+            self._overdue.add(user)
+            return
+        for volume in held:
             if remove_anonymous and volume.anonymous and not volume.users and not self._removal.is_protected(volume):
                 await self.remove(volume.name, force=True, for_good=for_good)
+
+    def _let_go(self) -> None:
+        """Of what those held who are gone; on a full disk of nothing, and the next call tries again."""
+        for user in tuple(self._overdue):
+            try:
+                self._store.release(user)
+            except Unavailable:
+                return
+            self._overdue.discard(user)
 
     async def activate(self, user: ContainerId) -> None:
         """Before `user` starts: volumes with a file system of their own (bind, tmpfs, nfs, ...) are mounted if they are not.
