@@ -28,7 +28,7 @@ from corten.api.routes import ROUTES
 from corten.config import Config, load_settings, usage
 from corten.engine import execs
 from corten.engine.build import builds
-from corten.engine.build.builds import Builds
+from corten.engine.build.builds import Builds, Footing
 from corten.engine.build.executor import BuildExecutor
 from corten.engine.build.keeping import open_caches
 from corten.engine.cleanup import marks as cleanup
@@ -157,8 +157,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     images, pulls, pushes, registries = image_side(config, store, users_of(containers), events)
     executor = BuildExecutor(rented, bundles, release, parts.facts)
     upkeep = Upkeep(containers, found, lifecycle, removal, parts.networks, events)
-    making = Builds(store, executor, pulls, events, keeping, marks.uses)
-    making.usual_ca = config.build_ca
+    making = Builds(Footing(store, executor, pulls, events, marks.uses), keeping, usual_ca=config.build_ca)
     nouns = Nouns(containers, found, upkeep, volumes, figures, parts.known_networks, images.removal, making, keeping.caches)
     services = Services(
         creation=Creation(containers, shelves, images.catalog, Defaults(config, parts.facts, parts.machine), parts.networks, events),

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,16 +15,19 @@ from corten.api.request import Request
 from corten.api.types.build import BuildAux, BuildUlimit
 from corten.api.types.images import ErrorDetail, StreamMessage
 from corten.build.events import BuildEvent
-from corten.build.options import BuildOptions
-from corten.build.solve import StepFailed
 from corten.engine.build.builds import BuildRequest, Built
-from corten.engine.build.classic import ClassicText, failure, refusal
-from corten.engine.build.delivery import PARCEL_TYPE
-from corten.engine.build.trace import TRACE_ID, Trace, failure_details
 from corten.errors import Conflict, EngineError, Invalid, Unsupported
 from corten.http.response import Reply, Response, Stream
+from corten.lazy import LazyModule
 from corten.oci.platform import host_platform
 from corten.oci.reference import Reference, parse_reference
+
+if TYPE_CHECKING:
+    from corten.build import options, solve
+    from corten.engine.build import classic, delivery, trace
+else:
+    options, solve = LazyModule("corten.build.options"), LazyModule("corten.build.solve")
+    classic, delivery, trace = (LazyModule(f"corten.engine.build.{name}") for name in ("classic", "delivery", "trace"))
 
 Events = asyncio.Queue[BuildEvent | None]
 _SOON = 10.0
@@ -42,11 +46,11 @@ async def build(request: Request) -> Reply:
     if wanted.parcel:
         return Stream(_trace_lines(request, wanted))
     events, running = _started(request, wanted)
-    text = ClassicText(remove=request.flag("rm", default=True), no_cache=wanted.options.no_cache)
+    text = classic.ClassicText(remove=request.flag("rm", default=True), no_cache=wanted.options.no_cache)
     try:
         first = await _first_lines(events, running, text)
     except EngineError as error:
-        raise refusal(error, wanted.dockerfile) from error
+        raise classic.refusal(error, wanted.dockerfile) from error
     except BaseException:
         await _ended(running)
         raise
@@ -62,7 +66,7 @@ async def cancel(request: Request) -> Reply:
     return Response(200)
 
 
-async def _first_lines(events: Events, running: "asyncio.Future[Built]", text: ClassicText) -> list[str]:
+async def _first_lines(events: Events, running: "asyncio.Future[Built]", text: "classic.ClassicText") -> list[str]:
     """As far as something is told soon. Raises what the build raised before: it is the request's answer then, not a stream's last line."""
     try:
         async with asyncio.timeout(_SOON):
@@ -72,13 +76,13 @@ async def _first_lines(events: Events, running: "asyncio.Future[Built]", text: C
     except TimeoutError:
         return []
     events.put_nowait(None)
-    if (error := running.exception()) is not None and not isinstance(error, StepFailed):
+    if (error := running.exception()) is not None and not isinstance(error, solve.StepFailed):
         raise error
     return []
 
 
 async def _lines(
-    first: list[str], events: Events, running: "asyncio.Future[Built]", text: ClassicText, tags: list[str] | None
+    first: list[str], events: Events, running: "asyncio.Future[Built]", text: "classic.ClassicText", tags: list[str] | None
 ) -> AsyncIterator[bytes]:
     """The stream: text lines, then the id, or the error as the last line since the head has left. `tags` None: only the id is told."""
     try:
@@ -99,7 +103,7 @@ async def _lines(
     except EngineError as error:
         for line in text.failed(error) if tags is not None else ():
             yield _text_line(line)
-        message, code = failure(error)
+        message, code = classic.failure(error)
         yield stream_line(StreamMessage(error_detail=ErrorDetail(message, code), error=message))
     finally:
         await _ended(running)
@@ -113,17 +117,17 @@ async def _trace_lines(request: Request, wanted: BuildRequest) -> AsyncIterator[
     """The stream of a parcel: status messages of the steps, then the id, or the error with its place."""
     source: list[str] = []
     events, running = _started(request, replace(wanted, explain=source.append))
-    trace = Trace(f"{time.time_ns()} {id(request)}")
+    tracing = trace.Trace(f"{time.time_ns()} {id(request)}")
     try:
         while (event := await events.get()) is not None:
-            if (status := trace.of(event)) is not None:
-                yield stream_line(StreamMessage(id=TRACE_ID, aux=status))
+            if (status := tracing.of(event)) is not None:
+                yield stream_line(StreamMessage(id=trace.TRACE_ID, aux=status))
         built = await _result(running)
         if built.image:
             yield stream_line(StreamMessage(aux=BuildAux(id=built.image, new=built.is_new)))
     except EngineError as error:
-        details = failure_details(error, trace, "".join(source), wanted.dockerfile)
-        yield stream_line(StreamMessage(id=TRACE_ID, aux={"error": details}))
+        details = trace.failure_details(error, tracing, "".join(source), wanted.dockerfile)
+        yield stream_line(StreamMessage(id=trace.TRACE_ID, aux={"error": details}))
         yield stream_line(StreamMessage(error_detail=ErrorDetail(error.message, 0), error=error.message))
     finally:
         await _ended(running)
@@ -158,7 +162,7 @@ async def _ended(running: "asyncio.Future[Built]") -> None:
 
 
 def _request(request: Request) -> BuildRequest:
-    options = BuildOptions(
+    wanted = options.BuildOptions(
         target=request.text("target"),
         build_args=_mapping(request, "buildargs"),
         labels={k: v or "" for k, v in _mapping(request, "labels").items()},
@@ -175,10 +179,10 @@ def _request(request: Request) -> BuildRequest:
     tags = [_tag(text) for text in request.values("t") if text]
     return BuildRequest(
         id=request.text("buildid"),
-        options=options,
+        options=wanted,
         dockerfile=request.text("dockerfile") or "Dockerfile",
         remote=request.text("remote"),
-        parcel=request.headers.get("content-type") == PARCEL_TYPE,
+        parcel=request.headers.get("content-type") == delivery.PARCEL_TYPE,
         tags=tags,
         credentials=read_registry_config(request.headers.get("x-registry-config", "")),
         cache_from=[{"type": "here", "ref": name} for name in _list(request, "cachefrom")],

@@ -1,53 +1,26 @@
 """A build from request to tagged image."""
 
 import asyncio
-import os
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from corten.build import cache as build_cache
 from corten.build import caches as build_caches
 from corten.build.cache import BuildCache
-from corten.build.dockerfile.instructions import Dockerfile
-from corten.build.dockerfile.parser import parse
-from corten.build.events import Emit
-from corten.build.files.tree import Tree
-from corten.build.flights import Flights
-from corten.build.graph import binds_context
-from corten.build.options import BuildOptions, Executor, Sources
-from corten.build.recipes import CacheSource, StepRecord, chain_of
-from corten.build.solve import Build, Result, Workbench
-from corten.build.workshop import Workshop
-from corten.engine.build.bases import Bases
-from corten.engine.build.context import ignore_rules, read_dockerfile
-from corten.engine.build.delivery import Counted, Delivery, received, root_of
-from corten.engine.build.internal import Internal
 from corten.engine.build.keeping import CacheKeeping
-from corten.engine.build.lookover import look_over
-from corten.engine.build.provenance import Made, Wish, provenance, read_wish
-from corten.engine.build.remote import fetch_context
-from corten.engine.build.sent import LocalAgents, SentSecrets, named_images, remote_contexts, with_extras
-from corten.engine.build.sharing.exports import with_inline_cache
-from corten.engine.build.sharing.sharing import CacheSharing
-from corten.engine.build.sharing.wishes import read_origins, read_targets
-from corten.engine.build.twice import again, compare
 from corten.engine.events import Events
 from corten.engine.transfer.pull import Pulls
-from corten.ids import DiffId, ImageId
-from corten.oci.digest import sha256_digest
-from corten.oci.image import ImageConfig, RootFs, encode_image_config
-from corten.oci.platform import parse_platform
+from corten.ids import ImageId
 from corten.oci.reference import Reference
 from corten.registry.auth import Credentials
-from corten.store.layertar.seal import seal_snapshot
 from corten.store.opened import Store
-from corten.store.records.leases import Lease
 from corten.store.records.uses import Uses
+
+if TYPE_CHECKING:
+    from corten.build.events import Emit
+    from corten.build.options import BuildOptions, Executor
+    from corten.engine.build.making import Making
 
 MIGRATIONS: Final = (*build_cache.MIGRATIONS, *build_caches.MIGRATIONS)
 
@@ -61,7 +34,7 @@ class BuildRequest:
     `cache_from`: as `Extras` has it.
     """
 
-    options: BuildOptions
+    options: "BuildOptions"
     id: str = ""
     dockerfile: str = "Dockerfile"
     remote: str = ""
@@ -93,24 +66,30 @@ class CacheUsage(NamedTuple):
     uses: int
 
 
+@dataclass(frozen=True, slots=True)
+class Footing:
+    """What builds stand on."""
+
+    store: Store
+    executor: "Executor"
+    pulls: Pulls
+    events: Events
+    uses: Uses
+
+
 class Builds:
     """Belongs to the event loop."""
 
-    def __init__(self, store: Store, executor: Executor, pulls: Pulls, events: Events, keeping: CacheKeeping, uses: Uses) -> None:
-        self._store = store
-        self._uses = uses
-        self._executor = executor
-        self._pulls = pulls
-        self._events = events
+    def __init__(self, footing: Footing, keeping: CacheKeeping, *, usual_ca: str = "") -> None:
+        self._footing = footing
+        self._usual_ca = usual_ca
         self.keeping = keeping
         self.caches = keeping.caches
-        self.cache = BuildCache(store.db, store.layers)
-        self.usual_ca = ""
-        self._flights = Flights()
+        self.cache = BuildCache(footing.store.db, footing.store.layers)
         self._running: dict[asyncio.Task[Any], str] = {}
-        self.sharing = CacheSharing(store, pulls, pulls.settings)
+        self._making: Making | None = None
 
-    async def build(self, request: BuildRequest, body: AsyncIterator[bytes], emit: Emit) -> Built:
+    async def build(self, request: BuildRequest, body: AsyncIterator[bytes], emit: "Emit") -> Built:
         """The image; it has its tags when this returns. Nothing is tagged when it fails. Cancelling ends what runs.
 
         Raises DockerfileError, StepFailed, NotFound, Invalid, Unavailable.
@@ -119,7 +98,7 @@ class Builds:
         assert task is not None, "a coroutine runs in a task"
         self._running[task] = request.id
         try:
-            return await self._built(request, body, emit)
+            return await self._maker().built(request, body, emit)
         finally:
             del self._running[task]
 
@@ -128,89 +107,16 @@ class Builds:
         for task in [task for task, known in self._running.items() if known == build_id]:
             task.cancel()
 
-    async def _built(self, request: BuildRequest, body: AsyncIterator[bytes], emit: Emit) -> Built:
-        inside = Internal(emit)
-        async with AsyncExitStack() as stack:
-            job = await self._loaded(request, body, inside, stack)
-            extras = job.delivery.extras
-            targets, wish = read_targets(extras.cache_to), read_wish(extras.provenance)
-            await look_over(job.dockerfile, job.options, job.sources, emit)
-            if extras.check:
-                return Built(ImageId(""))
-            lease = stack.enter_context(self._store.layers.lease())
-            sharing = stack.enter_context(self.sharing.session(request.credentials, emit))
-            elsewhere = await sharing.opened(read_origins([*extras.cache_from, *request.cache_from]))
-            result = await Build(job.dockerfile, job.options, job.sources, self._bench(elsewhere), lease, emit).run()
-            if extras.check_reproducible:
-                await self._compare(job, result, lease, emit)
-            of_image = chain_of(result.records, result.draft.key)
-            await sharing.write(targets, of_image, list(result.records.values()))
-            inline = of_image if any(target.kind == "inline" for target in targets) else ()
-            with inside.step("exporting to image", internal=False) as step:
-                built = self._record(result, request, inline)
-                if wish is not None:
-                    self._attach(wish, job, result, request, built.image)
-                for name in (f"writing image {built.image}", *(f"naming to {tag}" for tag in request.tags)):
-                    inside.moved(step, name, 0)
-        self._store.durability.settle_later()
-        await self.keeping.enforce()
-        return built
+    def _maker(self) -> "Making":
+        if self._making is None:
+            from corten.engine.build.making import Making
 
-    async def _loaded(self, request: BuildRequest, body: AsyncIterator[bytes], inside: Internal, stack: AsyncExitStack) -> "_Job":
-        started = time.time()
-        with inside.step("load build context") as step:
-            counted = Counted(body)
-            delivery = await stack.enter_async_context(received(self._store.layers, counted, parcel=request.parcel))
-            inside.moved(step, "transferring context", counted.size)
-        if request.remote:
-            delivery.context = await stack.enter_async_context(self._fetched(request.remote, request.dockerfile, inside))
-        for name, source in remote_contexts(delivery.extras).items():
-            delivery.named[name] = await stack.enter_async_context(self._fetched(source, "Dockerfile", inside))
-        with inside.step(f"load build definition from {request.dockerfile}") as step:
-            text = await asyncio.to_thread(read_dockerfile, delivery.context, request.dockerfile)
-            request.explain(text)
-            inside.moved(step, "transferring dockerfile", len(text.encode()))
-        dockerfile = parse(text, request.dockerfile)
-        delivery.context.rules = ignore_rules(delivery.context, request.dockerfile)
-        delivery.context.gives = not binds_context(dockerfile)
-        options = with_extras(request.options, delivery.extras, self.usual_ca)
-        bases = Bases(self._store.images, self._uses, self._pulls, request.credentials)
-        return _Job(delivery, text, dockerfile, options, bases, _sources(bases, delivery), started)
-
-    async def _compare(self, job: "_Job", first: Result, lease: Lease, emit: Emit) -> None:
-        """Builds once more without the step cache. Raises Conflict when that gives another image."""
-        anew = replace(job.options, no_cache=True)
-        second = await Build(job.dockerfile, anew, job.sources, self._bench(None), lease, again(emit)).run()
-        with Internal(emit, "compare").step("comparing two builds", internal=False):
-            await asyncio.to_thread(compare, self._store.layers, first, second)
-
-    def _attach(self, wish: Wish, job: "_Job", result: Result, request: BuildRequest, image: ImageId) -> None:
-        made = Made(
-            options=job.options,
-            dockerfile=request.dockerfile,
-            text=job.text,
-            remote=request.remote,
-            started=job.started,
-            materials=job.bases.materials(),
-            steps=list(result.records.values()),
-        )
-        self._store.origins.replace_attachment(provenance(wish, made, image, time.time()))
-
-    @asynccontextmanager
-    async def _fetched(self, remote: str, dockerfile: str, inside: Internal) -> AsyncIterator[Tree]:
-        with self._store.layers.workplace() as work:
-            folder = os.path.join(work, "diff")
-            with inside.step(f"load remote build context {remote}"):
-                await fetch_context(remote, folder, dockerfile=dockerfile)
-            root = root_of(folder)
-            try:
-                yield Tree(root, own=False)
-            finally:
-                os.close(root)
+            self._making = Making(self._footing, self.keeping, self._usual_ca)
+        return self._making
 
     async def usage(self) -> list[CacheUsage]:
         """Cached steps and cache mounts, least recently used first of each."""
-        images = {layer for image in self._store.images.all() for layer in image.layers}
+        images = {layer for image in self._footing.store.images.all() for layer in image.layers}
         found = [
             CacheUsage(e.key[:25], "regular", e.name, False, e.layer in images, e.size, e.created, e.used, e.uses)
             for e in self.cache.entries()
@@ -223,73 +129,3 @@ class Builds:
                 )
             )
         return found
-
-    def _bench(self, elsewhere: CacheSource | None) -> Workbench:
-        return Workbench(
-            cache=self.cache,
-            caches=self.caches,
-            flights=self._flights,
-            executor=self._executor,
-            workshop=self._workshop,
-            elsewhere=elsewhere,
-        )
-
-    def _workshop(self, lease: Lease, newest: int) -> Workshop:
-        return Workshop(self._store.snapshots, self._store.layers, partial(_seal, self._store), lease, newest)
-
-    def _record(self, result: Result, request: BuildRequest, inline: Sequence[StepRecord]) -> Built:
-        raw = encode_image_config(_image_config(result, request.options))
-        if inline:
-            raw = with_inline_cache(raw, inline)
-        images = self._store.images
-        with self._store.db.transaction():
-            is_new = images.by_id(ImageId(sha256_digest(raw))) is None
-            image_id = images.add(raw)
-            for reference in request.tags:
-                images.tag(reference, image_id)
-        for reference in request.tags:
-            self._events.publish("image", "tag", image_id, {"name": reference.familiar})
-        return Built(image_id, is_new)
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A build whose definition is read. `started` in seconds since the epoch."""
-
-    delivery: Delivery
-    text: str
-    dockerfile: Dockerfile
-    options: BuildOptions
-    bases: Bases
-    sources: Sources
-    started: float
-
-
-def _sources(bases: Bases, delivery: Delivery) -> Sources:
-    return Sources(
-        context=delivery.context,
-        named={**delivery.named, **named_images(delivery.extras)},
-        images=bases,
-        secrets=SentSecrets(delivery.secrets),
-        agents=LocalAgents(delivery.extras.ssh),
-    )
-
-
-def _seal(store: Store, key: str, lease: Lease, *, newest: int) -> DiffId:
-    return seal_snapshot(store.snapshots, store.layers, key, lease, newest=newest).diff_id
-
-
-def _image_config(result: Result, options: BuildOptions) -> ImageConfig:
-    draft, platform = result.draft, parse_platform(options.platform)
-    created = datetime.fromtimestamp(result.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    run = draft.config
-    return ImageConfig(
-        architecture=draft.base.architecture or platform.architecture,
-        os=draft.base.os or platform.os,
-        variant=draft.base.variant or platform.variant,
-        created=created,
-        author=draft.base.author,
-        config=run,
-        rootfs=RootFs(diff_ids=list(draft.layers)),
-        history=list(draft.history),
-    )
