@@ -76,3 +76,10 @@ def test_nothing_goes(tmp_path: Path, wanted: int, said: str) -> None:
 def test_another_engine(tmp_path: Path) -> None:
     status, _, err, _ = gc(tmp_path, None)
     assert (status, err) == (1, "this engine is not Corten, and has no garbage collection of this kind\n")
+
+
+def test_long_names_are_cut(tmp_path: Path) -> None:
+    step = {**GOING, "Kind": "build-cache", "Name": f"RUN /bin/sh -c pip install {'torch ' * 20}# buildkit"}
+    out = gc(tmp_path, answer(DryRun=True, Going=[step]), "--explain")[1]
+    row = next(line for line in out.splitlines() if line.startswith("build-cache"))
+    assert row.split("   ")[1] == "RUN pip install torch torch torch torch torch tor…"

@@ -8,15 +8,17 @@ from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
 from corten.cli.output.listing import Column, Listing, show
-from corten.cli.output.units import ago, human_size, parse_rfc3339
+from corten.cli.output.units import ago, ellipsis, human_size, parse_rfc3339
 from corten.cli.session import Action, Session
 from corten.client.errors import ApiError
 
+NAME_WIDTH = 50
+"""Build steps have long names."""
 VERDICTS = Listing(
     "*formatter.gcContext",
     {
         "Kind": Column("KIND", lambda row: row["Kind"]),
-        "Name": Column("NAME", lambda row: row["Name"]),
+        "Name": Column("NAME", lambda row: ellipsis(row["Name"].replace("RUN /bin/sh -c ", "RUN ", 1), NAME_WIDTH)),
         "ID": Column("ID", lambda row: row["ID"]),
         "Size": Column("SIZE", lambda row: human_size(row["Size"])),
         "LastUsed": Column("LAST USED", lambda row: ago(parse_rfc3339(row["LastUsed"])) if row["LastUsed"] else "never"),
