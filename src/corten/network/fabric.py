@@ -16,7 +16,7 @@ from corten.kernel.netlink import addresses, conntrack, links, routes
 from corten.kernel.netlink.socket import NETLINK_NETFILTER, Netlink
 from corten.kernel.nftables.batch import DELCHAIN, DELRULE, DELTABLE, SUBSYS
 from corten.network.bridge import BridgeSpec, enable_forwarding, ensure_bridge, host_networks, remove_bridge, uplink_mtu
-from corten.network.endpoints import Plug, default_routes, no_default_routes, plug, unplug
+from corten.network.endpoints import Plug, default_routes, next_name, no_default_routes, plug, unplug
 from corten.network.firewall import Firewall, strangers_that_drop
 from corten.network.gate import ensure_gate, gate_of, remove_gate
 from corten.network.namespaces import Namespace, NamespacePool, NetworkThread, create_namespace, entered, open_own_namespace
@@ -127,9 +127,10 @@ class Fabric:
         finally:
             self._refill_soon()
 
-    async def adopt(self, pid: int, plugs: dict[str, Plug], ports: Sequence[PortRule]) -> Sandbox:
-        """The sandbox of a container that outlived the last daemon, by one of its processes. Raises FileNotFoundError."""
-        return await self._thread.run(self._adopt, pid, plugs, list(ports))
+    async def adopt(self, pid: int, plugs: dict[str, Plug], ports: Sequence[PortRule], defaults: Defaults) -> Sandbox:
+        """The sandbox of a container that outlived the last daemon, by one of its processes. What that one had not finished is made to
+        be as told here. Raises FileNotFoundError."""
+        return await self._thread.run(self._adopt, pid, plugs, list(ports), defaults)
 
     async def detach(self, sandbox: Sandbox) -> None:
         """Closes its ports and lets the namespace go. Quick: the kernel removes the links when the last process has left."""
@@ -270,18 +271,37 @@ class Fabric:
         with entered(sandbox.namespace.fd):
             return Netlink()
 
-    def _adopt(self, pid: int, plugs: dict[str, Plug], ports: list[PortRule]) -> Sandbox:
+    def _adopt(self, pid: int, plugs: dict[str, Plug], ports: list[PortRule], defaults: Defaults) -> Sandbox:
         """Its links are found by their addresses: names may have changed as networks came and went."""
-        sandbox = Sandbox(Namespace(open_own_namespace(pid)), plugs, ports)
-        outer = {link.index: link.name for link in links.list_links(self._netlink)}
+        sandbox = Sandbox(Namespace(open_own_namespace(pid)), {}, ports)
+        outer = {link.index: link for link in links.list_links(self._netlink)}
         with self._inside(sandbox) as inside:
             inner = {link.index: link for link in links.list_links(inside)}
             owners = {address.interface: inner[address.link] for address in addresses.list_addresses(inside)}
-        for name, wanted in plugs.items():
-            link = next((owners[address] for address in wanted.addresses if address in owners), None)
-            if link is not None:
-                sandbox.plugs[name] = replace(wanted, name=link.name, host_link=outer.get(link.parent, ""))
+            ends = {link.index: outer[link.parent] for link in inner.values() if link.parent in outer}
+            for name, wanted in plugs.items():
+                link = next((owners[address] for address in wanted.addresses if address in owners), None)
+                if link is not None:
+                    end = ends.pop(link.index, None)
+                    sandbox.plugs[name] = replace(wanted, name=link.name, host_link=end.name if end else "")
+            strays = [end.name for index, end in ends.items() if end.parent == index and end.master in self._parents.values()]
+            missing = {name: wanted for name, wanted in plugs.items() if name not in sandbox.plugs}
+            if strays or missing:
+                self._heal(sandbox, inside, strays, missing, defaults)
         return sandbox
+
+    def _heal(self, sandbox: Sandbox, inside: Netlink, strays: list[str], missing: dict[str, Plug], defaults: Defaults) -> None:
+        """A daemon was killed between the kernel's part of a connect or disconnect and the record of it: the record holds."""
+        logger.info("links of a container are mended: %d too many, %d missing", len(strays), len(missing))
+        try:
+            self._netlink.run([links.delete_link(name) for name in strays])
+            for name, wanted in missing.items():
+                host_link = new_link_name() if wanted.kind == "bridge" else ""
+                free = next_name(inside) if links.find_link(inside, wanted.name) else wanted.name
+                self._plug(sandbox, inside, name, replace(wanted, name=free, host_link=host_link), {})
+            self._reroute(sandbox, inside, defaults)
+        except OSError as error:
+            logger.warning("links of a container are not as they should be: %s", error)
 
     def _open_ports(self, sandbox: Sandbox, ports: list[PortRule]) -> None:
         """Whoever sent datagrams before the port was published has a flow to the host itself, which would go on."""

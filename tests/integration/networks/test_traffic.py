@@ -1,6 +1,7 @@
 """Packets that must arrive and packets that must not, between namespaces that the tests make."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -203,6 +204,34 @@ def test_a_port_of_a_host_program_is_refused_and_kept_from_it(world: World) -> N
     assert world.host.run(lambda: listen(8080)) == "ok"
 
 
+def recorded_state(world: World) -> dict[str, list[str]]:
+    """What the engine says: bridges, the running containers' addresses, published ports."""
+    found: dict[str, list[str]] = {"bridges": [], "ports": []}
+    for network in world.daemon.call("GET", "/networks").ok():
+        if network["Driver"] == "bridge":
+            found["bridges"].append(network["Options"].get("com.docker.network.bridge.name", f"br-{network['Id'][:12]}"))
+    for container in world.daemon.call("GET", "/containers/json").ok():
+        settings = world.inspect(container["Id"])["NetworkSettings"]
+        found[container["Id"]] = sorted(endpoint["IPAddress"] for endpoint in settings["Networks"].values())
+        found["ports"] += [b["HostPort"] for bound in settings["Ports"].values() for b in bound or () if b["HostIp"] == "0.0.0.0"]
+    return {key: sorted(values) for key, values in found.items()}
+
+
+def kernel_state(world: World) -> dict[str, list[str]]:
+    """The same, as links, addresses and rules have it."""
+    enter = ["nsenter", f"--net=/proc/{world.host.pid}/ns/net"]
+
+    def said(pid_net: list[str], *command: str) -> str:
+        return subprocess.run([*pid_net, *command], capture_output=True, text=True, check=True).stdout
+
+    found = {"bridges": re.findall(r"^\d+: ([\w-]+):", said(enter, "ip", "-o", "link", "show", "type", "bridge"), re.MULTILINE)}
+    found["ports"] = re.findall(r"tcp \. (\d+) : \d+\.", said(enter, "nft", "list", "ruleset"))
+    for container in world.daemon.call("GET", "/containers/json").ok():
+        inside = ["nsenter", f"--net=/proc/{world.inspect(container['Id'])['State']['Pid']}/ns/net"]
+        found[container["Id"]] = re.findall(r"inet (\d[\d.]+)/\d+ .*global", said(inside, "ip", "-o", "-4", "addr"))
+    return {key: sorted(values) for key, values in found.items()}
+
+
 def test_kills_during_connect_and_publish_leak_nothing(world: World) -> None:
     """`kill -9` of the daemon at ten moments of creating, starting, connecting and removing."""
     for round_ in range(10):
@@ -220,10 +249,37 @@ def test_kills_during_connect_and_publish_leak_nothing(world: World) -> None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         world.daemon.start()
+        assert kernel_state(world) == recorded_state(world), f"round {round_}"
     for container in world.daemon.call("GET", "/containers/json?all=1").ok():
         world.remove(container["Id"])
     gone = world.daemon.call("POST", "/networks/prune").ok()["NetworksDeleted"] or []
     assert {entry["Name"] for entry in world.daemon.call("GET", "/networks").ok()} == {"bridge", "host", "none"}, gone
+
+
+def test_a_half_made_connect_or_disconnect_is_mended(world: World) -> None:
+    """What a daemon leaves that is killed between the kernel's part and the record of it: a link too many, one too few."""
+    world.network("front")
+    world.serve("web", network="front")
+    mover = world.run("mover")
+    world.daemon.call("POST", "/networks/front/connect", {"Container": "mover", "EndpointConfig": {"GwPriority": 1}}).ok()
+    routes = world.exec("mover", "ip", "route")
+    number = world.exec("mover", "cat", "/sys/class/net/eth1/iflink").strip()
+    world.daemon.kill()
+    enter = ["nsenter", f"--net=/proc/{world.host.pid}/ns/net", "ip", "link"]
+    gone = subprocess.run([*enter, "show"], capture_output=True, text=True, check=True).stdout
+    name = re.search(rf"^{number}: (\w+)@", gone, re.MULTILINE)
+    assert name is not None
+    subprocess.run([*enter, "del", name[1]], check=True)
+    subprocess.run(
+        [*enter, "add", "stray0", "master", "corten0", "type", "veth", "peer", "name", "eth7", "netns", str(mover.pid)], check=True
+    )
+    world.daemon.start()
+    assert kernel_state(world) == recorded_state(world)
+    assert world.exec("mover", "ip", "route") == routes
+    assert "eth7" not in world.exec("mover", "ip", "link")
+    assert mover.http(world.address("web", "front"), 80).startswith("web ")
+    world.remove("web", "mover")
+    world.remove_networks("front")
 
 
 def test_a_running_container_changes_networks(world: World) -> None:

@@ -51,10 +51,10 @@ class FakeFabric(Fabric):
         self.sandboxes.append(sandbox)
         return sandbox
 
-    async def adopt(self, pid: int, plugs: dict[str, Plug], ports: Sequence[PortRule]) -> Sandbox:
+    async def adopt(self, pid: int, plugs: dict[str, Plug], ports: Sequence[PortRule], defaults: Defaults) -> Sandbox:
         if pid == 0:
             raise FileNotFoundError("/proc/0/ns/net")
-        return await self.attach(plugs, ports, {})
+        return await self.attach(plugs, ports, defaults)
 
     async def detach(self, sandbox: Sandbox) -> None:
         self.sandboxes.remove(sandbox)

@@ -162,7 +162,8 @@ class Places:
         place.adopted = True
         plugs = {name: plan.plug for name, plan in place.plans.items() if plan.plug is not None}
         with contextlib.suppress(FileNotFoundError):  # it ended meanwhile; its `leave` is on the way
-            place.sandbox = await self._ground.fabric.adopt(place.container.state.pid, plugs, self._rules(place))
+            defaults = default_givers(place.plans)
+            place.sandbox = await self._ground.fabric.adopt(place.container.state.pid, plugs, self._rules(place), defaults)
             await self._open_proxies(place)
             await self._names.entered(place)
 
