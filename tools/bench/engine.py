@@ -131,6 +131,7 @@ def private_corten(beside: Engine | None, folder: str | None) -> Iterator[Engine
         yield engine
     finally:
         _end(engine, process, root)
+        subprocess.run([*enter, daemon, "--remove-networks", "--exec-root", f"{root}/run"], stdout=subprocess.DEVNULL, check=False)
 
 
 def _await(path: Path, process: subprocess.Popen[bytes], log: Path) -> None:
