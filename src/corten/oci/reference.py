@@ -6,6 +6,7 @@ The grammar is the distribution project's; the short ("familiar") forms are Dock
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from corten.errors import Invalid
 from corten.ids import Digest, is_hex64
@@ -75,6 +76,7 @@ class Reference:
         return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
 
+@lru_cache(maxsize=512)
 def parse_reference(text: str) -> Reference:
     """`text` normalised. Raises Invalid with Docker's wording; a bare 64-digit hex string is an id and no name."""
     if is_hex64(text):

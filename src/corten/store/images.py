@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from corten.errors import Invalid, NotFound
@@ -165,7 +166,9 @@ class Images:
         return ImageId(rows[0][0]) if len(rows) == 1 else None
 
 
+@lru_cache(maxsize=128)
 def _image(row: Row) -> Image:
+    """Kept by everything that is stored of it: lists of all images are asked for often, and change seldom."""
     image_id, raw, layers, parent, added, size, names = row
     named = json.loads(names)
     return Image(

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from corten.engine.containers.listing import has_labels
@@ -222,8 +223,12 @@ def parse_target(repository: str, tag: str) -> Reference | None:
 
 def created_ns(image: Image) -> int:
     """0 when the image does not say."""
-    text = image.config.created
-    return parse_moment(text) if text else 0
+    return _moment(image.config.created) if image.config.created else 0
+
+
+@lru_cache(maxsize=128)
+def _moment(text: str) -> int:
+    return parse_moment(text)
 
 
 def _boolean(values: Collection[str]) -> bool | None:
