@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from corten.errors import Invalid
 from corten.ids import DiffId
 from corten.store.layers import Layer
 from corten.store.layertar.rebuild import layer_tar, verify_layer
@@ -98,6 +99,18 @@ def test_unpacked_elsewhere_it_is_the_same(store: Store, tmp_path: Path) -> None
         assert os.getxattr(there / "fresh", "trusted.overlay.opaque") == b"y"
     finally:
         other.close()
+
+
+def test_a_file_of_holes_that_no_disk_could_hold_is_refused(store: Store) -> None:
+    store.snapshots.prepare("holes", [])
+    disk = os.statvfs(store.snapshots.upper("holes"))
+    with open(Path(store.snapshots.upper("holes"), "sparse"), "wb") as file:
+        file.truncate(disk.f_blocks * disk.f_frsize + 1)
+    with store.layers.lease() as lease, pytest.raises(Invalid, match=r"^/sparse is .* more than the disk has"):
+        seal_snapshot(store.snapshots, store.layers, "holes", lease)
+    assert store.snapshots.keys() == []
+    assert os.listdir(store.root.work) == []
+    assert store.layers.all() == []
 
 
 def test_a_large_file_is_hashed_beside_its_reading(store: Store) -> None:

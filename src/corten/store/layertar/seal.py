@@ -16,6 +16,7 @@ from typing import Final
 
 from isal import isal_zlib
 
+from corten.errors import Invalid
 from corten.ids import DiffId
 from corten.oci.whiteout import OPAQUE, OPAQUE_VALUE, OPAQUE_XATTR, is_private_xattr, whiteout_name
 from corten.store.files import disk_error
@@ -49,7 +50,7 @@ def seal_snapshot(snapshots: Snapshots, layers: Layers, key: str, lease: Lease, 
     """The layer of what was written in snapshot `key`, which is gone afterwards. It must not be mounted any more. Blocks.
 
     `newest` (ns since the epoch): files changed later get that time, so that the same work makes the same layer on any day.
-    Raises Unavailable when the disk is full.
+    Raises Unavailable when the disk is full, Invalid for a file that says to be larger than the disk: its holes would be hashed for hours.
     """
     try:
         with layers.workplace() as work:
@@ -68,7 +69,8 @@ def _sealed(work: str, newest: int | None) -> Layer:
     root = os.open(os.path.join(work, "diff"), _DIRECTORY_FLAGS)
     try:
         with open(os.path.join(work, "split"), "wb", buffering=0) as file:
-            tar = _Tar(SplitWriter(file.write), newest)
+            disk = os.fstatvfs(root)
+            tar = _Tar(SplitWriter(file.write), newest, disk.f_blocks * disk.f_frsize)
             tar.directory(root, b"")
             return tar.finish()
     finally:
@@ -78,9 +80,10 @@ def _sealed(work: str, newest: int | None) -> Layer:
 class _Tar:
     """The tar of a directory as it would be, hashed and split, never written."""
 
-    def __init__(self, split: SplitWriter, newest: int | None) -> None:
+    def __init__(self, split: SplitWriter, newest: int | None, largest: int) -> None:
         self._split = split
         self._newest = newest
+        self._largest = largest
         self._hash = hashlib.sha256()
         self._links: dict[tuple[int, int], bytes] = {}
         self._size = self._tar_size = self._entries = 0
@@ -149,6 +152,11 @@ class _Tar:
             os.utime(name, ns=(self._time(found), self._time(found)), dir_fd=folder, follow_symlinks=False)
 
     def _file(self, folder: int, name: bytes, entry: Entry, found: os.stat_result) -> None:
+        if found.st_size > self._largest:
+            text = f"/{os.fsdecode(entry.name)} is {found.st_size} bytes long, which is more than the disk has"
+            raise Invalid(
+                text, reason="file-too-large", hint="it is mostly holes: remove it in the same step, or make it when the container runs"
+            )
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         try:
             entry.xattrs = _xattrs(fd)
