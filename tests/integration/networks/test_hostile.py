@@ -16,7 +16,7 @@ from tests.support.daemon import Daemon
 
 pytestmark = [pytest.mark.privileged]
 PORT = 7777
-ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86DD
+ETH_P_IP, ETH_P_ARP, ETH_P_IPV6 = 0x0800, 0x0806, 0x86DD
 
 
 @pytest.fixture
@@ -202,6 +202,38 @@ def test_frames_do_not_pass_between_isolated_ports(world: World) -> None:
         assert collect() == []
     world.remove("victim", "bad")
     world.remove_networks("alone")
+
+
+def claim(address: str, mac: bytes) -> bytes:
+    """An ARP answer that nobody asked for, to everybody: `address` is at `mac`."""
+    packed = ip_address(address).packed
+    return struct.pack("!HHBBH6s4s6s4s", 1, ETH_P_IP, 6, 4, 2, mac, packed, b"\xff" * 6, packed)
+
+
+def test_forged_arp_ends_at_its_own_network(world: World) -> None:
+    """A container claims the addresses of another network and of the host: who is not on its wire does not hear of it, the host
+    believes nothing of a network that is elsewhere."""
+    world.network("near")
+    world.network("far")
+    world.serve("web", network="far")
+    client = world.run("client", network="far")
+    bad = world.run("bad", network="near")
+    mine, web = mac_in(bad, "eth0"), world.address("web", "far")
+    gateway = world.inspect("client")["NetworkSettings"]["Networks"]["far"]["Gateway"]
+    for _ in range(3):
+        assert world.host.http(web, 80).startswith("web ")
+        assert client.http(web, 80).startswith("web ")
+        for address in (web, gateway):
+            bad.run(send_frame(b"\xff" * 6, ETH_P_ARP, claim(address, mine)))
+        time.sleep(0.1)
+    shown = mine.hex(":")
+    for caller, address in ((world.host, web), (client, web)):
+        table = caller.run(lambda: Path("/proc/thread-self/net/arp").read_text())
+        rows = [line.split() for line in table.splitlines()[1:]]
+        assert [row[3] for row in rows if row[0] == address] == [mac_in(world.caller("web"), "eth0").hex(":")]
+        assert shown not in [row[3] for row in rows if row[0] in (web, gateway)]
+    world.remove("web", "client", "bad")
+    world.remove_networks("near", "far")
 
 
 def test_neighbours_meet_on_a_network_that_the_host_is_not_on(world: World) -> None:
