@@ -1,6 +1,9 @@
 """One request as a handler sees it: the head as values, the body on demand, and the way to take the socket over."""
 
+import asyncio
+import fcntl
 import socket
+import termios
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -12,6 +15,8 @@ from corten.http.response import Fields, encode_plain_head
 
 BODY_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of body that `Request.body` collects unless told otherwise. Archives come through `stream`."""
+BUFFERING_CLIENT: Final = "docker-sdk-python/"
+"""docker-py reads the head of an answer through a buffer and what follows past it: output that has come by then is lost to it."""
 
 
 class ClientGone(ConnectionError):
@@ -96,4 +101,17 @@ class Request:
 
     async def hijack(self, status_line: str, headers: Fields) -> Hijacked:
         """Answers with that head, flushed before this returns, and takes the socket over. Then answer TAKEN."""
-        return await self._channel.take_over(encode_plain_head(status_line, headers))
+        taken = await self._channel.take_over(encode_plain_head(status_line, headers))
+        if self.headers.get("user-agent").startswith(BUFFERING_CLIENT):
+            await _head_is_read(taken.sock)
+        return taken
+
+
+async def _head_is_read(sock: socket.socket) -> None:
+    """Returns when the peer of a unix socket has read all that it was sent, or does not for a second."""
+    if sock.family != socket.AF_UNIX:
+        return
+    for pause in (0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.3):
+        await asyncio.sleep(pause)
+        if not any(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4))):
+            return

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -382,3 +384,25 @@ async def test_fifty_take_overs_lose_nothing(path: Path) -> None:
                 await peer.send(post("/attach", b""))
                 await peer.head()
                 assert len(await peer.rest()) == 300_000
+
+
+async def test_a_client_that_reads_past_its_buffer_loses_nothing(path: Path) -> None:
+    """As docker-py does: the head through a buffered file, what follows from the socket itself."""
+
+    async def handler(request: Request) -> Reply:
+        with await request.hijack("HTTP/1.1 200 OK", []) as taken:
+            await asyncio.get_running_loop().sock_sendall(taken.sock, b"output")
+        return TAKEN
+
+    def ask() -> bytes:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(path))
+            sock.sendall(post("/exec", b"", "User-Agent: docker-sdk-python/7.1.0\r\n"))
+            time.sleep(0.1)  # a client that has other things to do
+            with sock.makefile("rb") as head:
+                while head.readline() != b"\r\n":
+                    pass
+                return sock.recv(100)
+
+    async with serving(handler, path):
+        assert await asyncio.to_thread(ask) == b"output"
