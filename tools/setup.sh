@@ -2,7 +2,7 @@
 # Makes .venv with Corten and its tools, and installs the system packages that demo and tests need. Safe to run again.
 set -eu
 need=""
-for pair in mmdebstrap:mmdebstrap docker:docker-cli nft:nftables ip:iproute2 git:git openssl:openssl pgrep:procps podman:podman mkfs.ext4:e2fsprogs; do
+for pair in mmdebstrap:mmdebstrap docker:docker-cli nft:nftables ip:iproute2 git:git openssl:openssl pgrep:procps podman:podman mkfs.ext4:e2fsprogs curl:curl; do
     command -v "${pair%%:*}" >/dev/null || need="$need ${pair#*:}"
 done
 [ -x /bin/busybox ] && /bin/busybox true 2>/dev/null || need="$need busybox-static"

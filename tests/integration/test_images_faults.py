@@ -77,7 +77,7 @@ def killed_worker(root: Path, archive_path: Path, registry: Registry, seed: int)
             time.sleep(0.001)
         time.sleep(moments.uniform(0.0, 0.04))
     else:
-        begun = [worker.stdout.readline().strip() for _ in range(moments.randrange(1, 5))]
+        begun = [worker.stdout.readline().strip() for _ in range(moments.randrange(2, 5))]
         time.sleep(moments.uniform(0.0, 0.15))
     worker.kill()
     begun += worker.stdout.read().split()

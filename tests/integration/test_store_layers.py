@@ -159,7 +159,8 @@ def test_a_store_takes_five_percent_more_than_its_files(store: Store, tmp_path: 
             tar.extractall(plain, filter="fully_trusted")
     store.background.wait()
     assert disk_use(Path(store.root.layers)) <= 1.05 * disk_use(plain)
-    assert disk_use(Path(store.root.path)) - disk_use(Path(store.root.layers)) < 1 << 20  # rows, and nothing twice
+    beside = disk_use(Path(store.root.path)) - disk_use(Path(store.root.layers)) - os.stat(Path(store.root.path, "reserve")).st_blocks * 512
+    assert beside < 1 << 20  # rows, and nothing twice
 
 
 def test_changes_of_a_container_are_read_off_its_upper_directory(store: Store) -> None:

@@ -142,6 +142,7 @@ def test_a_link_inside_a_volume_leads_nowhere_but_the_volume(docker_cli: DockerC
         assert done.stdout == ""
 
 
+@pytest.mark.usefixtures("golden_docker_program")
 def test_an_image_as_a_volume(docker_cli: DockerCli, image: str, name: str) -> None:
     spec = f"type=image,source={image},target=/model"
     done = docker_cli("run", "--rm", "--mount", spec, "busybox", "sh", "-c", "cat /model/stuff/file; touch /model/new")
@@ -153,6 +154,7 @@ def test_an_image_as_a_volume(docker_cli: DockerCli, image: str, name: str) -> N
     assert missing.returncode == 125
 
 
+@pytest.mark.usefixtures("golden_docker_program")
 def test_a_mounted_image_stays_as_long_as_the_container(engine: Daemon, docker_cli: DockerCli, name: str) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
