@@ -60,7 +60,8 @@ def asked_bytes(registry: Registry, since: int) -> int:
 
 
 def killed_worker(root: Path, archive_path: Path, registry: Registry, seed: int) -> list[str]:
-    """What it had begun when it was killed, at a moment that `seed` chooses: a little after so many steps, or requests for blobs."""
+    """What it had begun when it was killed, at a moment that `seed` chooses: a little after it began
+    something else than a pull, or after so many requests for blobs."""
     moments = random.Random(seed)
     worker = subprocess.Popen(
         [sys.executable, "-m", "tests.integration.images_worker", str(root), str(archive_path), f"{registry.host}/x:latest", str(seed)],
@@ -70,15 +71,16 @@ def killed_worker(root: Path, archive_path: Path, registry: Registry, seed: int)
     )
     assert worker.stdout is not None
     assert worker.stdout.readline() == "ready\n"
-    begun = []
+    begun: list[str] = []
     if seed % 2:
         wanted = len(blob_requests(registry)) + moments.randrange(2, 6)
         while len(blob_requests(registry)) < wanted:
             time.sleep(0.001)
         time.sleep(moments.uniform(0.0, 0.04))
     else:
-        begun = [worker.stdout.readline().strip() for _ in range(moments.randrange(2, 5))]
-        time.sleep(moments.uniform(0.0, 0.15))
+        while begun[-1:] in ([], ["pull"]):
+            begun.append(worker.stdout.readline().strip())
+        time.sleep(moments.uniform(0.0, 0.02))
     worker.kill()
     begun += worker.stdout.read().split()
     worker.wait()
@@ -114,6 +116,23 @@ def test_kills_in_pull_load_rmi_and_prune_leave_a_whole_store(tmp_path: Path) ->
     assert "pull" in interrupted
     assert len(interrupted) > 1
     assert resumed
+
+
+def test_a_partial_of_a_layer_that_is_there_goes(tmp_path: Path) -> None:
+    """Killed after the layer appeared and before its partial went."""
+    root = tmp_path / "root"
+    with running_registry() as registry:
+        add_image(registry, random_layers(1, 200_000))
+        store = open_store(str(root))
+        pull(store, f"{registry.host}/x:latest")
+        layer = max(registry.blobs, key=lambda digest: len(registry.blobs[digest]))
+        left = root / "content" / "partials" / layer.removeprefix("sha256:")
+        left.write_bytes(b"x" * 200_285)
+        left.with_suffix(".map").write_bytes(b"\1")
+        assert partial_bytes(root)
+        pull(store, f"{registry.host}/x:latest")
+        assert list(left.parent.iterdir()) == []
+        store.close()
 
 
 class Unhurried(list[tuple[str, str, dict[str, str]]]):

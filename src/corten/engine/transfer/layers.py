@@ -77,9 +77,11 @@ class LayerPull:
         Raises Unavailable (network, disk full), Invalid (digest mismatch, bad archive), NotFound.
         """
         missing = [layer for layer in layers if self._store.layers.hold(layer.diff_id, lease) is None]
+        there = {layer.digest for layer in layers} - {layer.digest for layer in missing}
+        for digest in there:
+            self._partials.forget(digest)  # of a pull that was killed between the layer's appearance and this
         if image_is_known and not missing:
             return
-        there = {layer.digest for layer in layers} - {layer.digest for layer in missing}
         for layer in layers:
             self._report(Progress(layer.short, "Already exists" if layer.digest in there else "Pulling fs layer"))
         missing = list({layer.digest: layer for layer in missing}.values())
