@@ -55,7 +55,7 @@ system df --format "{{{{.Type}}}}|{{{{.TotalCount}}}}|{{{{.Active}}}}|{{{{.Size}
 system df --format json
 system df --format "table {{{{.Type}}}}\\t{{{{.Size}}}}"
 volume ls --format json
-volume ls -f dangling=true -f name=e
+volume ls -f dangling=true -f name=l
 volume ls -f label=l
 volume ls -f name=used -f driver=local --format "{{{{.Name}}}} {{{{.Label \\"k\\"}}}} {{{{.Mountpoint}}}}"
 volume ls -f bad=1
