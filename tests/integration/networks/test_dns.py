@@ -14,14 +14,8 @@ from dnslib import EDNS0, QTYPE, RCODE, DNSRecord
 
 from tests.integration.network_world import Caller, World, lookup
 from tests.integration.networks.dns_upstream import GOOD, MANY, upstream
-from tests.support.daemon import Daemon
 
 pytestmark = [pytest.mark.privileged]
-
-
-@pytest.fixture
-def world(leaks: Daemon, tmp_path: Path) -> World:
-    return World(leaks, tmp_path)
 
 
 @pytest.fixture

@@ -11,23 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.network_world import OUTSIDE, OUTSIDE6, Caller, World, outside_host
-from tests.support.daemon import Daemon
+from tests.integration.network_world import OUTSIDE, OUTSIDE6, Caller, World
 
 pytestmark = [pytest.mark.privileged]
 PORT = 7777
 ETH_P_IP, ETH_P_ARP, ETH_P_IPV6 = 0x0800, 0x0806, 0x86DD
-
-
-@pytest.fixture
-def world(leaks: Daemon, tmp_path: Path) -> World:
-    return World(leaks, tmp_path)
-
-
-@pytest.fixture
-def outside(world: World) -> Iterator[Caller]:
-    with outside_host(world.daemon) as neighbour:
-        yield neighbour
 
 
 def checksum(data: bytes) -> int:

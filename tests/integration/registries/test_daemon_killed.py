@@ -3,7 +3,6 @@
 import random
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -15,25 +14,13 @@ from corten.store.opened import open_store
 from tests.integration.test_images_faults import asked_bytes, partial_bytes
 from tests.integration.test_store_faults import big_layers, check_whole
 from tests.support.daemon import Daemon
-from tests.support.faulty_registry import Registry, running_registry
-from tests.support.inside import network_of
+from tests.support.faulty_registry import Registry
 from tests.support.remote_images import add_image, random_layers
 from tests.unit.store.test_archive import archive, docker_archive
 
 pytestmark = [pytest.mark.privileged, pytest.mark.timeout(300)]
 KILLS = 20
 EVERYTHING = "%7B%22dangling%22:%5B%22false%22%5D%7D"
-
-
-@pytest.fixture
-def registry(daemon: Daemon) -> Iterator[Registry]:
-    with network_of(daemon.namespace_pid):
-        running = running_registry()
-        found = running.__enter__()
-    try:
-        yield found
-    finally:
-        running.__exit__(None, None, None)
 
 
 class Work:

@@ -2,15 +2,13 @@
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.daemon import Daemon
-from tests.support.faulty_registry import Registry, running_registry
-from tests.support.inside import network_of
+from tests.support.faulty_registry import Registry
 from tests.support.remote_images import add_image, random_layers
 
 pytestmark = pytest.mark.privileged
@@ -20,25 +18,19 @@ EVERYTHING = "%7B%22dangling%22:%5B%22false%22%5D%7D"
 
 
 @pytest.fixture
-def interrupted(daemon: Daemon) -> Iterator[Registry]:
+def interrupted(daemon: Daemon, registry: Registry) -> Registry:
     """A daemon in which a pull was given up half way."""
-    with network_of(daemon.namespace_pid):
-        running = running_registry()
-        registry = running.__enter__()
-    try:
-        add_image(registry, random_layers(1, LARGE), packing="")
-        registry.faults.hold_at = LARGE // 2
-        with daemon.client() as client, client.request("POST", f"/images/create?fromImage={registry.host}/x&tag=latest"):
-            assert registry.held.wait(60)
-        registry.faults.hold_at = None
-        registry.go_on.set()
-        deadline = time.monotonic() + 60
-        while not leftover(daemon):  # the pull has seen that its client is gone
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        yield registry
-    finally:
-        running.__exit__(None, None, None)
+    add_image(registry, random_layers(1, LARGE), packing="")
+    registry.faults.hold_at = LARGE // 2
+    with daemon.client() as client, client.request("POST", f"/images/create?fromImage={registry.host}/x&tag=latest"):
+        assert registry.held.wait(60)
+    registry.faults.hold_at = None
+    registry.go_on.set()
+    deadline = time.monotonic() + 60
+    while not leftover(daemon):  # the pull has seen that its client is gone
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return registry
 
 
 def leftover(daemon: Daemon) -> int:

@@ -2,14 +2,12 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.daemon import Daemon
-from tests.support.faulty_registry import Registry, running_registry
-from tests.support.inside import network_of
+from tests.support.faulty_registry import Registry
 from tests.support.remote_images import add_image, layer_tar
 
 pytestmark = pytest.mark.privileged
@@ -17,17 +15,6 @@ MIB = 1 << 20
 SMALL, LARGE = 64 * MIB, 512 * MIB
 MOST = 100 * MIB
 """Of the daemon at any time in a pull, however large."""
-
-
-@pytest.fixture
-def registry(daemon: Daemon) -> Iterator[Registry]:
-    with network_of(daemon.namespace_pid):
-        running = running_registry()
-        found = running.__enter__()
-    try:
-        yield found
-    finally:
-        running.__exit__(None, None, None)
 
 
 def peak_of_pull(daemon: Daemon, registry: Registry, tag: str) -> int:

@@ -2,31 +2,19 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
 
 from tests.support.daemon import Daemon
-from tests.support.faulty_registry import Registry, running_registry
-from tests.support.inside import network_of
+from tests.support.faulty_registry import Registry
 from tests.support.remote_images import layer_tar
 
 pytestmark = pytest.mark.privileged
 LARGE = 40 << 20
 SMALL = 1 << 20
 CHUNK = 8 << 20
-
-
-@pytest.fixture
-def registry(daemon: Daemon) -> Iterator[Registry]:
-    with network_of(daemon.namespace_pid):
-        running = running_registry()
-        found = running.__enter__()
-    try:
-        yield found
-    finally:
-        running.__exit__(None, None, None)
 
 
 def test_after_kill_9_of_the_engine(daemon: Daemon, registry: Registry) -> None:

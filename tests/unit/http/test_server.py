@@ -245,6 +245,7 @@ async def test_a_handler_at_work_is_not_disturbed_by_a_vanishing_client(path: Pa
             await begun.wait()
         async with asyncio.timeout(2):
             await done.wait()
+    assert done.is_set(), "the handler came to its end"
 
 
 async def test_a_body_that_never_comes_is_told_to_the_handler(path: Path) -> None:

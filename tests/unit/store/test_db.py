@@ -84,10 +84,24 @@ def test_threads_write_side_by_side(db: Database) -> None:
     assert db.query_one("SELECT count(*) FROM things") == (200,)
 
 
-async def test_waiters_share_a_flush(db: Database) -> None:
+async def test_waiters_share_a_flush(path: str) -> None:
+    """One flush may be under way already when the others come: they share the next."""
+
+    class Counted(Database):
+        flushes = 0
+
+        def sync_now(self) -> None:
+            self.flushes += 1
+            super().sync_now()
+
+    db = Counted(path, [FIRST])
     db.execute("INSERT INTO things VALUES ('a')")
     await asyncio.gather(*(db.sync() for _ in range(20)))
+    shared = db.flushes
     await db.sync()
+    db.close()
+    assert 1 <= shared <= 2
+    assert db.flushes == shared + 1, "who comes later has a flush of his own"
 
 
 def test_a_full_disk_has_a_name(db: Database) -> None:
