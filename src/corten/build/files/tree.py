@@ -18,7 +18,8 @@ from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _WILD = re.compile(r"[*?\[\\]")
-_READ = 1 << 20
+_SMALL = 128 << 10
+"""Bytes of a file that is read at once: `file_digest` fills a buffer of 256 KiB with zeros for each."""
 
 
 @dataclass(slots=True)
@@ -74,10 +75,11 @@ class Tree:
         if path and not self.exists(path):
             raise _missing(path, own=self.own)
         total = hashlib.sha256()
+        below = len(path) + 1 if path else 0
         for name, found in self.walk(path):
             if not keep(name):
                 continue
-            relative = posixpath.relpath(name or ".", path or ".")
+            relative = name[below:] or "."
             owner = (found.st_uid, found.st_gid) if self.own else (0, 0)
             total.update(repr((relative, found.st_mode, *owner)).encode())
             total.update(self._content(name, found))
@@ -96,12 +98,16 @@ class Tree:
         if not stat.S_ISREG(found.st_mode):
             return repr(found.st_rdev).encode()
         if path not in self._contents:
-            self._contents[path] = self._hash(path)
+            self._contents[path] = self._hash(path, found.st_size)
         return self._contents[path]
 
-    def _hash(self, path: str) -> bytes:
+    def _hash(self, path: str, size: int) -> bytes:
         fd = self.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
+            data = os.read(fd, size + 1) if size < _SMALL else b""
+            if data and len(data) == size:
+                return hashlib.sha256(data).digest()
+            os.lseek(fd, 0, os.SEEK_SET)
             with os.fdopen(fd, "rb", buffering=0, closefd=False) as file:
                 return hashlib.file_digest(file, "sha256").digest()
         finally:
