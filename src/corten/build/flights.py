@@ -1,25 +1,24 @@
-"""Steps that are under way, by recipe: builds that want the same step at the same time share one run of it.
+"""Work that is under way, by what names its result: builds that want the same at the same time share one run of it.
 
-The build that came first runs the step with what is its own (context, secrets, mounts). When it is cancelled while others wait, it
-stays until the step is over, so that the step keeps all of that; when nobody waits any more, the step is cancelled.
+The build that came first does the work with what is its own (context, secrets, mounts). When it is cancelled while others wait, it
+stays until the work is over, so that the work keeps all of that; when nobody waits any more, the work is cancelled.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic, TypeVar
 
-from corten.ids import DiffId
-
+T = TypeVar("T")
 Output = Callable[[str, bytes], None]
-Work = Callable[[Output], Awaitable[DiffId | None]]
 KEPT_BYTES: Final = 1 << 20
 """Of a step's output, for a build that joins later."""
 
 
 @dataclass(slots=True)
-class _Flight:
-    task: "asyncio.Task[DiffId | None]"
+class _Flight(Generic[T]):
+    key: object
+    task: "asyncio.Task[T]"
     listeners: list[Output] = field(default_factory=list)
     said: list[tuple[str, bytes]] = field(default_factory=list)
     size: int = 0
@@ -33,16 +32,16 @@ class _Flight:
             self.size += len(data)
 
 
-class Flights:
+class Flights(Generic[T]):
     """Belongs to the event loop."""
 
     def __init__(self) -> None:
-        self._flights: dict[str, _Flight] = {}
+        self._flights: dict[object, _Flight[T]] = {}
 
-    async def shared(self, key: str, output: Output, work: Work) -> tuple[DiffId | None, bool]:
+    async def shared(self, key: object, output: Output, work: Callable[[Output], Awaitable[T]]) -> tuple[T, bool]:
         """What `work` gives, run once for all that ask for `key` meanwhile; True for the one whose work it was. Raises what it raises.
 
-        Who only joined must still hold the layer: it is the cache's, and may be gone by then.
+        Who only joined must still hold what came of it: it is the other's, and may be gone by then.
         """
         flight = self._flights.get(key)
         is_own = flight is None
@@ -61,23 +60,40 @@ class Flights:
         finally:
             flight.waiting -= 1
 
-    def _started(self, key: str, work: Work) -> _Flight:
-        async def run() -> DiffId | None:
+    def _started(self, key: object, work: Callable[[Output], Awaitable[T]]) -> _Flight[T]:
+        async def run() -> T:
             try:
                 return await work(flight.tell)
             finally:
-                del self._flights[key]
+                self._forget(flight)
 
-        flight = self._flights[key] = _Flight(asyncio.get_running_loop().create_task(run()))
+        flight = self._flights[key] = _Flight(key, asyncio.get_running_loop().create_task(run()))
         return flight
 
-    async def _left(self, flight: _Flight, *, is_own: bool) -> None:
+    async def _left(self, flight: _Flight[T], *, is_own: bool) -> None:
         if flight.waiting == 1:
+            self._forget(flight)  # who asks now must not be cancelled with it
             flight.task.cancel()
-            await asyncio.gather(flight.task, return_exceptions=True)
+            await over(flight.task)
         elif is_own:
             flight.waiting -= 1
             try:
-                await asyncio.wait([flight.task])
+                await over(flight.task)
             finally:
                 flight.waiting += 1
+
+    def _forget(self, flight: _Flight[T]) -> None:
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+
+
+async def over(task: Awaitable[object]) -> None:
+    """Waits until `task` is over, however often the waiting is cancelled; what came of it is not told."""
+    future = asyncio.ensure_future(task)
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError:
+            continue
+    if not future.cancelled():
+        future.exception()

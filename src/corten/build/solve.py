@@ -22,6 +22,7 @@ from corten.build.dockerfile.parser import parse_line
 from corten.build.dockerfile.quoting import go_quoted
 from corten.build.draft import DEFAULT_PATH, PROXY_ARGS, Draft, step_key
 from corten.build.events import Emit, Planned, StageEnded, StepEnded, StepStarted
+from corten.build.files.remotes import Remotes
 from corten.build.files.tree import Tree
 from corten.build.flights import Flights
 from corten.build.graph import Graph
@@ -34,6 +35,7 @@ from corten.build.steps.run import run_step
 from corten.build.steps.surroundings import Done, Origin, Surroundings
 from corten.build.workshop import Workshop
 from corten.errors import EngineError, Invalid, NotFound
+from corten.ids import DiffId
 from corten.oci.image import History, ImageConfig, RunConfig
 from corten.oci.platform import Platform, host_platform, parse_platform
 from corten.oci.reference import parse_reference
@@ -62,7 +64,8 @@ class Workbench:
 
     cache: BuildCache
     caches: CacheMounts
-    flights: Flights
+    flights: Flights[DiffId | None]
+    remotes: Remotes
     executor: Executor
     workshop: Callable[[Lease, int], Workshop]  # newest time (ns)
     elsewhere: CacheSource | None = None
@@ -285,6 +288,7 @@ class Build:
             cache=self._bench.cache,
             caches=self._bench.caches,
             flights=self._bench.flights,
+            remotes=self._bench.remotes,
             lease=self._lease,
             executor=self._bench.executor,
             options=options,

@@ -10,6 +10,7 @@ from corten.errors import Invalid
 from corten.ids import DiffId
 
 LAYER = DiffId("sha256:" + "a" * 64)
+Layers = Flights[DiffId | None]
 
 
 class Step:
@@ -35,7 +36,7 @@ class Step:
 Asked = tuple["asyncio.Task[tuple[DiffId | None, bool]]", list[bytes]]
 
 
-def asked(flights: Flights, step: Step) -> Asked:
+def asked(flights: Layers, step: Step) -> Asked:
     said: list[bytes] = []
     return asyncio.ensure_future(flights.shared("key", lambda stream, data: said.append(data), step.work)), said
 
@@ -45,7 +46,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def played(play: Callable[[Flights, Step], Awaitable[None]]) -> None:
+def played(play: Callable[[Layers, Step], Awaitable[None]]) -> None:
     async def main() -> None:
         await play(Flights(), Step())
 
@@ -53,7 +54,7 @@ def played(play: Callable[[Flights, Step], Awaitable[None]]) -> None:
 
 
 def test_one_run_serves_both_and_the_late_one_hears_it_all() -> None:
-    async def play(flights: Flights, step: Step) -> None:
+    async def play(flights: Layers, step: Step) -> None:
         first, heard = asked(flights, step)
         await settled()
         second, late = asked(flights, step)
@@ -68,7 +69,7 @@ def test_one_run_serves_both_and_the_late_one_hears_it_all() -> None:
 
 
 def test_afterwards_it_runs_again() -> None:
-    async def play(flights: Flights, step: Step) -> None:
+    async def play(flights: Layers, step: Step) -> None:
         step.go_on.set()
         await asked(flights, step)[0]
         assert (await asked(flights, step)[0])[1]
@@ -78,7 +79,7 @@ def test_afterwards_it_runs_again() -> None:
 
 
 def test_a_cancelled_owner_stays_until_the_step_is_over() -> None:
-    async def play(flights: Flights, step: Step) -> None:
+    async def play(flights: Layers, step: Step) -> None:
         first, _ = asked(flights, step)
         second, _ = asked(flights, step)
         await settled()
@@ -95,7 +96,7 @@ def test_a_cancelled_owner_stays_until_the_step_is_over() -> None:
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_when_nobody_waits_the_step_is_cancelled(order: tuple[int, int]) -> None:
-    async def play(flights: Flights, step: Step) -> None:
+    async def play(flights: Layers, step: Step) -> None:
         both = [asked(flights, step)[0], asked(flights, step)[0]]
         await settled()
         for number in order:
@@ -108,12 +109,52 @@ def test_when_nobody_waits_the_step_is_cancelled(order: tuple[int, int]) -> None
     played(play)
 
 
+def test_who_asks_while_a_step_is_being_cancelled_begins_anew() -> None:
+    async def play(flights: Layers, step: Step) -> None:
+        going = asyncio.Event()
+
+        async def slow(output: Output) -> DiffId | None:
+            try:
+                return await step.work(output)
+            finally:
+                await going.wait()
+
+        first = asyncio.ensure_future(flights.shared("key", lambda *_: None, slow))
+        await settled()
+        first.cancel()
+        await settled()
+        second, _ = asked(flights, step)
+        await settled()
+        going.set()
+        step.go_on.set()
+        assert await second == (LAYER, True)
+        assert step.runs == 2
+
+    played(play)
+
+
+def test_an_owner_that_is_cancelled_twice_still_stays() -> None:
+    async def play(flights: Layers, step: Step) -> None:
+        first, _ = asked(flights, step)
+        second, _ = asked(flights, step)
+        await settled()
+        for _ in range(3):
+            first.cancel()
+            await settled()
+        assert not first.done()
+        step.go_on.set()
+        assert await second == (LAYER, False)
+        await asyncio.gather(first, return_exceptions=True)
+
+    played(play)
+
+
 def test_a_failure_is_everybodys() -> None:
     async def fail(output: Output) -> DiffId | None:
         raise Invalid("no")
 
     async def main() -> None:
-        flights = Flights()
+        flights: Layers = Flights()
         found = await asyncio.gather(*(flights.shared("k", lambda *_: None, fail) for _ in range(2)), return_exceptions=True)
         assert [str(error) for error in found] == ["no", "no"]
 

@@ -1,22 +1,24 @@
 """What ADD can and COPY cannot: archives unpacked by their content, files from URLs, folders from git repositories."""
 
-import asyncio
 import hashlib
 import os
 import posixpath
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from functools import partial
 from urllib.parse import unquote, urlsplit
 
 from corten.build.dockerfile import instructions as ins
 from corten.build.files.copying import Copier
 from corten.build.files.git import check_out, is_git, parse_git
+from corten.build.files.remotes import Remote
 from corten.build.files.tree import Tree
+from corten.build.steps.brake import Brake
 from corten.build.steps.surroundings import Surroundings
 from corten.errors import Invalid, Unavailable
 from corten.registry.transport import host_trust
@@ -30,29 +32,30 @@ _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 _PIECE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """What was fetched: the file `folder`/`name`, or all of `folder`. `time` (ns) is what the server says of it."""
-
-    folder: str
-    name: str
-    digest: str
-    time: int | None = None
-    is_folder: bool = False
-
-
 def is_remote(source: str) -> bool:
     return bool(_URL.match(source)) or is_git(source)
 
 
-async def fetch(source: str, step: ins.Copy, around: Surroundings) -> Remote:
-    """What is at a URL or in a repository, checked against `--checksum`. Raises Unavailable, Invalid, Unsupported."""
+@asynccontextmanager
+async def fetched(source: str, step: ins.Copy, around: Surroundings) -> AsyncIterator[Remote]:
+    """What is at a URL or in a repository, checked against `--checksum`, for as long as it is used.
+
+    Raises Unavailable, Invalid, Unsupported.
+    """
     if is_git(source):
-        return await _cloned(source, step)
-    if step.keep_git_dir:
-        raise Invalid("keep-git-dir is only for git sources", reason="add-url")
-    headers = await _authorization(source, around)
-    return await asyncio.to_thread(_fetch, source, step.checksum, headers, around.newest)
+        key: object = ("git", source, step.keep_git_dir, step.checksum)
+        work = partial(_cloned, source, step)
+    else:
+        if step.keep_git_dir:
+            raise Invalid("keep-git-dir is only for git sources", reason="add-url")
+        headers = await _authorization(source, around)
+        key = ("url", source, step.checksum, tuple(headers.items()), around.newest)
+        brake = Brake()
+        work = partial(brake.in_thread, lambda: _fetch(source, step.checksum, headers, around.newest, brake))
+    if around.options.no_cache:
+        key = object()
+    async with around.remotes.held(key, work) as remote:
+        yield remote
 
 
 async def _cloned(source: str, step: ins.Copy) -> Remote:
@@ -77,14 +80,14 @@ async def _authorization(url: str, around: Surroundings) -> dict[str, str]:
     return {}
 
 
-def _fetch(url: str, checksum: str, headers: dict[str, str], newest: int) -> Remote:
+def _fetch(url: str, checksum: str, headers: dict[str, str], newest: int, brake: Brake) -> Remote:
     import urllib3  # three megabytes that an idle daemon does not carry
 
     if checksum and not _SHA256.fullmatch(checksum):
         raise Invalid(f"invalid checksum {checksum!r}: sha256:… is expected", reason="add-checksum")
     folder = tempfile.mkdtemp(prefix="corten-add-")
     try:
-        return _downloaded(url, checksum, headers, newest, folder)
+        return _downloaded(url, checksum, headers, newest, folder, brake)
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, urllib3.exceptions.HTTPError):
@@ -92,7 +95,7 @@ def _fetch(url: str, checksum: str, headers: dict[str, str], newest: int) -> Rem
         raise
 
 
-def _downloaded(url: str, checksum: str, headers: dict[str, str], newest: int, folder: str) -> Remote:
+def _downloaded(url: str, checksum: str, headers: dict[str, str], newest: int, folder: str, brake: Brake) -> Remote:
     import urllib3
 
     total = hashlib.sha256()
@@ -106,6 +109,7 @@ def _downloaded(url: str, checksum: str, headers: dict[str, str], newest: int, f
         path = os.path.join(folder, name)
         with open(path, "wb") as file:
             while piece := answer.read(_PIECE):
+                brake.check()
                 total.update(piece)
                 file.write(piece)
         modified = _modified(answer.headers.get("Last-Modified", ""))

@@ -1,11 +1,9 @@
 """COPY, ADD and WORKDIR: files from the context, a stage, a URL or an archive into the stage."""
 
-import asyncio
 import os
 import posixpath
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from corten.build.dockerfile import instructions as ins
@@ -18,8 +16,10 @@ from corten.build.files.grafts import Grafts
 from corten.build.files.linking import fits_anywhere
 from corten.build.files.modes import ModeChange, parse_mode
 from corten.build.files.owners import resolve_owner
+from corten.build.files.remotes import Remote
 from corten.build.files.tree import Tree
-from corten.build.steps.adding import Remote, extract, fetch, is_archive, is_remote
+from corten.build.steps.adding import extract, fetched, is_archive, is_remote
+from corten.build.steps.brake import Brake
 from corten.build.steps.surroundings import Done, Surroundings
 from corten.errors import Invalid
 from corten.ids import DiffId
@@ -46,25 +46,38 @@ class _Plan:
         return self.target.endswith("/")
 
 
+Work = Callable[[Copier], None]
+Source = Callable[[], AbstractContextManager[Tree | None]]
+"""Opens what a COPY reads from: the context, a named one, or a stage's layers; None for a build without context."""
+
+
 async def copy_step(draft: Draft, step: ins.Copy, around: Surroundings) -> Done:
     """Raises NotFound for a source that is not there, Invalid for what cannot be copied."""
     plan = _plan(draft, step)
-    remotes: list[Remote] = []
-    try:
-        for source in plan.sources:
-            if step.is_add and is_remote(source):
-                remotes.append(await fetch(source, step, around))
-        if step.from_:
-            if "$" in step.from_:
-                raise Invalid(_NO_VARIABLE, reason="copy-from-variable")
-            origin = await around.stage(step.from_)
-            if origin.tree is not None:
-                return await asyncio.to_thread(_copy, draft, plan, origin.tree, remotes, around)
-            return await asyncio.to_thread(_from_layers, draft, plan, origin.layers, remotes, around)
-        return await asyncio.to_thread(_copy, draft, plan, around.sources.context, remotes, around)
-    finally:
-        for remote in remotes:
-            shutil.rmtree(remote.folder, ignore_errors=True)
+    brake = Brake()
+    async with AsyncExitStack() as stack:
+        remotes: list[Remote] = []
+        for url in plan.sources:
+            if step.is_add and is_remote(url):
+                remotes.append(await stack.enter_async_context(fetched(url, step, around)))
+        source = await _source(step, around)
+        making = await brake.in_thread(lambda: _prepared(draft, plan, source, remotes, around, brake))
+        return making if isinstance(making, Done) else await making[0].done(making[1], brake)
+
+
+async def _source(step: ins.Copy, around: Surroundings) -> Source:
+    if not step.from_:
+        return lambda: nullcontext(around.sources.context)
+    if "$" in step.from_:
+        raise Invalid(_NO_VARIABLE, reason="copy-from-variable")
+    origin = await around.stage(step.from_)
+    return (lambda: nullcontext(origin.tree)) if origin.tree is not None else lambda: _viewed(around, origin.layers)
+
+
+@contextmanager
+def _viewed(around: Surroundings, layers: tuple[DiffId, ...]) -> Iterator[Tree]:
+    with around.workshop.viewed(layers) as root:
+        yield Tree(root)
 
 
 async def workdir_step(draft: Draft, step: ins.Workdir, around: Surroundings) -> Done:
@@ -78,9 +91,12 @@ async def workdir_step(draft: Draft, step: ins.Workdir, around: Surroundings) ->
     created_by = f"WORKDIR {path}"
     key = step_key(draft.key, "WORKDIR", clean, draft.config.user)
     make = _Making(draft, key, created_by, around, draft.config.user, line=step.place.start)
-    if clean == "/" or not await asyncio.to_thread(make.is_missing, clean):
+    brake = Brake()
+    if clean == "/" or not await brake.in_thread(lambda: make.is_missing(clean)):
         return Done(draft.noted(created_by, around.created), cached=True)
-    return await asyncio.to_thread(make.done, lambda copier: os.close(copier.directory(clean)))
+    if (done := await brake.in_thread(make.cached)) is not None:
+        return done
+    return await make.done(lambda copier: os.close(copier.directory(clean)), brake)
 
 
 def _plan(draft: Draft, step: ins.Copy) -> _Plan:
@@ -101,47 +117,55 @@ def _plan(draft: Draft, step: ins.Copy) -> _Plan:
     return _Plan(sources, absolute, step.heredocs, chown, parse_mode(chmod) if chmod else None, step, written)
 
 
-def _from_layers(draft: Draft, plan: _Plan, layers: tuple[DiffId, ...], remotes: list[Remote], around: Surroundings) -> Done:
-    with around.workshop.viewed(layers) as root:
-        return _copy(draft, plan, Tree(root), remotes, around)
-
-
-def _copy(draft: Draft, plan: _Plan, tree: Tree | None, remotes: list[Remote], around: Surroundings) -> Done:
-    """Blocks. The key is of contents, so a source that was made again the same is the same."""
+def _prepared(
+    draft: Draft, plan: _Plan, source: Source, remotes: list[Remote], around: Surroundings, brake: Brake
+) -> "Done | tuple[_Making, Work]":
+    """What the cache has, else what is to be made and how. Blocks. The key is of contents: a source made again the same is the same."""
     local = [s for s in plan.sources if not (plan.step.is_add and is_remote(s))]
-    if local and tree is None:
-        raise Invalid("there is no build context to copy from", reason="no-context", hint="the Dockerfile came from standard input")
-    keep = _keeper(plan.step)
-    paths = [(source, path) for source in local for path in (tree.find(source) if tree else ())]
-    digests = [(path if plan.step.parents else posixpath.basename(path), tree.digest(path, keep)) for _, path in paths if tree]
-    fetched = [(r.name, r.digest) for r in remotes]
+    keep = _keeper(plan.step, brake)
     texts = [(h.name, _text(h, draft.expander())) for h in plan.heredocs]
-    step, is_linked = plan.step, False
-    if plan.step.link:
-        with around.workshop.viewed(draft.layers) as root:
-            is_linked = fits_anywhere(root, plan.target, changed=bool(plan.chown or plan.mode))
-            plan = replace(plan, chown=_numbers(plan, root, around)) if is_linked and plan.chown else plan
+    with source() as tree:
+        if local and tree is None:
+            raise Invalid("there is no build context to copy from", reason="no-context", hint="the Dockerfile came from standard input")
+        paths = [(s, path) for s in local for path in (tree.find(s) if tree else ())]
+        digests = [(path if plan.step.parents else posixpath.basename(path), tree.digest(path, keep)) for _, path in paths if tree]
+        own = bool(tree and tree.own)
+        grafts = Grafts(tree, around.newest) if tree and tree.gives and _is_graft(plan, paths, remotes, texts) else None
+    plan, is_linked = _linked(draft, plan, around)
+    step = plan.step
+    contents = (digests, [(r.name, r.digest) for r in remotes], texts)
     flags = (plan.target, plan.chown, plan.mode, step.parents and local, step.unpack, step.is_add)
-    key = step_key(draft.key, "link" if step.link else draft.key, "COPY", digests, fetched, texts, flags)
-    grafts = None
-    if tree is not None and tree.gives and len(paths) == 1 and not (remotes or texts or plan.chown or plan.mode):
-        grafts = Grafts(tree, around.newest)
-    make = _Making(draft, key, plan.written, around, plan.chown, plan.mode, bool(tree and tree.own), step.place.start, grafts)
-    make.link = step_key("link", digests, fetched, texts, flags) if is_linked else ""
+    key = step_key(draft.key, "link" if step.link else draft.key, "COPY", *contents, flags)
+    make = _Making(draft, key, plan.written, around, plan.chown, plan.mode, own, step.place.start, grafts)
+    make.link = step_key("link", *contents, flags) if is_linked else ""
     if (done := make.cached()) is not None:
         return done
 
     def work(copier: Copier) -> None:
-        if tree is not None:
-            copier = replace(copier, source=tree, keep=keep, grafts=grafts)
-        for source, path in paths:
-            _put(copier, plan, source, path)
-        for remote in remotes:
-            _put_remote(copier, plan, remote)
-        for name, text in texts:
-            copier.write(text.encode(), posixpath.join(plan.target, name) if plan.into else plan.target)
+        with source() as tree:
+            if tree is not None:
+                copier = replace(copier, source=tree, keep=keep, grafts=grafts)
+            for named, path in paths:
+                _put(copier, plan, named, path)
+            for remote in remotes:
+                _put_remote(copier, plan, remote)
+            for name, text in texts:
+                copier.write(text.encode(), posixpath.join(plan.target, name) if plan.into else plan.target)
 
-    return make.done(work)
+    return make, work
+
+
+def _is_graft(plan: _Plan, paths: list[tuple[str, str]], remotes: list[Remote], texts: list[tuple[str, str]]) -> bool:
+    return len(paths) == 1 and not (remotes or texts or plan.chown or plan.mode)
+
+
+def _linked(draft: Draft, plan: _Plan, around: Surroundings) -> tuple[_Plan, bool]:
+    """Of a COPY --link whether its layer may be made on nothing; the plan then has numbers for names of `--chown`."""
+    if not plan.step.link:
+        return plan, False
+    with around.workshop.viewed(draft.layers) as root:
+        is_linked = fits_anywhere(root, plan.target, changed=bool(plan.chown or plan.mode))
+        return replace(plan, chown=_numbers(plan, root, around)) if is_linked and plan.chown else plan, is_linked
 
 
 def _put(copier: Copier, plan: _Plan, source: str, path: str) -> None:
@@ -194,11 +218,15 @@ def _text(heredoc: Heredoc, expand: Expander) -> str:
     return expand.keeping_quotes(heredoc.content) if heredoc.expand else heredoc.content
 
 
-def _keeper(step: ins.Copy) -> Callable[[str], bool]:
-    if not step.excludes:
-        return lambda path: True
-    rules = IgnoreRules(parse_ignore_file("\n".join(step.excludes)))
-    return lambda path: not path or not rules.ignores(path)
+def _keeper(step: ins.Copy, brake: Brake) -> Callable[[str], bool]:
+    """Asked for each file, when it is read and when it is copied: where a cancelled build ends."""
+    rules = IgnoreRules(parse_ignore_file("\n".join(step.excludes))) if step.excludes else None
+
+    def keep(path: str) -> bool:
+        brake.check()
+        return not (rules and path and rules.ignores(path))
+
+    return keep
 
 
 @dataclass(slots=True)
@@ -233,10 +261,14 @@ class _Making:
             found = self.around.cached(self.key, self.draft)
         return None if found is None else self._after(found[0], cached=True)
 
-    def done(self, work: Callable[[Copier], None]) -> Done:
+    async def done(self, work: Work, brake: Brake) -> Done:
+        """Made once for all builds that want the same now."""
+        key = self.link or self.key
+        layer = await self.around.made_once(key, _silent, lambda output: brake.in_thread(lambda: self._made(key, work)))
+        return self._after(layer, cached=False)
+
+    def _made(self, key: str, work: Work) -> DiffId | None:
         """Blocks."""
-        if (found := self.cached()) is not None:
-            return found
         workshop = self.around.workshop
         snapshot = workshop.prepare(() if self.link else self.draft.layers)
         try:
@@ -248,8 +280,8 @@ class _Making:
         except BaseException:
             workshop.drop(snapshot)
             raise
-        self.around.cache.put(self.link or self.key, layer, self.created_by)
-        return self._after(layer, cached=False)
+        self.around.cache.put(key, layer, self.created_by)
+        return layer
 
     @contextmanager
     def _copier(self, snapshot: str) -> Iterator[Copier]:
@@ -264,3 +296,7 @@ class _Making:
     def _after(self, layer: DiffId | None, *, cached: bool) -> Done:
         after = self.draft.with_layer(self.key, layer).noted(self.created_by, self.around.created, empty=layer is None)
         return Done(after, cached, layer)
+
+
+def _silent(stream: str, data: bytes) -> None:
+    """Copying says nothing."""

@@ -49,12 +49,7 @@ async def run_step(draft: Draft, step: ins.Run, step_id: str, around: Surroundin
 
     around.emit(StepRunning(step_id))
     ran = _Running(draft, step, key, created_by, shown, argv, env, around)
-    if around.options.no_cache:
-        return _done(draft, key, await ran.once(output), created_by, around, cached=False)
-    while True:
-        layer, is_own = await around.flights.shared(key, output, ran.once)
-        if is_own or around.cache.find(key, around.lease) is not None:
-            return _done(draft, key, layer, created_by, around, cached=False)
+    return _done(draft, key, await around.made_once(key, output, ran.once), created_by, around, cached=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from corten.build.cache import BuildCache
 from corten.build.caches import CacheMounts
 from corten.build.draft import Draft
 from corten.build.events import Emit
+from corten.build.files.remotes import Remotes
 from corten.build.files.tree import Tree
-from corten.build.flights import Flights
+from corten.build.flights import Flights, Output
 from corten.build.options import BuildOptions, Executor, Sources
 from corten.build.recipes import CacheSource
 from corten.build.workshop import Workshop
@@ -32,7 +33,8 @@ class Surroundings:
     workshop: Workshop
     cache: BuildCache
     caches: CacheMounts
-    flights: Flights
+    flights: Flights[DiffId | None]
+    remotes: Remotes
     lease: Lease
     executor: Executor
     options: BuildOptions
@@ -56,6 +58,15 @@ class Surroundings:
             if found is not None:
                 self.cache.put(key, found[0], created_by)
         return found
+
+    async def made_once(self, key: str, output: Output, work: Callable[[Output], Awaitable[DiffId | None]]) -> DiffId | None:
+        """What `work` makes, which puts it into the cache: one run for all builds that want `key` now, unless they shall not share."""
+        if self.options.no_cache:
+            return await work(output)
+        while True:
+            layer, is_own = await self.flights.shared(key, output, work)
+            if is_own or self.cache.find(key, self.lease) is not None:
+                return layer
 
 
 @dataclass(frozen=True, slots=True)

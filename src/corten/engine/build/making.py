@@ -13,6 +13,7 @@ from corten.build.cache import BuildCache
 from corten.build.dockerfile.instructions import Dockerfile
 from corten.build.dockerfile.parser import parse
 from corten.build.events import Emit
+from corten.build.files.remotes import Remotes
 from corten.build.files.tree import Tree
 from corten.build.flights import Flights
 from corten.build.graph import binds_context
@@ -54,7 +55,8 @@ class Making:
         self._events = footing.events
         self._keeping = keeping
         self._usual_ca = usual_ca
-        self._flights = Flights()
+        self._flights: Flights[DiffId | None] = Flights()
+        self._remotes = Remotes()
         self._cache = BuildCache(footing.store.db, footing.store.layers)
         self._sharing = CacheSharing(footing.store, footing.pulls, footing.pulls.settings)
 
@@ -143,6 +145,7 @@ class Making:
             cache=self._cache,
             caches=self._keeping.caches,
             flights=self._flights,
+            remotes=self._remotes,
             executor=self._executor,
             workshop=self._workshop,
             elsewhere=elsewhere,
