@@ -37,17 +37,21 @@ class Api:
         self._version = pinned
         self._newest = newest
         self.pinned = bool(pinned)
-        self.server: Mapping[str, str] = {}
-        """Header fields of the engine's answer to the ping, once a version was negotiated."""
+        self._greeting: Mapping[str, str] = {}
 
     @property
     def version(self) -> str:
         """The version in use: the engine's, but not newer than ours."""
         if not self._version:
-            self.server = self.ping()
-            offered = self.server.get("api-version") or OLDEST
+            offered = self.greeting().get("api-version") or OLDEST
             self._version = min(offered, self._newest, key=version_key)
         return self._version
+
+    def greeting(self) -> Mapping[str, str]:
+        """The header fields of the engine's answer to a ping; it is asked once."""
+        if not self._greeting:
+            self._greeting = self.ping()
+        return self._greeting
 
     def speaks(self, version: str) -> bool:
         return version_key(self.version) >= version_key(version)

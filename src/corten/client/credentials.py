@@ -26,7 +26,7 @@ def registry_header(config: ConfigFile, domain: str) -> str:
     return encode_header(find_credentials(config, domain))
 
 
-def encode_header(fields: Mapping[str, str]) -> str:
+def encode_header(fields: Mapping[str, object]) -> str:
     return urlsafe_b64encode(json.dumps(dict(fields)).encode()).decode()
 
 

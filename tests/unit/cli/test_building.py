@@ -4,10 +4,12 @@ import io
 import os
 import tarfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from corten.cli.building.board import Board
 from corten.cli.errors import Failure
 from corten.cli.flags import Parser, Values
 from corten.cli.image.building import BUILD, build_query
@@ -141,3 +143,12 @@ def test_query(monkeypatch: pytest.MonkeyPatch) -> None:
         "platform": "linux/arm64",
         "networkmode": "default",
     }
+
+
+def test_times_of_steps_are_read_as_they_are_sent() -> None:
+    board = Board()
+    for day in ("1970-01-01", "2024-02-29", "2024-03-01", "2026-12-31", "2100-03-01"):
+        vertex = {"digest": day, "name": day, "started": f"{day}T23:59:58.250000000Z", "completed": f"{day}T23:59:59Z"}
+        ((found, _),) = board.take({"vertexes": [vertex]})
+        assert found.started == datetime.fromisoformat(f"{day}T23:59:58.250000+00:00").timestamp()
+        assert found.seconds(0) == 0.75

@@ -46,6 +46,16 @@ def api(engine: tuple[FakeEngine, str]) -> Iterator[Api]:
     made.close()
 
 
+def test_who_answers_and_its_version_are_asked_at_once(engine: tuple[FakeEngine, str]) -> None:
+    fake, host = engine
+    before = len(fake.requests)
+    api = Api(resolve(Choice(host=host), {}, ConfigFile("/nothing")), agent="test")
+    assert api.greeting()["api-version"] == api.version == API_VERSION
+    assert api.greeting()
+    assert [request.path for request in fake.requests[before:]] == ["/_ping"]
+    api.close()
+
+
 def test_version_is_the_older_of_both(api: Api, engine: tuple[FakeEngine, str]) -> None:
     assert api.version == API_VERSION
     assert api.speaks("1.24")

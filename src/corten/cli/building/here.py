@@ -1,13 +1,11 @@
 """`build` against a Corten engine: one request that carries everything, status messages back, then the outputs."""
 
 import json
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from corten.cli.building.board import Board
-from corten.cli.building.ociimages import SCHEME, sent_layout
-from corten.cli.building.outputs import Output, deliver, read_outputs, stored_names
+from corten.cli.building.outputs import Output, read_outputs, stored_names
 from corten.cli.building.painters import painter
 from corten.cli.building.parts import (
     PARCEL_TYPE,
@@ -25,10 +23,11 @@ from corten.cli.errors import Failure
 from corten.cli.flags import Values
 from corten.cli.image.context import local_context, stdin_context
 from corten.cli.session import Session
-from corten.client.credentials import all_credentials
+from corten.client.configfile import ConfigFile
 from corten.client.urls import quoted
 
 TRACE_ID = "corten.build.trace"
+OCI_LAYOUT = "oci-layout://"
 REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 Query = dict[str, str | list[str]]
 
@@ -64,8 +63,7 @@ def build_here(session: Session, values: Values, query: Query, where: str) -> in
     if kind not in ("quiet", "rawjson") and (text := warnings_text(board.warnings, long=session.debug)):
         session.warn(text)
     try:
-        for output in outputs:
-            deliver(session, output, built.image, tags)
+        _deliver(session, outputs, built.image, tags)
     finally:
         kept = _kept(session, outputs, built)
     if values.on("check-reproducible") and kind not in ("quiet", "rawjson"):
@@ -75,6 +73,15 @@ def build_here(session: Session, values: Values, query: Query, where: str) -> in
     write_id(values.text("iidfile"), built.image)
     _write_metadata(values.text("metadata-file"), built.image if kept else "", query["t"])
     return 0
+
+
+def _deliver(session: Session, outputs: Sequence[Output], image: str, tags: Sequence[str]) -> None:
+    if not any(output.is_elsewhere for output in outputs):
+        return
+    from corten.cli.building.delivering import deliver
+
+    for output in outputs:
+        deliver(session, output, image, tags)
 
 
 def _kept(session: Session, outputs: Sequence[Output], built: Built) -> bool:
@@ -88,9 +95,7 @@ def _kept(session: Session, outputs: Sequence[Output], built: Built) -> bool:
 
 def _parts(session: Session, values: Values) -> Parts:
     folders, others = read_contexts(values.texts("build-context"))
-    others = {
-        name: f"docker-image://{sent_layout(session, where)}" if where.startswith(SCHEME) else where for name, where in others.items()
-    }
+    others = {name: _sent(session, where) for name, where in others.items()}
     agents = read_agents(values.texts("ssh"), session.environ)
     if agents and not session.api.endpoint.host.startswith("unix://"):
         raise Failure(f"--ssh forwards agents to an engine on the same machine only; this one is at {session.api.endpoint.host}")
@@ -109,6 +114,23 @@ def _parts(session: Session, values: Values) -> Parts:
     return Parts(options, read_secrets(values.texts("secret"), session.environ), folders)
 
 
+def _sent(session: Session, where: str) -> str:
+    """A named context that is no folder, as the engine takes it."""
+    if not where.startswith(OCI_LAYOUT):
+        return where
+    from corten.cli.building.ociimages import sent_layout
+
+    return f"docker-image://{sent_layout(session, where)}"
+
+
+def _credentials(config: ConfigFile) -> dict[str, str]:
+    if not config.table("auths") and not config.table("credHelpers"):
+        return {}
+    from corten.client.credentials import all_credentials, encode_header
+
+    return {"X-Registry-Config": encode_header(all_credentials(config))}
+
+
 def _refuse_unbuilt(session: Session, values: Values) -> None:
     """What would be passed over in silence otherwise: a flag that does nothing is worse than none."""
     if values.text("sbom").lower() not in ("", "false", "0"):
@@ -124,8 +146,7 @@ def _refuse_unbuilt(session: Session, values: Values) -> None:
 def _built(session: Session, query: Query, body: Iterator[bytes], board: Board, kind: str) -> Built:
     """Raises Failure with all that is to be said."""
     paint = painter(kind, board, session.err)
-    credentials = urlsafe_b64encode(json.dumps(all_credentials(session.config)).encode()).decode()
-    headers = {"X-Registry-Config": credentials, "Content-Type": PARCEL_TYPE}
+    headers = {"Content-Type": PARCEL_TYPE, **_credentials(session.config)}
     built, failed = Built("", is_new=False), ""
     for message in session.api.call("POST", "/build", query, stream=body, headers=headers).json_lines():
         if message.get("id") == TRACE_ID:

@@ -11,7 +11,6 @@ from corten.cli.errors import Failure
 from corten.cli.output.progress import show_progress
 from corten.cli.session import Session
 
-SCHEME = "oci-layout://"
 REF_NAME = "org.opencontainers.image.ref.name"
 END = b"\0" * 1024
 PIECE = 1 << 20
@@ -20,7 +19,7 @@ LARGEST = 4 << 20
 
 def sent_layout(session: Session, where: str) -> str:
     """The id that the engine gives the image. Raises Failure for a layout that has no such image."""
-    folder, name = _split(where.removeprefix(SCHEME))
+    folder, name = _split(where.removeprefix("oci-layout://"))
     chosen = _chosen(folder, name, where)
     said = io.StringIO()
     answer = session.api.call(

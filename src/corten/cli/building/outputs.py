@@ -1,20 +1,12 @@
-"""`--output`: where the result of a build goes besides the engine's images: archives, folders, registries."""
+"""`--output`: where the result of a build goes besides the engine's images: archives, folders, registries. `delivering` brings it there."""
 
-import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from corten.cli.archive.unpacking import PieceReader, Unpacker
-from corten.cli.building.layouts import named_archive, write_pieces
 from corten.cli.errors import Failure
 from corten.cli.kinds import csv_fields
-from corten.cli.output.progress import show_progress
-from corten.cli.references import named
-from corten.cli.session import Session
-from corten.client.credentials import registry_header
-from corten.client.urls import quoted
 
 KINDS = ("docker", "oci", "tar", "local", "image", "registry", "cacheonly")
 ARCHIVES = ("docker", "oci", "tar")
@@ -35,6 +27,11 @@ class Output(NamedTuple):
     def is_stored(self) -> bool:
         """The engine keeps the image."""
         return not self.destination and self.kind != "cacheonly"
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Something has to be brought somewhere."""
+        return bool(self.push or self.destination)
 
 
 def read_outputs(texts: Sequence[str], *, push: bool, load: bool) -> list[Output]:
@@ -122,41 +119,3 @@ def _check_destination(output: Output) -> None:
         raise Failure(f"ERROR: failed to build: destination file {where} is a directory")
     if not is_folder and not os.path.isdir(os.path.dirname(where) or "."):
         raise Failure(f"ERROR: failed to build: failed to open open {where}: no such file or directory")
-
-
-def deliver(session: Session, output: Output, image: str, tags: Sequence[str]) -> None:
-    """Raises Failure and what the API raises."""
-    names = tuple(tags) or output.names
-    if output.push:
-        _push(session, names)
-    elif output.kind in ("docker", "oci") and output.destination:
-        pieces = session.api.call("GET", "/images/get", {"names": image}).pieces()
-        archive = named_archive(pieces, [named(name) for name in names], docker=output.kind == "docker")
-        if output.unpacked:
-            _unpack(output.destination, PieceReader(archive))
-        else:
-            write_pieces(output.destination, archive)
-    elif output.kind in ("tar", "local"):
-        _files(session, output, image)
-
-
-def _push(session: Session, names: Sequence[str]) -> None:
-    for name in names:
-        repository, tag, _ = named(name)
-        headers = {"X-Registry-Auth": registry_header(session.config, repository.partition("/")[0])}
-        answer = session.api.call("POST", f"/images/{quoted(repository)}/push", {"tag": tag or "latest"}, headers=headers)
-        show_progress(answer.json_lines(), io.StringIO())
-
-
-def _files(session: Session, output: Output, image: str) -> None:
-    pieces = session.api.call("GET", "/corten/images/tree", {"name": image}).pieces()
-    if output.kind == "tar":
-        write_pieces(output.destination, pieces)
-    else:
-        _unpack(output.destination, PieceReader(pieces))
-
-
-def _unpack(folder: str, archive: PieceReader) -> None:
-    """As BuildKit's client does: the files are the caller's own, the folder is nobody else's."""
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    Unpacker(folder, "", owners=False, whole=True).unpack(archive)

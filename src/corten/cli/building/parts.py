@@ -3,11 +3,10 @@
 import io
 import json
 import os
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from corten.cli.archive.packing import pack
+from corten.cli.archive.headers import file_header
 from corten.cli.errors import Failure
 from corten.cli.kinds import csv_fields
 
@@ -28,15 +27,15 @@ def parcel(parts: Parts, context: Iterator[bytes] | None) -> Iterator[bytes]:
     yield _member("options.json", json.dumps(parts.options).encode())
     for name, value in parts.secrets.items():
         yield _member(f"secret/{name}", value)
+    if parts.folders:
+        from corten.cli.archive.packing import pack
     for name, folder in parts.folders.items():
         yield from _unended(pack(folder, f"named/{name}", keep=_ignored(folder), follow=True))
     yield from context or [END]
 
 
 def _member(name: str, content: bytes) -> bytes:
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = len(content), 0o600
-    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape") + content + b"\0" * (-len(content) % 512)
+    return file_header(name, len(content), 0o600) + content + b"\0" * (-len(content) % 512)
 
 
 def _unended(stream: Iterator[bytes]) -> Iterator[bytes]:
@@ -61,6 +60,8 @@ def _ignored(folder: str) -> Any:
 
 def rewrapped(stream: Iterator[bytes]) -> Iterator[bytes]:
     """A tar from elsewhere (plain, gzip, bzip2, xz), its names moved below `context/`."""
+    import tarfile
+
     with tarfile.open(fileobj=io.BufferedReader(_Reading(stream)), mode="r|*") as tar:
         for info in tar:
             info.name = f"context/{info.name.lstrip('/')}"

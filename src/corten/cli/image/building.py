@@ -1,9 +1,7 @@
 """`build`: the context goes to the engine as a tar stream, the engine's steps come back as text."""
 
-import io
 import json
 import os
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,11 +14,9 @@ from corten.cli.options.environment import LABEL, labels, proxy_variables
 from corten.cli.options.networking import EXTRA_HOSTS
 from corten.cli.options.policies import ULIMIT, last_of_each
 from corten.cli.options.quantities import BYTES, SWAP
-from corten.cli.output.progress import show_progress, watched
 from corten.cli.references import check_name, normalized_platform
 from corten.cli.session import Action, Session
 from corten.client.api import Api
-from corten.client.credentials import all_credentials
 
 CORTEN_ONLY = (
     "secret",
@@ -89,7 +85,7 @@ def build_query(values: Values, proxies: Mapping[str, str]) -> dict[str, str | l
 
 def is_corten(api: Api) -> bool:
     """Other engines get what Docker's classic builder takes."""
-    return (api.server or api.ping()).get("server", "").startswith("Corten/")
+    return api.greeting().get("server", "").startswith("Corten/")
 
 
 def _pairs(texts: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -97,7 +93,12 @@ def _pairs(texts: list[str]) -> Iterator[tuple[str, str, str]]:
 
 
 def _run(session: Session, values: Values, query: dict[str, str | list[str]], stream: Iterator[bytes] | None) -> int:
-    credentials = urlsafe_b64encode(json.dumps(all_credentials(session.config)).encode()).decode()
+    import io
+
+    from corten.cli.output.progress import show_progress, watched
+    from corten.client.credentials import all_credentials, encode_header
+
+    credentials = encode_header(all_credentials(session.config))
     headers = {"X-Registry-Config": credentials, **({"Content-Type": "application/x-tar"} if stream is not None else {})}
     quiet, aux = values.on("quiet"), list[Any]()
     if stream is not None and not quiet:

@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
-from corten.cli.archive.packing import pack
 from corten.cli.errors import Failure
 
 INNER_DOCKERFILE = ".corten-dockerfile"
@@ -71,6 +70,8 @@ def local_context(folder: str, dockerfile: str, *, root: str = ".") -> tuple[Ite
 
 
 def _context_stream(folder: str, root: str, keep: Callable[[str, bool], bool] | None, outside: tuple[str, bytes] | None) -> Iterator[bytes]:
+    from corten.cli.archive.packing import pack
+
     if outside is not None:
         name, content = outside
         first = b"".join(_one_file(name if root == "." else f"{root}/{name}", content))

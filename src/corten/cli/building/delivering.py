@@ -1,0 +1,52 @@
+"""Bringing the result of a build where `--output` wants it: to a registry, into an archive, into a folder."""
+
+import io
+import os
+from collections.abc import Sequence
+
+from corten.cli.archive.unpacking import PieceReader, Unpacker
+from corten.cli.building.layouts import named_archive, write_pieces
+from corten.cli.building.outputs import Output
+from corten.cli.output.progress import show_progress
+from corten.cli.references import named
+from corten.cli.session import Session
+from corten.client.credentials import registry_header
+from corten.client.urls import quoted
+
+
+def deliver(session: Session, output: Output, image: str, tags: Sequence[str]) -> None:
+    """Raises Failure and what the API raises."""
+    names = tuple(tags) or output.names
+    if output.push:
+        _push(session, names)
+    elif output.kind in ("docker", "oci") and output.destination:
+        pieces = session.api.call("GET", "/images/get", {"names": image}).pieces()
+        archive = named_archive(pieces, [named(name) for name in names], docker=output.kind == "docker")
+        if output.unpacked:
+            _unpack(output.destination, PieceReader(archive))
+        else:
+            write_pieces(output.destination, archive)
+    elif output.kind in ("tar", "local"):
+        _files(session, output, image)
+
+
+def _push(session: Session, names: Sequence[str]) -> None:
+    for name in names:
+        repository, tag, _ = named(name)
+        headers = {"X-Registry-Auth": registry_header(session.config, repository.partition("/")[0])}
+        answer = session.api.call("POST", f"/images/{quoted(repository)}/push", {"tag": tag or "latest"}, headers=headers)
+        show_progress(answer.json_lines(), io.StringIO())
+
+
+def _files(session: Session, output: Output, image: str) -> None:
+    pieces = session.api.call("GET", "/corten/images/tree", {"name": image}).pieces()
+    if output.kind == "tar":
+        write_pieces(output.destination, pieces)
+    else:
+        _unpack(output.destination, PieceReader(pieces))
+
+
+def _unpack(folder: str, archive: PieceReader) -> None:
+    """As BuildKit's client does: the files are the caller's own, the folder is nobody else's."""
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    Unpacker(folder, "", owners=False, whole=True).unpack(archive)
