@@ -36,11 +36,12 @@ Script = Callable[[Recorded], Answer | None]
 
 
 class FakeEngine:
-    """What was asked, in order, without the `/vX.Y` prefix and without pings."""
+    """What was asked, in order, without the `/vX.Y` prefix and without pings, which are counted."""
 
     def __init__(self, script: Script | None = None) -> None:
         self.requests: list[Recorded] = []
         self.script = script
+        self.pings = 0
 
     def answer(self, request: Recorded) -> Answer:
         self.requests.append(request)
@@ -84,6 +85,7 @@ def handler_for(engine: FakeEngine) -> type[BaseHTTPRequestHandler]:
                 path = "/" + path.split("/", 2)[2]
             body = self._body()
             if path == "/_ping":
+                engine.pings += 1
                 answer = Answer(200, "OK", "text/plain")
             else:
                 query = dict(parse_qsl(url.query, keep_blank_values=True))
