@@ -147,6 +147,8 @@ class _Handler(BaseHTTPRequestHandler):
         if parts.path == "/token":
             self.read_body()
             self.reply(200, json.dumps({"token": "good", "refresh_token": "refresh", "expires_in": 300}).encode())
+        elif parts.path == "/seen":  # for tests that have it in another process
+            self.reply(200, json.dumps([f"{method} {path}" for method, path, _ in self.registry.seen[:-1]]).encode())
         elif parts.path == "/v1/search":
             self.reply(200, json.dumps({"results": self.registry.found}).encode())
         elif not self.refused():

@@ -1,8 +1,10 @@
 """Builds at the same time: a step that two of them want runs once; one that is cancelled takes nothing from the other."""
 
 import hashlib
+import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.build.building import corten, import_base
+from tests.integration.build.building import Said, corten, import_base
 from tests.support.daemon import Daemon
+from tests.support.registry_process import registry_beside
 
 pytestmark = pytest.mark.privileged
 
@@ -71,3 +74,108 @@ def test_a_cancelled_build_takes_nothing_from_the_other(engine: Daemon, name: st
     assert winner.returncode == 0, said
     assert runs(engine, name) == 1
     assert "Successfully tagged" in said
+
+
+SLOW_FILE = """
+import http.server, time
+class Slow(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        print(self.path, flush=True)
+        time.sleep(2)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"text")
+    def log_message(self, *_):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+MANY = "FROM corpus/base AS made\nRUN mkdir /d; i=0; while [ $i -lt 6000 ]; do i=$((i+1)); echo $i{name} > /d/$i; done; sleep 1\n"
+
+
+def at_once(engine: Daemon, name: str, folder: Path, dockerfile: str, flags: tuple[str, ...] = (), count: int = 8) -> list[Said]:
+    folder.mkdir(exist_ok=True)
+    (folder / "Dockerfile").write_text(dockerfile)
+    with ThreadPoolExecutor(count) as pool:
+        return list(
+            pool.map(lambda n: corten(engine.host, "build", "--progress", "plain", "-t", f"{name}:{n}", *flags, str(folder)), range(count))
+        )
+
+
+def uses(engine: Daemon, line: str) -> int:
+    """How often the step was had since it was made last."""
+    found = engine.call("GET", "/system/df?type=build-cache").json()["BuildCache"]
+    return max((entry["UsageCount"] for entry in found if entry["Description"].startswith(line)), default=0)
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_builds_share_copies_and_directories(engine: Daemon, name: str, tmp_path: Path, count: int) -> None:
+    """Made once: a step that is made again counts its uses anew."""
+    import_base(engine)
+    text = f"{MANY.format(name=name)}FROM corpus/base\nWORKDIR /{name}\nCOPY --from=made /d /{name}\n"
+    ended = at_once(engine, name, tmp_path, text, count=count)
+    assert [said.status for said in ended] == [0] * count, ended[0].err
+    assert len({engine.call("GET", f"/images/{name}:{n}/json").json()["Id"] for n in range(count)}) == 1
+    assert uses(engine, f"COPY /d /{name}") == uses(engine, f"WORKDIR /{name}") == count
+
+
+def test_builds_without_the_cache_do_their_own(engine: Daemon, name: str, tmp_path: Path) -> None:
+    import_base(engine)
+    text = f"{dockerfile(name, 0.5)}COPY --from=corpus/base /bin /{name}\n"
+    ended = at_once(engine, name, tmp_path, text, ("--no-cache",), 3)
+    assert [said.status for said in ended] == [0] * 3, ended[0].err
+    assert runs(engine, name) == 3
+    assert uses(engine, f"COPY /bin /{name}") == 1
+
+
+def test_a_failure_of_a_shared_step_is_told_to_all(engine: Daemon, name: str, tmp_path: Path) -> None:
+    import_base(engine)
+    text = f"{MANY.format(name=name)}FROM corpus/base\nRUN echo > /file\nCOPY --from=made /d /file\n"
+    ended = at_once(engine, name, tmp_path, text, count=2)
+    assert [said.status for said in ended] == [1, 1]
+    assert all("cannot copy to non-directory" in said.err for said in ended), ended[0].err
+    assert at_once(engine, name, tmp_path, text.replace("/d /file", "/d /dir"), count=1)[0].status == 0
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_cancelled_build_takes_no_copy_from_the_other(engine: Daemon, name: str, tmp_path: Path, victim: int) -> None:
+    """Both wait for the stage; one goes while files are copied."""
+    import_base(engine)
+    (tmp_path / "Dockerfile").write_text(f"{MANY.format(name=name)}FROM corpus/base\nCOPY --from=made /d /d\nRUN ls /d | wc -l\n")
+    environment = {**os.environ, "DOCKER_HOST": engine.host, "DOCKER_BUILDKIT": "0"}
+    command = ["docker", "build", "-t", name, str(tmp_path)]
+    started = []
+    for _ in range(2):
+        started.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        time.sleep(0.3)
+    until(lambda: any(engine.data_root.glob("snapshots/*/upper/d/3000")) or bool(uses(engine, "COPY /d /d")))
+    loser, winner = started.pop(victim), started.pop()
+    with loser, winner:
+        loser.kill()
+        said, _ = winner.communicate(timeout=30)
+    assert winner.returncode == 0, said
+    assert "\n6000\n" in said
+
+
+def test_builds_share_what_add_fetches(engine: Daemon, name: str, tmp_path: Path) -> None:
+    import_base(engine)
+    command = ["nsenter", f"--net=/proc/{engine.namespace_pid}/ns/net", sys.executable, "-c", SLOW_FILE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port = server.stdout.readline().strip()
+        ended = at_once(engine, name, tmp_path, f"FROM corpus/base\nADD http://127.0.0.1:{port}/{name} /f\n")
+        server.kill()
+        asked = server.stdout.read().splitlines()
+    assert [said.status for said in ended] == [0] * 8, ended[0].err
+    assert len(asked) == 1
+
+
+def test_builds_share_the_pull_of_their_base(engine: Daemon, name: str, tmp_path: Path) -> None:
+    with registry_beside(engine.namespace_pid) as host:
+        ended = at_once(engine, name, tmp_path, f"FROM {host}/app:v1\nRUN echo {name}\n")
+        command = ["nsenter", f"--net=/proc/{engine.namespace_pid}/ns/net", "curl", "-s", f"http://{host}/seen"]
+        seen = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert [said.status for said in ended] == [0] * 8, ended[0].err
+    assert sum("GET" in line and "/manifests/" in line for line in seen) <= 2, seen
+    engine.call("DELETE", f"/images/{host}/app:v1?force=1")

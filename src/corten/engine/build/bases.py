@@ -1,5 +1,6 @@
 """Base images of a build: from the store, else pulled."""
 
+from corten.build.flights import Flights
 from corten.build.options import BaseImage
 from corten.engine.build.provenance import Material
 from corten.engine.transfer.pull import Pulls
@@ -11,13 +12,14 @@ from corten.store.records.uses import Uses
 
 
 class Bases:
-    """`corten.build.options.Images`. `credentials` by registry domain, as the client sent them."""
+    """`corten.build.options.Images`. `credentials` by registry domain, as the client sent them; `flights` are the pulls of all builds."""
 
-    def __init__(self, images: Images, uses: Uses, pulls: Pulls, credentials: dict[str, Credentials]) -> None:
+    def __init__(self, images: Images, uses: Uses, pulls: Pulls, credentials: dict[str, Credentials], flights: Flights[None]) -> None:
         self._images = images
         self._uses = uses
         self._pulls = pulls
         self._credentials = credentials
+        self._flights = flights
         self._known: dict[tuple[str, str], BaseImage] = {}
 
     async def resolve(self, reference: str, *, pull: bool, platform: str) -> BaseImage:
@@ -32,7 +34,11 @@ class Bases:
         if found is None:
             parsed = parse_reference(reference)
             credentials = self._credentials.get(parsed.domain)
-            await self._pulls.pull(parsed, lambda line: None, platform=platform, credentials=credentials)
+            await self._flights.shared(
+                (reference, platform, credentials),
+                lambda stream, data: None,
+                lambda _: self._pulls.pull(parsed, lambda line: None, platform=platform, credentials=credentials),
+            )
             found = self._images.get(reference)
         self._uses.note("image", (found.id,))
         return _base(reference, found)

@@ -57,6 +57,7 @@ class Making:
         self._usual_ca = usual_ca
         self._flights: Flights[DiffId | None] = Flights()
         self._remotes = Remotes()
+        self._pulling: Flights[None] = Flights()
         self._cache = BuildCache(footing.store.db, footing.store.layers)
         self._sharing = CacheSharing(footing.store, footing.pulls, footing.pulls.settings)
 
@@ -66,8 +67,8 @@ class Making:
             job = await self._loaded(request, body, inside, stack)
             extras = job.delivery.extras
             targets, wish = read_targets(extras.cache_to), read_wish(extras.provenance)
-            await look_over(job.dockerfile, job.options, job.sources, emit)
-            if extras.check:
+            if extras.call != "build":
+                await called(extras.call, job.dockerfile, job.options, job.sources, emit)
                 return Built(ImageId(""))
             lease = stack.enter_context(self._store.layers.lease())
             sharing = stack.enter_context(self._sharing.session(request.credentials, emit))
@@ -106,7 +107,7 @@ class Making:
         delivery.context.rules = ignore_rules(delivery.context, request.dockerfile)
         delivery.context.gives = not binds_context(dockerfile)
         options = with_extras(request.options, delivery.extras, self._usual_ca)
-        bases = Bases(self._store.images, self._uses, self._pulls, request.credentials)
+        bases = Bases(self._store.images, self._uses, self._pulls, request.credentials, self._pulling)
         return _Job(delivery, text, dockerfile, options, bases, _sources(bases, delivery), started)
 
     async def _compare(self, job: "_Job", first: Result, lease: Lease, emit: Emit) -> None:
