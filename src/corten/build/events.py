@@ -5,8 +5,9 @@ make no files have none. Whoever listens (the classic text, the trace of `corten
 what it shows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,5 +90,13 @@ class Warned:
     detail: str = ""
 
 
-BuildEvent = StepStarted | StepRunning | StepEnded | StepProgress | StepOutput | Warned | Planned | StageEnded
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a call that builds nothing has found out, in BuildKit's form."""
+
+    value: Mapping[str, Any]
+    id: str = ""
+
+
+BuildEvent = StepStarted | StepRunning | StepEnded | StepProgress | StepOutput | Warned | Planned | StageEnded | Described
 Emit = Callable[[BuildEvent], None]

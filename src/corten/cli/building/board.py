@@ -34,10 +34,12 @@ class Board:
         self.vertices: dict[str, Vertex] = {}
         self.warnings: list[Status] = []
         self.failure: Status = {}
+        self.described: Status = {}
 
     def take(self, status: Status) -> list[tuple[Vertex, list[str]]]:
         self.failure = status.get("error") or self.failure
         self.warnings += status.get("warnings") or ()
+        self.described = status.get("described") or self.described
         changed: list[tuple[Vertex, list[str]]] = []
         for fields in status.get("vertexes") or ():
             changed.append((self._vertex(fields), []))

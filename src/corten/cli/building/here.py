@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from corten.cli.building.board import Board
+from corten.cli.building.calls import answer, read_call
 from corten.cli.building.outputs import Output, read_outputs, stored_names
 from corten.cli.building.painters import painter
 from corten.cli.building.parts import (
@@ -18,7 +19,7 @@ from corten.cli.building.parts import (
     read_secrets,
     rewrapped,
 )
-from corten.cli.building.reports import check_report, failure_text, warnings_text
+from corten.cli.building.reports import failure_text, warnings_text
 from corten.cli.errors import Failure
 from corten.cli.flags import Values
 from corten.cli.image.context import local_context, stdin_context
@@ -41,11 +42,13 @@ class Built(NamedTuple):
 
 def build_here(session: Session, values: Values, query: Query, where: str) -> int:
     _refuse_unbuilt(session, values)
+    call = read_call(values.text("call"), check=values.on("check"))
     outputs = read_outputs(values.texts("output"), push=values.on("push"), load=values.on("load"))
     tags = [str(tag) for tag in values.texts("tag")]
     query["t"] = stored_names(outputs, tags)
     query.pop("cachefrom", None)  # the parts tell of it
     parts = _parts(session, values)
+    parts.options["call"] = call.method
     context: Iterator[bytes] | None = None
     if where == "-":
         stream, query["dockerfile"] = stdin_context(values.text("file"))
@@ -57,9 +60,10 @@ def build_here(session: Session, values: Values, query: Query, where: str) -> in
     kind = "quiet" if values.on("quiet") else values.text("progress")
     board = Board()
     built = _built(session, query, parcel(parts, context), board, kind)
-    if parts.options["check"]:
-        session.say(check_report(board.warnings))
-        return 1 if board.warnings else 0
+    if call.method != "build":
+        text, status = answer(call, board)
+        session.say(text)
+        return status
     if kind not in ("quiet", "rawjson") and (text := warnings_text(board.warnings, long=session.debug)):
         session.warn(text)
     try:
@@ -106,7 +110,6 @@ def _parts(session: Session, values: Values) -> Parts:
         "contexts": others,
         "ca": values.text("ca"),
         "provenance": read_attestations(values.text("provenance"), values.texts("attest")),
-        "check": values.on("check") or values.text("call") == "check",
         "check_reproducible": values.on("check-reproducible"),
         "cache_to": read_caches(values.texts("cache-to"), "cache-to", session.api.endpoint.host),
         "cache_from": read_caches(values.texts("cache-from"), "cache-from", session.api.endpoint.host),
@@ -137,8 +140,6 @@ def _refuse_unbuilt(session: Session, values: Values) -> None:
         raise Failure("--sbom is not supported: Corten scans no images; a scanner can read `corten save` or the pushed image")
     if values.texts("security-opt"):
         raise Failure("--security-opt is not supported: security options are not supported on linux")
-    if values.text("call") not in ("", "build", "check"):
-        raise Failure(f"--call {values.text('call')} is not supported: build or check")
     if values.on("squash"):
         raise Failure("--squash is not supported: FROM scratch with one COPY --from= makes one layer of a stage")
 

@@ -128,7 +128,7 @@ BUILD = Action(
         Flag("ca", STRING, "Certificate authorities that RUN steps trust: host or none (default: the engine's build-ca)"),
         Flag("cache-from", LIST, "Where cached steps may come from (image, type=registry|local)"),
         Flag("cache-to", LIST, "Where cached steps go (type=inline|registry|local)"),
-        Flag("call", STRING, "build, or check: the same as --check"),
+        Flag("call", STRING, "Ask instead of building: check, outline, targets (METHOD[,format=json])"),
         Flag("check", BOOL, "Check the Dockerfile, build nothing"),
         Flag("check-reproducible", BOOL, "Build twice, the second time without the step cache, and name the first file that differs"),
         Flag("cgroup-parent", STRING, "Parent cgroup of RUN steps"),

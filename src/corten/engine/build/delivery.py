@@ -14,6 +14,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 
@@ -45,7 +46,7 @@ class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow: list[str] = []
     ssh: dict[str, str] = {}
     contexts: dict[str, str] = {}
-    check: bool = False
+    call: Literal["build", "check", "outline", "targets"] = "build"
     check_reproducible: bool = False
     ca: str = ""
     provenance: dict[str, str] = {}

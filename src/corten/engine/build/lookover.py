@@ -1,6 +1,7 @@
 """Build checks before a build: the Dockerfile, with the variables of its base images where these can be had."""
 
 import asyncio
+import base64
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -8,12 +9,25 @@ from corten.build.checks import Checking, checked, parse_check, refuse
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
 from corten.build.draft import DEFAULT_PATH, Draft
-from corten.build.events import Emit
+from corten.build.events import Described, Emit
 from corten.build.files.tree import Tree
 from corten.build.graph import Graph
 from corten.build.options import BuildOptions, Sources
+from corten.build.outline import CALLS, describe
 from corten.build.solve import global_values
 from corten.errors import EngineError
+
+
+async def asked(call: str, file: ins.Dockerfile, options: BuildOptions, sources: Sources, emit: Emit) -> None:
+    """Answers `build --call`: an outline or the targets without a look at any image, else the checks. Raises as `look_over`."""
+    source = {"filename": file.name, "sources": [base64.b64encode(file.source.encode()).decode()]}
+    if call in CALLS:
+        given = {name: value for name, value in options.build_args.items() if value is not None}
+        emit(Described(describe(call, file, options.target, given, global_values(file, options)) | source))
+        return
+    await look_over(file, options, sources, emit)
+    if call == "check":
+        emit(Described(source))
 
 
 async def look_over(file: ins.Dockerfile, options: BuildOptions, sources: Sources, emit: Emit) -> None:

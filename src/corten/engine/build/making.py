@@ -27,7 +27,7 @@ from corten.engine.build.context import ignore_rules, read_dockerfile
 from corten.engine.build.delivery import Counted, Delivery, received, root_of
 from corten.engine.build.internal import Internal
 from corten.engine.build.keeping import CacheKeeping
-from corten.engine.build.lookover import look_over
+from corten.engine.build.lookover import asked
 from corten.engine.build.provenance import Made, Wish, provenance, read_wish
 from corten.engine.build.remote import fetch_context
 from corten.engine.build.sent import LocalAgents, SentSecrets, named_images, remote_contexts, with_extras
@@ -67,8 +67,8 @@ class Making:
             job = await self._loaded(request, body, inside, stack)
             extras = job.delivery.extras
             targets, wish = read_targets(extras.cache_to), read_wish(extras.provenance)
+            await asked(extras.call, job.dockerfile, job.options, job.sources, emit)
             if extras.call != "build":
-                await called(extras.call, job.dockerfile, job.options, job.sources, emit)
                 return Built(ImageId(""))
             lease = stack.enter_context(self._store.layers.lease())
             sharing = stack.enter_context(self._sharing.session(request.credentials, emit))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from corten.build.dockerfile.errors import DockerfileError, excerpt
-from corten.build.events import BuildEvent, StepEnded, StepOutput, StepProgress, StepStarted, Warned
+from corten.build.events import BuildEvent, Described, StepEnded, StepOutput, StepProgress, StepStarted, Warned
 from corten.build.solve import StepFailed
 from corten.errors import EngineError
 from corten.oci.digest import sha256_digest
@@ -32,6 +32,8 @@ class Trace:
                 return self._started(event)
             case Warned():
                 return {"warnings": [_warning(event)]}
+            case Described():
+                return {"described": dict(event.value)}
         vertex = self._vertices.get(event.id)
         if vertex is None:
             return None
