@@ -16,11 +16,11 @@ import msgspec
 from corten.build.draft import PROXY_ARGS
 from corten.build.options import BuildOptions
 from corten.build.recipes import StepRecord
-from corten.engine.transfer.attesting import PREDICATE
 from corten.errors import Invalid, Unsupported
 from corten.ids import ImageId, random_hex64
 from corten.oci.digest import sha256_digest
 from corten.oci.reference import parse_reference
+from corten.store.archive.attesting import PROVENANCE
 from corten.store.origins import StoredManifest
 
 BUILD_TYPE: Final = "urn:corten:dockerfile:v1"
@@ -71,7 +71,7 @@ def read_wish(fields: Mapping[str, str]) -> Wish | None:
 def provenance(wish: Wish, made: Made, image: ImageId, now: float) -> StoredManifest:
     """The predicate, as it is kept with the image."""
     raw = msgspec.json.encode(_predicate(wish, made, now))
-    return StoredManifest(sha256_digest(raw), image, PREDICATE, raw)
+    return StoredManifest(sha256_digest(raw), image, PROVENANCE, raw)
 
 
 def _predicate(wish: Wish, made: Made, now: float) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _uri(material: Material) -> str:
     """As package-url has it: `pkg:docker/NAME@TAG?platform=…`."""
     reference = parse_reference(material.reference).with_default_tag()
     name = reference.familiar_name
-    return f"pkg:docker/{quote(name, safe='/')}@{reference.digest or reference.tag}?platform={quote(material.platform, safe='')}"
+    return f"pkg:docker/{quote(name, safe='/:')}@{reference.digest or reference.tag}?platform={quote(material.platform, safe='')}"
 
 
 def _moment(seconds: float) -> str:

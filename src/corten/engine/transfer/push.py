@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from corten.engine.events import Events
 from corten.engine.images.progress import Report, Status
-from corten.engine.transfer.attesting import PREDICATE, attest
 from corten.engine.transfer.interruptible import interruptible
 from corten.engine.transfer.outgoing import InMemory, LayerPush
 from corten.errors import Invalid, NotFound, Unauthenticated
@@ -37,6 +36,7 @@ from corten.oci.reference import Reference
 from corten.registry.auth import Credentials
 from corten.registry.client import Repository, Session
 from corten.registry.hosts import RegistrySettings
+from corten.store.archive.attesting import Statement, attest, statements_of
 from corten.store.images import Image
 from corten.store.opened import Store
 from corten.store.origins import LayerBlob, StoredManifest
@@ -124,8 +124,9 @@ class _PushJob:
         self._layers = layers
 
     def run(self, image: Image, *, alone: bool) -> Pushed:
-        manifest = self._image(image)
-        index = None if alone else self._attested(image, manifest) or self._index(image, manifest.digest)
+        statements = [] if alone else statements_of(self._store.origins.attachments_of(image.id).values())
+        manifest = self._image(image, oci=bool(statements))
+        index = None if alone else self._attested(image, manifest, statements) or self._index(image, manifest.digest)
         top = index or manifest
         tag = str(self._reference.tag)
         if index is not None:
@@ -138,23 +139,21 @@ class _PushJob:
         self._report(Status(f"{tag}: digest: {top.digest} size: {len(top.raw)}"))
         return Pushed(tag, top.digest, len(top.raw))
 
-    def _attested(self, image: Image, manifest: StoredManifest) -> StoredManifest | None:
-        """The index with what a build of ours says about the image; None when nothing is said."""
-        kept = self._store.origins.attachments_of(image.id).values()
-        predicate = next((one for one in kept if one.media_type == PREDICATE), None)
-        if predicate is None:
+    def _attested(self, image: Image, manifest: StoredManifest, statements: Sequence[Statement]) -> StoredManifest | None:
+        """The index with what builds of ours say about the image; None when nothing is said."""
+        if not statements:
             return None
-        made = attest(image, manifest, self._reference, predicate.raw)
+        made = attest(image, manifest, [self._reference], statements)
         for blob in made.blobs:
             self._blob(blob.digest, blob.raw)
         self._put(made.manifest.digest, made.manifest)
         return made.index
 
-    def _image(self, image: Image) -> StoredManifest:
-        """Layers and config are at the registry when this returns; the manifest that names them."""
+    def _image(self, image: Image, *, oci: bool = False) -> StoredManifest:
+        """Layers and config are at the registry when this returns; the manifest that names them, of OCI's form where we choose."""
         blobs = self._layers.send(image)
         self._blob(Digest(image.id), image.raw)
-        return self._manifest(image, blobs)
+        return self._manifest(image, blobs, oci=oci)
 
     def _blob(self, digest: Digest, raw: bytes) -> None:
         uploader = self._layers.uploader()
@@ -164,12 +163,12 @@ class _PushJob:
     def _put(self, name: str, manifest: StoredManifest) -> None:
         self._layers.uploader().put_manifest(name, manifest.media_type, manifest.raw)
 
-    def _manifest(self, image: Image, blobs: Sequence[LayerBlob]) -> StoredManifest:
+    def _manifest(self, image: Image, blobs: Sequence[LayerBlob], *, oci: bool) -> StoredManifest:
         for stored in self._store.origins.manifests_of(image.id):
             parsed = parse_manifest(stored.raw, stored.media_type)
             if isinstance(parsed, Manifest) and [d.digest for d in parsed.layers] == [b.digest for b in blobs]:
                 return stored
-        made = made_manifest(image, blobs)
+        made = made_manifest(image, blobs, oci=oci)
         raw = encode(made)
         return StoredManifest(sha256_digest(raw), image.id, made.media_type, raw)
 
@@ -209,9 +208,9 @@ class _PushJob:
         return sent.digest == digest
 
 
-def made_manifest(image: Image, blobs: Sequence[LayerBlob]) -> Manifest:
-    """A manifest of our own making: Docker's, unless a layer has a media type of OCI's, which Docker's must not hold."""
-    if not any(blob.media_type.startswith(OCI_LAYER) for blob in blobs):
+def made_manifest(image: Image, blobs: Sequence[LayerBlob], *, oci: bool = False) -> Manifest:
+    """A manifest of our own making: Docker's, unless `oci` or a layer has a media type of OCI's, which Docker's must not hold."""
+    if not oci and not any(blob.media_type.startswith(OCI_LAYER) for blob in blobs):
         layers = [Descriptor(media_type=b.media_type, digest=b.digest, size=b.size) for b in blobs]
         config = Descriptor(media_type=DOCKER_CONFIG, digest=image.id, size=len(image.raw))
         return Manifest(schema_version=2, media_type=DOCKER_MANIFEST, config=config, layers=layers)
