@@ -169,6 +169,88 @@ def break_layers(folder: Path) -> None:
             path.write_bytes(content[:40] + bytes([content[40] ^ 1]) + content[41:])
 
 
+def test_from_one_engine_to_another(build: Build, daemon: Daemon, registry: str, tmp_path: Path) -> None:
+    """The second has another data root, and knows nothing but the base image. Layers of steps that it does not need stay away."""
+    targets = (f"type=registry,ref={registry}/cache:max,mode=max", f"type=local,dest={tmp_path}/cache,mode=max", "type=inline")
+    build("--push", *(word for target in targets for word in ("--cache-to", target)), tag=f"{registry}/app:1")
+    layers = daemon.call("GET", f"/images/{registry}/app:1/json").json()["RootFS"]["Layers"]
+    sources = {
+        "registry": (f"type=registry,ref={registry}/cache:max", 5),
+        "local": (f"type=local,src={tmp_path}/cache", 5),
+        "inline": (f"type=registry,ref={registry}/app:1", 4),
+    }
+    for name, (source, cached) in sources.items():
+        daemon.stop()
+        daemon.data_root, daemon.exec_root = daemon.root / f"data-{name}", daemon.root / f"run-{name}"
+        daemon.start()
+        import_base(daemon)
+        again = build("--cache-from", source, "--cache-to", "type=inline")
+        assert (sum(steps(again).values()), len(steps(again))) == (cached, 5), again.err
+        found = daemon.call("GET", "/images/app/json").json()["RootFS"]["Layers"]
+        assert found[:-1] == layers[:-1], "the last one of an inline cache is made anew, at its base's new time"
+        assert found == layers or name == "inline"
+    daemon.call("DELETE", "/images/app?force=1").ok()
+    daemon.call("POST", "/build/prune?all=1").ok()
+    daemon.call("POST", "/corten/trash/empty").ok()
+    part = build("--target", "tools", "--cache-from", sources["registry"][0])
+    assert all(steps(part).values())
+    assert len([path for path in (daemon.data_root / "layers").iterdir() if path.name != "empty"]) == 2, "the base and the tools' own"
+
+
+FORMS = (
+    "compression=zstd,compression-level=5",
+    "compression=uncompressed",
+    "compression=gzip,compression-level=9,force-compression=true",
+    "image-manifest=false",
+    "oci-mediatypes=false,compression=zstd",
+)
+INDEX, DOCKER_INDEX = "application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"
+START = {"zstd": b"\x28\xb5\x2f\xfd", "uncompressed": b"", "gzip": b"\x1f\x8b"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_written_and_read(build: Build, daemon: Daemon, registry: str, tmp_path: Path, form: str) -> None:
+    """Two kinds of places, one build."""
+    places = (f"type=local,dest={tmp_path}/cache", f"type=registry,ref={registry}/cache:form")
+    build(*(word for place in places for word in ("--cache-to", f"{place},mode=max,{form}")))
+    top = json.loads((tmp_path / "cache/index.json").read_text())["manifests"][0]
+    wanted = INDEX if "image-manifest=false" in form else DOCKER_INDEX if "oci" in form else "application/vnd.oci.image.manifest.v1+json"
+    assert top["mediaType"] == wanted
+    inner = json.loads(blob(tmp_path / "cache", top["digest"]).read_text())
+    layers = [d for d in inner.get("layers", inner.get("manifests")) if "cacheconfig" not in d["mediaType"]]
+    kind = next((kind for kind in START if kind in form), "gzip")
+    assert all(blob(tmp_path / "cache", d["digest"]).read_bytes().startswith(START[kind]) for d in layers)
+    assert all((kind in d["mediaType"]) == (kind != "uncompressed") for d in layers)
+    for source in (f"type=local,src={tmp_path}/cache", f"type=registry,ref={registry}/cache:form"):
+        forget(daemon)
+        again = build("--cache-from", source)
+        assert all(steps(again).values()), again.err
+        assert len(steps(again)) == 5
+
+
+def test_tags_of_a_folder(build: Build, daemon: Daemon, context: Path, tmp_path: Path) -> None:
+    """Each export replaces its own tag; the others stay, and share layers."""
+    folder = f"{tmp_path}/cache"
+    build("--cache-to", f"type=local,dest={folder},mode=max,tag=one")
+    forget(daemon)
+    (context / "file").write_text("other\n")
+    build("--cache-to", f"type=local,dest={folder},mode=max,tag=two")
+    build("--cache-to", f"type=local,dest={folder},mode=max,tag=two")
+    tops = json.loads((tmp_path / "cache/index.json").read_text())["manifests"]
+    assert [top["annotations"]["org.opencontainers.image.ref.name"] for top in tops] == ["one", "two"]
+    forget(daemon)
+    assert "holds no cache latest" in build("--cache-from", f"type=local,src={folder}").err
+    forget(daemon)
+    assert not all(steps(build("--cache-from", f"type=local,src={folder},tag=one")).values())
+    forget(daemon)
+    assert all(steps(build("--cache-from", f"type=local,src={folder},tag=two")).values())
+    forget(daemon)
+    assert all(steps(build("--cache-from", f"type=local,src={folder},digest={tops[1]['digest']}")).values())
+    forget(daemon)
+    both = ("--cache-from", f"type=local,src={folder},tag=one", "--cache-from", f"type=local,src={folder},tag=two")
+    assert all(steps(build(*both)).values())
+
+
 @pytest.mark.parametrize(
     ("flag", "value", "complaint"),
     [
@@ -177,8 +259,12 @@ def break_layers(folder: Path) -> None:
         ("--cache-to", "type=registry", "needs ref=REFERENCE"),
         ("--cache-to", "type=local", "needs dest=FOLDER"),
         ("--cache-to", "type=registry,ref=x,mode=most", 'invalid mode \'most\' of --cache-to: "min" or "max"'),
-        ("--cache-to", "type=registry,ref=x,compression=zstd", "with compression=zstd is not supported"),
-        ("--cache-to", "type=registry,ref=x,image-manifest=false", "with image-manifest=false is not supported"),
+        ("--cache-to", "type=registry,ref=x,compression=estargz", "with compression=estargz is not supported"),
+        ("--cache-to", "type=registry,ref=x,compression-level=11", "compression-level=11 of gzip: 0 to 9"),
+        ("--cache-to", "type=registry,ref=x,compression=zstd,compression-level=-3", "compression-level=-3 of zstd: 0 to 22"),
+        ("--cache-to", "type=registry,ref=x,oci-mediatypes=false,image-manifest=true", "image-manifest=true needs oci-mediatypes=true"),
+        ("--cache-to", "type=registry,ref=x,reset=true", "with reset= is not supported"),
+        ("--cache-from", "type=local,src=/x,digest=sha256:1", "digest"),
         ("--cache-to", "type=registry,ref=127.0.0.1:1/x", "connection refused"),
     ],
 )

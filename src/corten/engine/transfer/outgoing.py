@@ -13,9 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from isal import isal_zlib
-
 from corten.engine.images.progress import Meter, Progress, Report
+from corten.engine.transfer.packing import Packing
 from corten.errors import EngineError, Unavailable
 from corten.ids import DiffId, Digest, short_id
 from corten.oci.manifest import DOCKER_LAYER, Manifest, parse_manifest
@@ -28,15 +27,23 @@ from corten.store.opened import Store
 from corten.store.origins import LayerBlob
 
 WORKERS: Final = 3
-LEVEL: Final = 2
-_GZIP: Final = 31
+_USUAL: Final = Packing()
 
 
 class LayerPush:
     """Sends layers to one repository. Blocking; one per push."""
 
-    def __init__(self, store: Store, repository: Repository, reference: Reference, report: Report, cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        repository: Repository,
+        reference: Reference,
+        report: Report,
+        cancelled: Callable[[], bool],
+        packing: Packing = _USUAL,
+    ) -> None:
         self._store = store
+        self._packing = packing
         self._repository = repository
         self._reference = reference
         self._report = report
@@ -90,7 +97,7 @@ class LayerPush:
         if self._cancelled():
             raise _given_up()
         checked = self._store.origins.blobs_of(diff_id)
-        known = [*claimed, *checked]
+        known = [blob for blob in (*claimed, *checked) if self._packing.does(blob.media_type)]
         for blob in known:
             if blob.digest in foreign:
                 self._report(Progress(short_id(diff_id), "Skipped foreign layer"))
@@ -99,7 +106,8 @@ class LayerPush:
         if found is not None and all(blob.digest != found.digest for blob in checked):
             return found
         here = replace(found or self._sent(diff_id), repository=self._reference.name)
-        self._store.origins.add_blob(here)
+        if self._packing == _USUAL:  # others are for who asked for them
+            self._store.origins.add_blob(here)
         return here
 
     def _there(self, diff_id: DiffId, known: Sequence[LayerBlob]) -> LayerBlob | None:
@@ -129,17 +137,17 @@ class LayerPush:
                 with _File(path, size) as blob, self._store.uploads.claimed(self._reference.name, digest) as bookmark:
                     uploader.upload(digest, blob, bookmark)
                 self._report(Progress(short_id(diff_id), "Pushed"))
-            return LayerBlob(digest, diff_id, size, DOCKER_LAYER, self._reference.name)
+            media_type = DOCKER_LAYER if self._packing.kind == "gzip" else self._packing.media_type
+            return LayerBlob(digest, diff_id, size, media_type, self._reference.name)
 
     @contextmanager
     def _packed(self, diff_id: DiffId) -> Iterator[tuple[str, Digest, int]]:
-        """The layer as a gzip file, gone with the block: path, digest, size."""
+        """The layer as a packed file, gone with the block: path, digest, size."""
         path = os.path.join(self._store.root.work, f"push-{threading.get_ident()}-{short_id(diff_id)}")
         total, size = hashlib.sha256(), 0
-        packer = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, _GZIP)
         try:
             with open(path, "wb") as file:
-                for piece in self._pieces(diff_id, packer):
+                for piece in self._packing.packed(self._pieces(diff_id)):
                     total.update(piece)
                     size += file.write(piece)
             yield path, Digest(f"sha256:{total.hexdigest()}"), size
@@ -147,12 +155,11 @@ class LayerPush:
             with suppress(FileNotFoundError):
                 os.unlink(path)
 
-    def _pieces(self, diff_id: DiffId, packer: "isal_zlib.Compress") -> Iterator[bytes]:
+    def _pieces(self, diff_id: DiffId) -> Iterator[bytes]:
         for piece in layer_tar(self._store.layers.directory(diff_id)):
             if self._cancelled():
                 raise _given_up()
-            yield packer.compress(piece)
-        yield packer.flush()
+            yield piece
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from corten.oci.digest import parse_digest
 CONFIG_TYPE: Final = "application/vnd.buildkit.cacheconfig.v0"
 INLINE: Final = "moby.buildkit.cache.v0"
 UNCOMPRESSED: Final = "containerd.io/uncompressed"
+NAME: Final = "org.opencontainers.image.ref.name"
+"""The annotation that holds a tag in a layout's index."""
 LARGEST: Final = 16 << 20
 
 

@@ -3,86 +3,93 @@ image's own config. Base images' layers are no part of it: whoever builds has th
 """
 
 import hashlib
-import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
 import msgspec
-from isal import isal_zlib
 
 from corten.build.recipes import StepRecord
-from corten.engine.build.sharing.config import CONFIG_TYPE, INLINE, UNCOMPRESSED, encode, encode_inline
+from corten.engine.build.sharing.config import CONFIG_TYPE, INLINE, NAME, UNCOMPRESSED, encode, encode_inline
+from corten.engine.build.sharing.wishes import Form
 from corten.engine.transfer.outgoing import InMemory, LayerPush
+from corten.engine.transfer.packing import Packing, oci_type
 from corten.errors import EngineError, Unavailable
 from corten.ids import DiffId, Digest, ImageId
 from corten.oci.digest import hex_of, sha256_digest
 from corten.oci.image import ImageConfig
-from corten.oci.manifest import OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor, Index, Manifest, parse_manifest
+from corten.oci.manifest import MAX_MANIFEST_BYTES, OCI_INDEX, Descriptor, Index, Manifest, parse_manifest
 from corten.oci.manifest import encode as encode_manifest
 from corten.store.files import disk_error
 from corten.store.images import Image
 from corten.store.layertar.rebuild import layer_tar
 from corten.store.opened import Store
 
-LEVEL: Final = 2
-_GZIP: Final = 31
-_GZIPPED: Final = f"{OCI_LAYER}+gzip"
 
-
-def to_registry(push: LayerPush, tag: str, records: Sequence[StepRecord]) -> Digest:
+def to_registry(push: LayerPush, tag: str, records: Sequence[StepRecord], form: Form) -> Digest:
     """Blocks. Raises what the registry refuses."""
     layers = _layers(records)
     blobs = push.send(_holder(layers))
-    found = {b.diff_id: Descriptor(media_type=_GZIPPED, digest=b.digest, size=b.size) for b in blobs}
-    config, manifest = _documents(records, layers, found)
+    found = {b.diff_id: Descriptor(media_type=oci_type(b.media_type), digest=b.digest, size=b.size) for b in blobs}
+    config, manifest = _documents(records, layers, found, form)
     uploader = push.uploader()
     if not uploader.has(sha256_digest(config)):
         uploader.upload(sha256_digest(config), InMemory(config))
-    uploader.put_manifest(tag, OCI_MANIFEST, manifest)
+    uploader.put_manifest(tag, form.media_type, manifest)
     return sha256_digest(manifest)
 
 
 class FolderCache:
     """An OCI layout on this machine, its files those of the folder's owner. What is there already is not written again."""
 
-    def __init__(self, store: Store, path: str, gone: threading.Event) -> None:
+    def __init__(self, store: Store, path: str, gone: threading.Event, packing: Packing) -> None:
         self._store = store
         self._path = path
         self._gone = gone
+        self._packing = packing
 
-    def write(self, records: Sequence[StepRecord]) -> None:
-        """Blocks. Raises Unavailable for what the disk refuses."""
+    def write(self, tag: str, records: Sequence[StepRecord], form: Form) -> None:
+        """Blocks. What other tags name stays. Raises Unavailable for what the disk refuses."""
         try:
             os.makedirs(self._in("blobs/sha256"), exist_ok=True)
             layers = _layers(records)
             known = self._known()
             found = {diff_id: known.get(diff_id) or self._layer(diff_id) for diff_id in layers}
-            config, manifest = _documents(records, layers, found)
+            config, manifest = _documents(records, layers, found, form)
             for raw in (config, manifest):
                 self._put(f"blobs/sha256/{hex_of(sha256_digest(raw))}", raw)
-            notes = {"org.opencontainers.image.ref.name": "latest"}
-            top = Descriptor(media_type=OCI_MANIFEST, digest=sha256_digest(manifest), size=len(manifest), annotations=notes)
+            top = Descriptor(media_type=form.media_type, digest=sha256_digest(manifest), size=len(manifest), annotations={NAME: tag})
+            others = [d for d in self._index() if (d.annotations or {}).get(NAME) != tag]
             self._put("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-            self._put("index.json", encode_manifest(Index(schema_version=2, media_type=OCI_INDEX, manifests=[top])))
+            self._put("index.json", encode_manifest(Index(schema_version=2, media_type=OCI_INDEX, manifests=[*others, top])))
             self._give_away()
         except OSError as error:
             raise disk_error(error, f"writing the cache to {self._path}") from error
 
-    def _known(self) -> dict[DiffId, Descriptor]:
-        """The layers that an earlier export has left whole."""
+    def _index(self) -> list[Descriptor]:
+        """What the folder's index lists, [] for none that can be read."""
         try:
             with open(self._in("index.json"), "rb") as file:
-                digest = json.load(file)["manifests"][-1]["digest"]
-            with open(self._in(f"blobs/sha256/{hex_of(digest)}"), "rb") as file:
-                manifest = parse_manifest(file.read())
-        except (OSError, ValueError, KeyError, IndexError, TypeError, EngineError):
-            return {}
-        layers = manifest.layers if isinstance(manifest, Manifest) else []
-        return {DiffId((d.annotations or {}).get(UNCOMPRESSED, "")): msgspec.structs.replace(d, annotations=None)
-                for d in layers if self._has(d)}  # fmt: skip
+                index = parse_manifest(file.read(MAX_MANIFEST_BYTES))
+        except (OSError, EngineError):
+            return []
+        return index.manifests if isinstance(index, Index) else []
+
+    def _known(self) -> dict[DiffId, Descriptor]:
+        """The layers that earlier exports have left whole."""
+        found: dict[DiffId, Descriptor] = {}
+        for top in self._index():
+            try:
+                with open(self._in(f"blobs/sha256/{hex_of(Digest(top.digest))}"), "rb") as file:
+                    manifest = parse_manifest(file.read(MAX_MANIFEST_BYTES))
+            except (OSError, EngineError):
+                continue
+            for layer in manifest.layers if isinstance(manifest, Manifest) else manifest.manifests:
+                if (diff_id := (layer.annotations or {}).get(UNCOMPRESSED)) and self._packing.does(layer.media_type) and self._has(layer):
+                    found[DiffId(diff_id)] = msgspec.structs.replace(layer, media_type=oci_type(layer.media_type), annotations=None)
+        return found
 
     def _has(self, layer: Descriptor) -> bool:
         try:
@@ -92,20 +99,15 @@ class FolderCache:
 
     def _layer(self, diff_id: DiffId) -> Descriptor:
         total, size = hashlib.sha256(), 0
-        packer = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, _GZIP)
         part = self._in(f"blobs/sha256/{hex_of(diff_id)}.part")
         with _created(part) as file:
-            for piece in layer_tar(self._store.layers.directory(diff_id)):
+            for packed in self._packing.packed(layer_tar(self._store.layers.directory(diff_id))):
                 if self._gone.is_set():
                     raise Unavailable("the build was cancelled", reason="cancelled")
-                packed = packer.compress(piece)
                 total.update(packed)
                 size += file.write(packed)
-            packed = packer.flush()
-            total.update(packed)
-            size += file.write(packed)
         os.rename(part, self._in(f"blobs/sha256/{total.hexdigest()}"))
-        return Descriptor(media_type=_GZIPPED, digest=f"sha256:{total.hexdigest()}", size=size)
+        return Descriptor(media_type=self._packing.media_type, digest=f"sha256:{total.hexdigest()}", size=size)
 
     def _put(self, name: str, content: bytes) -> None:
         part = self._in(f"{name}.part")
@@ -140,12 +142,18 @@ def _layers(records: Sequence[StepRecord]) -> list[DiffId]:
     return list(dict.fromkeys(record.layer for record in records if record.layer))
 
 
-def _documents(records: Sequence[StepRecord], layers: Sequence[DiffId], found: dict[DiffId, Descriptor]) -> tuple[bytes, bytes]:
-    """Config and manifest."""
+def _documents(
+    records: Sequence[StepRecord], layers: Sequence[DiffId], found: Mapping[DiffId, Descriptor], form: Form
+) -> tuple[bytes, bytes]:
+    """Config, and the manifest or index that names it."""
     config = encode(records, lambda diff_id: found[diff_id].digest)
     top = Descriptor(media_type=CONFIG_TYPE, digest=sha256_digest(config), size=len(config))
-    named = [msgspec.structs.replace(found[d], annotations={UNCOMPRESSED: d}) for d in layers]
-    return config, encode_manifest(Manifest(schema_version=2, media_type=OCI_MANIFEST, config=top, layers=named))
+    named = [
+        msgspec.structs.replace(found[d], media_type=form.layer_type(found[d].media_type), annotations={UNCOMPRESSED: d}) for d in layers
+    ]
+    if form.is_manifest:
+        return config, encode_manifest(Manifest(schema_version=2, media_type=form.media_type, config=top, layers=named))
+    return config, encode_manifest(Index(schema_version=2, media_type=form.media_type, manifests=[*named, top]))
 
 
 def _holder(layers: Sequence[DiffId]) -> Image:

@@ -14,13 +14,14 @@ import msgspec
 from corten.build.draft import Draft
 from corten.build.events import Emit
 from corten.engine.build.internal import Internal
-from corten.engine.build.sharing.config import CONFIG_TYPE, INLINE, LARGEST, UNCOMPRESSED, decode, decode_inline
+from corten.engine.build.sharing.config import CONFIG_TYPE, INLINE, LARGEST, NAME, UNCOMPRESSED, decode, decode_inline
 from corten.engine.transfer.layers import LayerPull, RemoteLayer
+from corten.engine.transfer.leftovers import keeper_of
 from corten.errors import EngineError, Invalid, NotFound
 from corten.ids import DiffId, Digest, short_id
 from corten.oci.digest import hex_of, parse_digest, sha256_digest
 from corten.oci.image import parse_image_config
-from corten.oci.manifest import Index, Manifest, parse_manifest
+from corten.oci.manifest import OCI_MANIFEST, Descriptor, Index, Manifest, parse_manifest
 from corten.oci.platform import host_platform, preference
 from corten.registry.client import Repository
 from corten.store.files import disk_error
@@ -61,6 +62,7 @@ class FetchedCache:
         try:
             with Internal(self._emit, f"import-{key[:12]}").step(f"importing cached layer {short_id(layer.digest)}", internal=False):
                 self._bring(layer, lease)
+                self._store.layers.keeps.let_go(keeper_of(layer.diff_id))  # the step's row keeps it, no pull is to go on
         except EngineError:  # told as the step's
             return None
         return (layer.diff_id,)
@@ -109,6 +111,7 @@ def read_registry(repository: Repository, reference: str, full_name: str) -> Cac
     """A cache of its own, or the one inside an image. Blocks. Raises NotFound, Invalid, Unavailable, Unauthenticated."""
     top = repository.manifest(reference)
     parsed = parse_manifest(top.raw, top.media_type)
+    parsed = _as_manifest(parsed)
     if isinstance(parsed, Index):
         inner = repository.manifest(_of_platform(parsed))
         parsed = parse_manifest(inner.raw, inner.media_type)
@@ -117,6 +120,17 @@ def read_registry(repository: Repository, reference: str, full_name: str) -> Cac
     if parsed.config.size > LARGEST:
         raise Invalid(f"the cache manifest has {parsed.config.size} bytes: the limit is {LARGEST}", reason="bad-cache")
     return read_manifest(parsed, repository.blob(Digest(parsed.config.digest), parsed.config.size), full_name)
+
+
+def _as_manifest(parsed: Manifest | Index) -> Manifest | Index:
+    """A cache that was written as an index of layers and config (`image-manifest=false`), as the manifest that it would be."""
+    if isinstance(parsed, Manifest):
+        return parsed
+    configs = [d for d in parsed.manifests if d.media_type == CONFIG_TYPE]
+    if not configs:
+        return parsed
+    layers = [d for d in parsed.manifests if d.media_type != CONFIG_TYPE]
+    return Manifest(schema_version=2, media_type=OCI_MANIFEST, config=configs[0], layers=layers)
 
 
 def read_manifest(manifest: Manifest, config: bytes, repository: str) -> CachedLayers:
@@ -140,18 +154,32 @@ def read_manifest(manifest: Manifest, config: bytes, repository: str) -> CachedL
 class Folder:
     """A cache in an OCI layout on this machine. Links are not followed, and nothing is believed that its digest does not say."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, tag: str, digest: str) -> None:
+        """`digest` names the manifest, "" takes the one that is tagged `tag`."""
         self._path = path
+        self._tag = tag
+        self._digest = digest
 
     def read(self) -> CachedLayers:
         """Blocks. Raises NotFound, Invalid."""
         index = parse_manifest(self._whole("index.json", LARGEST))
         if not isinstance(index, Index) or not index.manifests:
             raise Invalid(f"{self._path}/index.json lists no cache", reason="bad-cache")
-        manifest = parse_manifest(self._blob(index.manifests[-1].digest, index.manifests[-1].size))
+        top = self._chosen(index)
+        manifest = _as_manifest(parse_manifest(self._blob(top.digest, top.size)))
         if isinstance(manifest, Index):
             raise Invalid("an index inside an index is no cache", reason="bad-cache")
         return read_manifest(manifest, self._blob(manifest.config.digest, manifest.config.size), "")
+
+    def _chosen(self, index: Index) -> Descriptor:
+        if self._digest:
+            fitting = [d for d in index.manifests if d.digest == self._digest]
+        else:
+            fitting = [d for d in index.manifests if (d.annotations or {}).get(NAME) == self._tag]
+        if not fitting:
+            hint = "--cache-from type=local takes tag= and digest="
+            raise NotFound(f"{self._path} holds no cache {self._digest or self._tag}", reason="no-cache", hint=hint)
+        return fitting[-1]
 
     def bring(self, store: Store, layer: RemoteLayer, lease: Lease) -> None:
         """Blocks. Raises NotFound, Invalid."""

@@ -62,7 +62,7 @@ class SharingSession:
 
     async def _opened(self, origin: CacheOrigin) -> Sequence[CacheSource]:
         if origin.kind == "local":
-            return await self._told(f"importing cache manifest from local:{origin.folder}", lambda: self._folder(origin.folder))
+            return await self._told(f"importing cache manifest from local:{origin.folder}", lambda: self._folder(origin))
         reference = origin.reference
         assert reference is not None, "origins that are no folders have a reference"
         image = self._store.images.find(str(reference)) if origin.may_be_here else None
@@ -79,8 +79,8 @@ class SharingSession:
         except EngineError:
             return []
 
-    def _folder(self, path: str) -> CacheSource:
-        folder = Folder(path)
+    def _folder(self, origin: CacheOrigin) -> CacheSource:
+        folder = Folder(origin.folder, tag=origin.tag, digest=origin.digest)
         return FetchedCache(self._store, folder.read(), self._emit, lambda layer, lease: folder.bring(self._store, layer, lease))
 
     def _remote(self, reference: Reference) -> CacheSource:
@@ -106,12 +106,12 @@ class SharingSession:
     def _write(self, target: CacheTarget, records: Sequence[StepRecord]) -> None:
         reference = target.reference
         if reference is None:
-            FolderCache(self._store, target.folder, self._gone).write(records)
+            FolderCache(self._store, target.folder, self._gone, target.packing).write(target.tag, records, target.form)
             return
         with self._session(reference, push=True) as session:
             repository = Repository(session, reference.path, familiar=reference.familiar_name, push=True)
-            push = LayerPush(self._store, repository, reference, lambda _: None, self._gone.is_set)
-            to_registry(push, str(reference.tag), records)
+            push = LayerPush(self._store, repository, reference, lambda _: None, self._gone.is_set, target.packing)
+            to_registry(push, str(reference.tag), records, target.form)
 
     @contextmanager
     def _session(self, reference: Reference, *, push: bool) -> Iterator[Session]:

@@ -1,16 +1,59 @@
 """`--cache-to` and `--cache-from` as they come with a build: checked before anything runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, cast
 
+from corten.engine.transfer.packing import HIGHEST, Kind, Packing
 from corten.errors import Invalid, Unsupported
+from corten.oci.digest import parse_digest
+from corten.oci.manifest import DOCKER_INDEX, DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from corten.oci.reference import Reference, parse_reference
 
 Fields = Mapping[str, str]
 KINDS: Final = ("inline", "registry", "local")
-_SWITCHES: Final = {"image-manifest": True, "oci-mediatypes": True, "force-compression": False}
-_KNOWN: Final = frozenset({"type", "ref", "dest", "src", "mode", "compression", "ignore-error", "tag", *_SWITCHES})
+ELSEWHERE: Final = {
+    "gha": "it needs the runtime token of a GitHub runner; type=registry,ref=ghcr.io/… serves there",
+    "s3": "Corten has no client for object stores; type=local in a folder that is synced, or type=registry",
+    "azblob": "Corten has no client for object stores; type=local in a folder that is synced, or type=registry",
+}
+"""Why a kind that BuildKit knows is not done, and what is instead."""
+_WRITING: Final = frozenset(
+    {"mode", "compression", "compression-level", "force-compression", "ignore-error", "image-manifest", "oci-mediatypes"}
+)
+_KNOWN: Final = {
+    "to inline": frozenset({"type", *_WRITING}),
+    "to registry": frozenset({"type", "ref", *_WRITING}),
+    "to local": frozenset({"type", "dest", "tag", *_WRITING}),
+    "from registry": frozenset({"type", "ref", *_WRITING}),  # what only writing heeds is let pass, as BuildKit does
+    "from local": frozenset({"type", "src", "tag", "digest", *_WRITING}),
+    "from image": frozenset({"type", "ref"}),
+    "from here": frozenset({"type", "ref"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a cache is written as: a manifest or an index of layers and config; with OCI's media types or Docker's."""
+
+    is_manifest: bool = True
+    is_oci: bool = True
+
+    @property
+    def media_type(self) -> str:
+        if self.is_manifest:
+            return OCI_MANIFEST
+        return OCI_INDEX if self.is_oci else DOCKER_INDEX
+
+    def layer_type(self, media_type: str) -> str:
+        return _DOCKERS.get(media_type, media_type) if not self.is_oci else media_type
+
+
+_DOCKERS: Final = {
+    OCI_LAYER: "application/vnd.docker.image.rootfs.diff.tar",
+    f"{OCI_LAYER}+gzip": DOCKER_LAYER,
+    f"{OCI_LAYER}+zstd": "application/vnd.docker.image.rootfs.diff.tar.zstd",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +65,9 @@ class CacheTarget:
     folder: str = ""
     whole: bool = False
     forgiving: bool = False
+    packing: Packing = field(default_factory=Packing)
+    form: Form = field(default_factory=Form)
+    tag: str = "latest"
 
     @property
     def shown(self) -> str:
@@ -35,6 +81,8 @@ class CacheOrigin:
     kind: str
     reference: Reference | None = None
     folder: str = ""
+    tag: str = "latest"
+    digest: str = ""
 
     @property
     def may_be_here(self) -> bool:
@@ -52,36 +100,54 @@ def read_origins(wishes: Sequence[Fields]) -> list[CacheOrigin]:
 
 
 def _target(fields: Fields) -> CacheTarget:
-    kind = _kind(fields, "cache-to")
+    kind = _kind(fields, "cache-to", KINDS)
     mode = fields.get("mode", "min")
     if mode not in ("min", "max"):
         raise Invalid(f'invalid mode {mode!r} of --cache-to: "min" or "max"', reason="bad-cache-option")
+    packing, form = _packing(fields), _form(fields)
     forgiving = _is_on(fields, "ignore-error", default=False)
     if kind == "inline":
         return CacheTarget(kind)
-    if kind == "local":
-        return CacheTarget(kind, None, _folder(fields, "dest", "cache-to"), mode == "max", forgiving)
-    return CacheTarget(kind, _reference(fields, "cache-to"), "", mode == "max", forgiving)
+    folder = _folder(fields, "dest", "cache-to") if kind == "local" else ""
+    reference = _reference(fields, "cache-to") if kind == "registry" else None
+    return CacheTarget(kind, reference, folder, mode == "max", forgiving, packing, form, fields.get("tag") or "latest")
+
+
+def _packing(fields: Fields) -> Packing:
+    kind, level = fields.get("compression") or "gzip", fields.get("compression-level") or None
+    force = _is_on(fields, "force-compression", default=False)
+    if kind not in HIGHEST:
+        hint = "gzip, zstd or uncompressed"
+        raise Unsupported(f"--cache-to with compression={kind} is not supported", reason="cache-option", hint=hint)
+    if level is not None and not (level.isascii() and level.isdigit() and int(level) <= HIGHEST[kind]):
+        raise Invalid(f"compression-level={level} of {kind}: 0 to {HIGHEST[kind]}", reason="bad-cache-option")
+    return Packing(cast("Kind", kind), int(level) if level else None, force)
+
+
+def _form(fields: Fields) -> Form:
+    oci = _is_on(fields, "oci-mediatypes", default=True)
+    manifest = _is_on(fields, "image-manifest", default=oci)
+    if manifest and not oci:
+        text = "image-manifest=true needs oci-mediatypes=true"
+        raise Invalid(text, reason="bad-cache-option", hint="Docker has no media type for such a manifest")
+    return Form(manifest, oci)
 
 
 def _origin(fields: Fields) -> CacheOrigin:
     kind = _kind(fields, "cache-from", ("registry", "local", "image", "here"))
     if kind == "local":
-        return CacheOrigin(kind, None, _folder(fields, "src", "cache-from"))
+        digest = parse_digest(fields["digest"]) if fields.get("digest") else ""
+        return CacheOrigin(kind, None, _folder(fields, "src", "cache-from"), fields.get("tag") or "latest", digest)
     return CacheOrigin(kind, _reference(fields, "cache-from"))
 
 
-def _kind(fields: Fields, flag: str, kinds: Sequence[str] = KINDS) -> str:
+def _kind(fields: Fields, flag: str, kinds: Sequence[str]) -> str:
     kind = fields.get("type", "")
     if kind not in kinds:
-        raise Unsupported(f"--{flag} type={kind} is not supported", reason="cache-kind", hint=f"one of {', '.join(kinds)}")
-    if unknown := sorted(set(fields) - _KNOWN):
+        hint = ELSEWHERE.get(kind, f"one of {', '.join(KINDS)}")
+        raise Unsupported(f"--{flag} type={kind} is not supported", reason="cache-kind", hint=hint)
+    if unknown := sorted(set(fields) - _KNOWN[f"{flag.removeprefix('cache-')} {kind}"]):
         raise Unsupported(f"--{flag} type={kind} with {unknown[0]}= is not supported", reason="cache-option")
-    for name, made in _SWITCHES.items():
-        if _is_on(fields, name, default=made) != made:
-            raise Unsupported(f"--{flag} with {name}={fields[name]} is not supported", reason="cache-option")
-    if fields.get("compression", "gzip") != "gzip":
-        raise Unsupported(f"--{flag} with compression={fields['compression']} is not supported", reason="cache-option", hint="gzip")
     return kind
 
 
