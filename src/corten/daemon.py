@@ -56,6 +56,8 @@ from corten.engine.containers.stats import Stats
 from corten.engine.containers.streams import Streams
 from corten.engine.containers.update import Update
 from corten.engine.containers.upkeep import Upkeep
+from corten.engine.devices.registry import Registry
+from corten.engine.devices.requests import Devices
 from corten.engine.events import Events
 from corten.engine.execs import Execs
 from corten.engine.host import HostFacts, read_host_facts
@@ -146,7 +148,8 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     staging = Staging(paths.mounts, store.layers)
     rented = Rented(parts.monitors, parts.networks, volumes, staging, paths)
     root_files = RootFiles(store.snapshots, store.layers)
-    bundles = Bundles(containers, Ground(parts.machine, paths, store.snapshots, root_files, dict(config.runtimes)))
+    devices = Devices(Registry(config.cdi_spec_dirs))
+    bundles = Bundles(containers, Ground(parts.machine, paths, store.snapshots, root_files, dict(config.runtimes), devices))
     sessions = Execs(store.db, containers, parts.monitors, events, bundles.exec_process)
     release = Release(rented, bundles)
     removal = Removal(containers, shelves, trash, sessions, events)
@@ -171,6 +174,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         files=Files(containers, shelves, staging, root_files, events, figures),
         stats=Stats(containers, parts.monitors),
         system=System(config, parts.facts, parts.features, store, containers, events),
+        devices=devices,
         volumes=volumes,
         figures=figures,
         images=images,

@@ -20,6 +20,7 @@ from corten.engine.containers.stats import Stats
 from corten.engine.containers.streams import Streams
 from corten.engine.containers.update import Update
 from corten.engine.containers.upkeep import Upkeep
+from corten.engine.devices.requests import Devices
 from corten.engine.events import Events
 from corten.engine.execs import Execs
 from corten.engine.images.commit import Commits
@@ -63,6 +64,7 @@ class Services:
     stats: Stats
     events: Events
     system: System
+    devices: Devices
     volumes: Volumes
     figures: DiskFigures
     images: Images

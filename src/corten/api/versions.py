@@ -130,6 +130,11 @@ def has_runtime_image_config(version: Version) -> bool:
     return version < (1, 50)
 
 
+def has_discovered_devices(version: Version) -> bool:
+    """1.50 lists CDI devices in /info."""
+    return version >= (1, 50)
+
+
 def counts_image_users(version: Version) -> bool:
     """Whether an image list says how many containers use each; -1 before."""
     return version >= (1, 51)

@@ -1,6 +1,6 @@
 """The answer of `/info`."""
 
-from msgspec import field
+from msgspec import UNSET, UnsetType, field
 
 from corten.api.wire import AnswerStruct
 
@@ -46,6 +46,11 @@ class CommitInfo(AnswerStruct, frozen=True, kw_only=True):
 
 class FirewallInfo(AnswerStruct, frozen=True, kw_only=True):
     driver: str = "nftables"
+
+
+class DeviceInfo(AnswerStruct, frozen=True, kw_only=True):
+    source: str
+    id: str = field(name="ID")
 
 
 class InfoAnswer(AnswerStruct, frozen=True, kw_only=True):
@@ -105,4 +110,5 @@ class InfoAnswer(AnswerStruct, frozen=True, kw_only=True):
     security_options: list[str]
     firewall_backend: FirewallInfo = FirewallInfo()
     cdi_spec_dirs: list[str] = field(name="CDISpecDirs")
+    discovered_devices: list[DeviceInfo] | UnsetType = UNSET
     warnings: list[str] | None

@@ -122,7 +122,7 @@ def _to_device_request(body: DeviceRequestBody) -> DeviceRequest:
         count=body.count or 0,
         device_ids=tuple(body.device_ids or ()),
         capabilities=tuple(tuple(names) for names in body.capabilities or ()),
-        options=body.options or {},
+        options=body.options,
     )
 
 
@@ -141,6 +141,6 @@ def from_device_request(request: DeviceRequest) -> DeviceRequestBody:
         driver=request.driver,
         count=request.count,
         device_ids=list(request.device_ids) or None,
-        capabilities=[list(names) for names in request.capabilities],
+        capabilities=[list(names) for names in request.capabilities] or None,
         options=request.options,
     )

@@ -83,6 +83,7 @@ def _server_lines(server: Json) -> Iterator[str]:
         yield f" Cgroup Version: {server['CgroupVersion']}"
     yield from _plugins(server.get("Plugins") or {})
     yield from _listed("CDI spec directories", server.get("CDISpecDirs"))
+    yield from _listed("Discovered Devices", [f"{d.get('Source')}: {d.get('ID')}" for d in server.get("DiscoveredDevices") or ()])
     yield f" Swarm: {(server.get('Swarm') or {}).get('LocalNodeState', 'inactive')}"
     if runtimes := server.get("Runtimes"):
         yield f" Runtimes: {' '.join(sorted(runtimes))}"

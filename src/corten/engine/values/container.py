@@ -88,13 +88,13 @@ class DeviceMapping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRequest:
-    """`--gpus`: count -1 = all."""
+    """`--gpus` (count -1 = all), and CDI names with the driver "cdi"."""
 
     driver: str = ""
     count: int = 0
     device_ids: tuple[str, ...] = ()
     capabilities: tuple[tuple[str, ...], ...] = ()
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

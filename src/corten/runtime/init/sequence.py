@@ -36,6 +36,9 @@ from corten.runtime.rootfs.devices import make_devices, make_links
 from corten.runtime.rootfs.mounts import finish_readonly, mount_all
 from corten.runtime.values import Stdio
 
+_EARLY_HOOKS = frozenset(("prestart", "createRuntime", "createContainer"))
+"""They run before the change of root."""
+
 
 class Inheritance:
     """What the parent left open for the child: the channel, stdio, the root and mounts it had to open itself, a listening socket."""
@@ -133,11 +136,12 @@ class Init:
 
     def _set_up_root(self) -> None:
         plan, inherited = self.plan, self.inherited
+        hooked = not _EARLY_HOOKS.isdisjoint(plan.spec.get("hooks") or ())
         tree.separate_from_host(plan.rootfs_propagation, plan.rootfs)
         if inherited.root_tree >= 0:
-            self.root_fd = tree.attach_root(inherited.root_tree, plan.rootfs, plan.rootfs_propagation)
+            self.root_fd = tree.attach_root(inherited.root_tree, plan.rootfs, plan.rootfs_propagation, hooked=hooked)
         else:
-            self.root_fd = tree.mount_root(plan.options.root_mounts, plan.rootfs, plan.rootfs_propagation)
+            self.root_fd = tree.mount_root(plan.options.root_mounts, plan.rootfs, plan.rootfs_propagation, hooked=hooked)
         self._mount_everything()
         self._make_devices()
         if self.inherited.io.terminal:

@@ -53,18 +53,19 @@ def root_options(mount: RootMount) -> list[str]:
     return options
 
 
-def attach_root(tree: int, rootfs: str, propagation: int | None) -> int:
+def attach_root(tree: int, rootfs: str, propagation: int | None, *, hooked: bool = False) -> int:
     """Mount the tree in this namespace: the fd itself is then the root below which all else is resolved.
 
     It goes on top of the host's root, a place that a user namespace's root can always reach, where `rootfs` may lie behind folders
-    closed to it. A shared root would show that mount to the host, so then it is `rootfs`.
+    closed to it. A shared root would show that mount to the host, so then it is `rootfs`; with hooks (`hooked`), too: they look for the
+    root where the bundle says that it is.
     """
     shared = propagation is not None and propagation & m.MS_SHARED
-    m.move_mount(tree, "", m.AT_FDCWD, rootfs if shared else "/")
+    m.move_mount(tree, "", m.AT_FDCWD, rootfs if shared or hooked else "/")
     return tree
 
 
-def mount_root(root_mounts: tuple[RootMount, ...], rootfs: str, propagation: int | None) -> int:
+def mount_root(root_mounts: tuple[RootMount, ...], rootfs: str, propagation: int | None, *, hooked: bool = False) -> int:
     """`open_root` and `attach_root`; mount(2) where the kernel's overlay does not know `lowerdir+` (before 6.5) or fsopen."""
     try:
         tree = open_root(root_mounts, rootfs)
@@ -72,7 +73,7 @@ def mount_root(root_mounts: tuple[RootMount, ...], rootfs: str, propagation: int
         if not root_mounts or e.errno not in (errno.ENOSYS, errno.EINVAL):
             raise EngineError(f"error mounting the root file system: {e}", reason="mount-failed") from e
         return _mount_root_classic(root_mounts[0], rootfs)
-    return attach_root(tree, rootfs, propagation)
+    return attach_root(tree, rootfs, propagation, hooked=hooked)
 
 
 def _mount_root_classic(mount: RootMount, rootfs: str) -> int:

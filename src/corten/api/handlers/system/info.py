@@ -3,10 +3,14 @@
 import asyncio
 from typing import Final
 
+from msgspec import UNSET, UnsetType
+
 from corten import __version__
 from corten.api.request import Request
-from corten.api.types.info import IndexInfo, InfoAnswer, PluginsInfo, RegistryInfo, RuntimeInfo
+from corten.api.types.info import DeviceInfo, IndexInfo, InfoAnswer, PluginsInfo, RegistryInfo, RuntimeInfo
+from corten.api.versions import Version, has_discovered_devices
 from corten.api.wire import json_response
+from corten.engine.devices.registry import Findings, Registry
 from corten.engine.moments import format_moment
 from corten.engine.system import LOG_DRIVERS, NETWORK_DRIVERS, VOLUME_DRIVERS, Info
 from corten.http.response import Reply
@@ -15,12 +19,14 @@ _LOOPBACK: Final = ("::1/128", "127.0.0.0/8")
 
 
 async def info(request: Request) -> Reply:
-    return json_response(info_answer(request.app.system.info()))
+    return json_response(info_answer(request.app.system.info(), request.app.devices.registry, request.version))
 
 
-def info_answer(found: Info) -> InfoAnswer:
+def info_answer(found: Info, registry: Registry, version: Version) -> InfoAnswer:
     facts, features, config = found.facts, found.features, found.config
     limits = features.limits
+    seen = registry.look()
+    wrong = [f"CDI: Error associated with spec file {path}: {error}" for path, errors in seen.errors.items() for error in errors]
     return InfoAnswer(
         id=found.engine_id,
         containers=found.containers,
@@ -66,9 +72,17 @@ def info_answer(found: Info) -> InfoAnswer:
         runtimes={name: RuntimeInfo(path=path) for name, path in found.runtimes.items()},
         default_runtime=config.default_runtime,
         security_options=_security_options(found),
-        cdi_spec_dirs=list(config.cdi_spec_dirs),
-        warnings=list(found.warnings) or None,
+        cdi_spec_dirs=list(registry.folders),
+        discovered_devices=_devices(seen, version),
+        warnings=[*found.warnings, *wrong] or None,
     )
+
+
+def _devices(seen: Findings, version: Version) -> list[DeviceInfo] | UnsetType:
+    """Left out where there are none, and for clients that do not know them."""
+    if not seen.devices or not has_discovered_devices(version):
+        return UNSET
+    return [DeviceInfo(source="cdi", id=name) for name in seen.devices]
 
 
 def _registries(mirrors: tuple[str, ...], insecure: tuple[str, ...]) -> RegistryInfo:

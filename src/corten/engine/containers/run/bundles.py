@@ -10,6 +10,8 @@ from corten.engine.containers.create.checks import BUILT_IN_RUNTIMES
 from corten.engine.containers.run.needs import NetworkPlace
 from corten.engine.containers.run.rootfiles import RootFiles
 from corten.engine.containers.state import has_process
+from corten.engine.devices.injection import inject
+from corten.engine.devices.requests import Devices
 from corten.engine.links.environment import link_environment
 from corten.engine.paths import Paths
 from corten.engine.spec.build import ExecRequest, build_exec, build_spec
@@ -34,6 +36,7 @@ class Ground:
     snapshots: Snapshots
     root_files: RootFiles
     runtimes: dict[str, str]
+    devices: Devices
 
 
 class Bundles:
@@ -44,13 +47,16 @@ class Bundles:
     def write(self, container: Container, place: NetworkPlace, sources: Mapping[str, str] | None = None) -> StartSpec:
         """Everything the monitor needs to start `container`; `sources`: what was staged for its mount points.
 
-        Raises what the spec builder raises, Unavailable when the disk is full.
+        Raises what the spec builder raises, Unavailable when the disk is full, EngineError for a device that cannot be had.
         """
+        edits = self._ground.devices.edits(container.host.resources.device_requests)
         paths, snapshots = self._ground.paths, self._ground.snapshots
         bundle = paths.bundle(container.id)
         try:
             os.makedirs(os.path.join(bundle, "rootfs"), mode=0o711, exist_ok=True)
             spec = build_spec(container, replace(self._placement(container, place), sources=sources or {}))
+            if edits is not None:
+                inject(spec, edits)
             _write(os.path.join(bundle, "config.json"), json.dumps(spec, separators=(",", ":"), ensure_ascii=True))
         except OSError as error:
             raise Unavailable(f"preparing the start of {container.name}: {error}", reason="bundle") from error

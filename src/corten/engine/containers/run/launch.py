@@ -42,7 +42,6 @@ class Launch:
 
     async def _start(self, entry: Entry) -> Started:
         container = entry.value
-        _refuse_devices(container)
         check_linked(container, self._catalog)
         ensure_sources(container.mounts)
         if any(point.type == "volume" for point in container.mounts):
@@ -71,14 +70,3 @@ class Launch:
         if tried.host.auto_remove:
             await self._removal.delete(entry, volumes=True)
         raise failure from error
-
-
-def _refuse_devices(container: Container) -> None:
-    """Device requests (`--gpus`) in Docker's words. A container that was asked to have a GPU must not run without one."""
-    for request in container.host.resources.device_requests:
-        wanted = " ".join(f"[{' '.join(names)}]" for names in request.capabilities)
-        raise EngineError(
-            f'could not select device driver "{request.driver}" with capabilities: [{wanted}]',
-            reason="no-device-driver",
-            hint="GPUs are not supported yet; pass device nodes with --device and libraries with -v",
-        )
