@@ -1,6 +1,7 @@
 """`/build`: the classic builder's call, with the whole modern Dockerfile behind it. BuildKit's gRPC calls are another matter."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -88,9 +89,8 @@ async def _lines(
     try:
         for line in first if tags is not None else ():
             yield _text_line(line)
-        while (event := await events.get()) is not None:
-            for line in text.of(event) if tags is not None else ():
-                yield _text_line(line)
+        async for several in _batches(events):
+            yield b"".join(_text_line(line) for event in several for line in text.of(event)) if tags is not None else b""
         built = await _result(running)
         if tags is None:
             yield _text_line(f"{built.image}\n")
@@ -109,6 +109,17 @@ async def _lines(
         await _ended(running)
 
 
+async def _batches(events: Events) -> AsyncIterator[list[BuildEvent]]:
+    """The events as they come, those together that are there at the same time: each piece of an answer is a packet and wakes its reader."""
+    event = await events.get()
+    while event is not None:
+        several = [event]
+        while not events.empty() and (event := events.get_nowait()) is not None:
+            several.append(event)
+        yield several
+        event = event and await events.get()
+
+
 def _text_line(text: str) -> bytes:
     return stream_line(StreamMessage(stream=text))
 
@@ -119,9 +130,9 @@ async def _trace_lines(request: Request, wanted: BuildRequest) -> AsyncIterator[
     events, running = _started(request, replace(wanted, explain=source.append))
     tracing = trace.Trace(f"{time.time_ns()} {id(request)}")
     try:
-        while (event := await events.get()) is not None:
-            if (status := tracing.of(event)) is not None:
-                yield stream_line(StreamMessage(id=trace.TRACE_ID, aux=status))
+        async for several in _batches(events):
+            told = [status for event in several if (status := tracing.of(event)) is not None]
+            yield b"".join(stream_line(StreamMessage(id=trace.TRACE_ID, aux=status)) for status in told)
         built = await _result(running)
         if built.image:
             yield stream_line(StreamMessage(aux=BuildAux(id=built.image, new=built.is_new)))
@@ -137,10 +148,14 @@ def _started(request: Request, wanted: BuildRequest) -> "tuple[Events, asyncio.F
     """The build under way and its events, None after the last one."""
     events: Events = asyncio.Queue()
     loop = asyncio.get_running_loop()
+    here = threading.get_ident()
 
     def emit(event: BuildEvent) -> None:
-        """From any thread."""
-        loop.call_soon_threadsafe(events.put_nowait, event)
+        """From any thread. Most come from the loop's own, which need not be woken for them."""
+        if threading.get_ident() == here:
+            events.put_nowait(event)
+        else:
+            loop.call_soon_threadsafe(events.put_nowait, event)
 
     running = asyncio.ensure_future(request.app.builds.build(wanted, request.stream(), emit))
     running.add_done_callback(lambda _: loop.call_soon(events.put_nowait, None))
