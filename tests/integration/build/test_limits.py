@@ -53,6 +53,16 @@ def test_they_hold(engine: Daemon, tmp_path: Path, client: str, parent: str) -> 
     assert f"{parent}/" in said or "memory:" not in said
 
 
+def test_by_one_flag(engine: Daemon, tmp_path: Path) -> None:
+    import_base(engine)
+    (tmp_path / "Dockerfile").write_text(SHOW)
+    wanted = "memory=100m,memory-swap=200m,cpu-quota=50000,cpu-period=100000,cpu-shares=512,cpuset-cpus=0,cpuset-mems=0"
+    said = corten(engine.host, "build", "--progress", "plain", "--no-cache", "--resource", wanted, str(tmp_path)).err
+    lines = [line.split(" ", 2)[-1] for line in said.splitlines()]
+    start = lines.index("104857600")
+    assert lines[start : start + 4] == ["104857600", "50000", "512", "0"]
+
+
 def test_a_step_beyond_its_memory_is_killed(engine: Daemon, tmp_path: Path) -> None:
     import_base(engine)
     eat = "awk 'BEGIN { s = \"0123456789\"; while (length(s) < 30000000) s = s s }'"

@@ -140,6 +140,20 @@ def test_registry(build: Build, engine: Daemon) -> None:
             assert f"{host}/pushed:{tag}" in names(engine)
 
 
+def test_what_a_form_is_anyway(build: Build, engine: Daemon, tmp_path: Path) -> None:
+    """Options that ask for what is done; a store that is not to keep the image; a folder for the platform."""
+    asked = "unpack=false,rewrite-timestamp=true,compression=gzip,oci-mediatypes=false,push-by-digest=false,name-canonical=0"
+    build("-o", f"type=image,name=anyway/a,{asked}")
+    assert "anyway/a:latest" in names(engine)
+    build("-o", f"type=oci,dest={tmp_path}/o.tar,oci-mediatypes=true,compression=uncompressed,force-compression=true")
+    before = names(engine)
+    build("-o", "type=image,store=false,name=anyway/b")
+    assert names(engine) == before
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+    build("-o", f"type=local,dest={tmp_path}/split,platform-split=true,mode=copy")
+    assert [path.name.partition("_")[2][:5] for path in (tmp_path / "split").iterdir()] == [machine]
+
+
 @pytest.mark.parametrize(
     ("wanted", "complaint"),
     [
@@ -154,6 +168,21 @@ def test_registry(build: Build, engine: Daemon) -> None:
         ("type=image,push=maybe", "invalid value 'maybe' for push"),
         ("type=image,compression=zstd", "type=image with compression=zstd is not supported"),
         ("type=image,annotation.a=b", "annotation.a is not supported"),
+        ("type=image,annotation-manifest.a=b", "annotation-manifest.a is not supported"),
+        ("type=image,compression=estargz", "type=image with compression=estargz is not supported"),
+        ("type=oci,dest={}/x,compression=gzip", "type=oci with compression=gzip is not supported"),
+        ("type=image,compression-level=3", "compression-level is not supported"),
+        ("type=image,dangling-name-prefix=x", "dangling-name-prefix is not supported"),
+        ("type=image,force-compression=true", "force-compression=true is not supported"),
+        ("type=image,name-canonical=true", "name-canonical=true is not supported"),
+        ("type=image,oci-mediatypes=true", "oci-mediatypes=true is not supported"),
+        ("type=oci,dest={}/x,oci-mediatypes=false", "oci-mediatypes=false is not supported"),
+        ("type=image,push-by-digest=true", "push-by-digest=true is not supported"),
+        ("type=image,rewrite-timestamp=false", "rewrite-timestamp=false is not supported"),
+        ("type=registry,store=false,name=x", "push=true with store=false is not supported"),
+        ("type=oci,dest={}/x,push=true", "type=oci with push=true is not supported"),
+        ("type=local,dest={}/x,mode=delete", "mode is not supported"),
+        ("type=image,foo=bar", "foo is not supported"),
     ],
 )
 def test_refused_before_anything_is_built(build: Build, tmp_path: Path, wanted: str, complaint: str) -> None:

@@ -28,6 +28,10 @@ def context(tmp_path: Path) -> str:
         ("--security-opt", "seccomp=unconfined"),
         ("--call", "subrequests.describe"),
         ("--platform", "linux/amd64,linux/arm64"),
+        ("--policy", "filename=x.rego"),
+        ("--annotation", "a=b"),
+        ("--annotation", "manifest:a=b"),
+        ("--isolation", "hyperv"),
     ],
     ids=lambda words: words[0],
 )
@@ -39,7 +43,8 @@ def test_flags(daemon: Daemon, context: str, words: tuple[str, ...]) -> None:
 
 
 def test_what_asks_for_nothing_is_taken(daemon: Daemon, context: str) -> None:
-    done = corten(daemon.host, "build", "-q", "--provenance=false", "--sbom=false", context)
+    words = ("--provenance=false", "--sbom=false", "--builder", "default", "--isolation", "default", "--load", "--rm", "--force-rm")
+    done = corten(daemon.host, "build", "-q", *words, "--compress", "--disable-content-trust=false", "-D", context)
     assert done.status == 0
 
 
@@ -66,6 +71,62 @@ def test_parameters(engine: Daemon, query: str, status: int, message: str) -> No
     """The first three in Docker's words."""
     refused = engine.call("POST", f"/build?{query}", b"")
     assert (refused.status, refused.json()["message"]) == (status, message)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "complaint"),
+    [
+        (("--annotation", "ab"), 1, 'parse annotations: invalid annotation "ab", expected key=value'),
+        (("--annotation", "x:a=b"), 1, 'parse annotations: unknown annotation type "x"'),
+        (("--builder", "nope"), 1, 'ERROR: no builder "nope" found'),
+        (("--build-arg", "=x"), 125, 'invalid key-value pair "=x": empty key'),
+        (("--cache-to", "foo=bar"), 1, "--cache-to: type is required: foo=bar"),
+        (("--cache-to", "type=local,dest=/proc/x"), 1, "--cache-to: cannot make /proc/x: No such file or directory"),
+        (("--iidfile", "/nope/x"), 1, "--iidfile: invalid output path: stat /nope: no such file or directory"),
+        (("--iidfile", "/tmp"), 1, "--iidfile: invalid output path: /tmp is a directory"),
+        (("--metadata-file", "/nope/x"), 1, "--metadata-file: invalid output path: stat /nope: no such file or directory"),
+        (("--network", "container:x"), 1, "RUN steps cannot join a container's network namespace"),
+        (("--platform", "foo"), 1, '"foo": unknown operating system or architecture'),
+        (("--progress", "foo"), 1, "invalid progress mode foo"),
+        (("--pull=maybe",), 125, 'invalid argument "maybe" for "--pull" flag'),
+        (("--resource", "memory"), 125, "invalid field 'memory' must be a key=value pair"),
+        (("--resource", "gpus=1"), 125, "unexpected key 'gpus' in 'gpus=1'"),
+        (("--resource", "memory=x"), 125, "invalid size: 'x'"),
+        (("--resource", "cpu-quota=x"), 125, 'strconv.ParseInt: parsing "x": invalid syntax'),
+        (("--secret", "foo"), 1, "invalid field 'foo' must be a key=value pair"),
+        (("--secret", "id=a,src=/nope"), 1, "failed to read secret a: /nope: No such file or directory"),
+        (("--secret", "id=a,foo=b"), 1, "unexpected key 'foo' in 'foo=b'"),
+        (("--secret", "src=/etc/hostname"), 1, "secret needs an id"),
+        (("--ssh", "default=/nope"), 1, "no SSH agent default: stat /nope: no such file or directory"),
+        (("--shm-size", "5e"), 125, "invalid suffix: 'e'"),
+        (("-t", "FOO"), 125, "must be lowercase"),
+        (("-t", "a:b:c"), 125, "invalid reference format"),
+        (("--target", "nope"), 1, 'target stage "nope" could not be found'),
+        (("--ulimit", "nofile=5:3"), 125, "ulimit soft limit must be less than or equal to hard limit: 5 > 3"),
+        (("--ulimit", "nofoo=5"), 125, "invalid ulimit type: nofoo"),
+        (("--add-host", "foo"), 125, 'bad format for add-host: "foo"'),
+        (("--allow", "foo"), 1, "unknown entitlement foo"),
+        (("--attest", "foo"), 1, "'foo' is not supported"),
+        (("--provenance", "foo"), 1, "invalid value foo of --provenance"),
+        (("--build-context", "foo"), 1, "invalid context value: foo, expected key=value"),
+        (("--build-context", "a=/nope"), 1, "failed to get build context a: stat /nope: no such file or directory"),
+        (("--cache-from", "type=foo"), 1, "--cache-from type=foo is not supported"),
+        (("--label", "=x"), 125, "empty name"),
+        (("-f", "/tmp"), 1, "failed to read dockerfile: read /tmp: is a directory"),
+        (("-f", "/nope/D"), 1, "/nope/D: no such file or directory"),
+        (("--memory", "5x"), 125, "invalid suffix: 'x'"),
+        (("--cpu-quota", "x"), 125, 'strconv.ParseInt: parsing "x": invalid syntax'),
+        (("--nope",), 125, "unknown flag: --nope"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_wrong_values(engine: Daemon, context: str, words: tuple[str, ...], status: int, complaint: str) -> None:
+    """As docker's with buildx 0.29, or clearer; a name that the failed build would have had stays unused."""
+    tag = () if words[0] in ("-t", "--call") else ("-t", "wrong/values")
+    done = corten(engine.host, "build", *tag, *words, context)
+    assert done.status == status
+    assert complaint in done.err
+    assert engine.call("GET", "/images/wrong%2Fvalues/json").status == 404
 
 
 def test_call_check_is_check(engine: Daemon, context: str) -> None:

@@ -221,7 +221,10 @@ def test_results_are_written(build: Build, tmp_path: Path, name: str) -> None:
     image = said.out.strip()
     assert image.startswith("sha256:")
     assert (tmp_path / "id").read_text() == image
-    assert json.loads((tmp_path / "meta").read_text())["containerimage.config.digest"] == image
+    meta = json.loads((tmp_path / "meta").read_text())
+    assert meta["containerimage.config.digest"] == meta["containerimage.digest"] == image
+    assert meta["image.name"] == f"docker.io/library/{name}"
+    assert meta["buildx.build.provenance"]["invocation"]["configSource"] == {"entryPoint": "Dockerfile"}
     assert said.err == ""
 
 

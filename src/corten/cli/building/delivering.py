@@ -43,7 +43,14 @@ def _files(session: Session, output: Output, image: str) -> None:
     if output.kind == "tar":
         write_pieces(output.destination, pieces)
     else:
-        _unpack(output.destination, PieceReader(pieces))
+        folder = os.path.join(output.destination, _platform_folder(session, image)) if output.split else output.destination
+        _unpack(folder, PieceReader(pieces))
+
+
+def _platform_folder(session: Session, image: str) -> str:
+    """As BuildKit names it: `linux_amd64`, `linux_arm_v7`."""
+    found = session.api.get(f"/images/{quoted(image)}/json")
+    return "_".join(filter(None, (found["Os"], found["Architecture"], found.get("Variant"))))
 
 
 def _unpack(folder: str, archive: PieceReader) -> None:

@@ -19,15 +19,18 @@ from corten.cli.building.parts import (
     read_secrets,
     rewrapped,
 )
+from corten.cli.building.refusals import refuse_unbuilt
 from corten.cli.building.reports import failure_text, warnings_text
 from corten.cli.errors import Failure
 from corten.cli.flags import Values
 from corten.cli.image.context import local_context, stdin_context
+from corten.cli.references import named
 from corten.cli.session import Session
 from corten.client.configfile import ConfigFile
 from corten.client.urls import quoted
 
 TRACE_ID = "corten.build.trace"
+BUILD_TYPE = "urn:corten:dockerfile:v1"
 OCI_LAYOUT = "oci-layout://"
 REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 Query = dict[str, str | list[str]]
@@ -41,7 +44,8 @@ class Built(NamedTuple):
 
 
 def build_here(session: Session, values: Values, query: Query, where: str) -> int:
-    _refuse_unbuilt(session, values)
+    refuse_unbuilt(values)
+    _refuse_sbom(values)
     call = read_call(values.text("call"), check=values.on("check"))
     outputs = read_outputs(values.texts("output"), push=values.on("push"), load=values.on("load"))
     tags = [str(tag) for tag in values.texts("tag")]
@@ -75,7 +79,7 @@ def build_here(session: Session, values: Values, query: Query, where: str) -> in
     if values.on("quiet"):
         session.say(built.image if kept else "")
     write_id(values.text("iidfile"), built.image)
-    _write_metadata(values.text("metadata-file"), built.image if kept else "", query["t"])
+    _write_metadata(values.text("metadata-file"), built.image if kept else "", query, values.text("platform"))
     return 0
 
 
@@ -134,14 +138,9 @@ def _credentials(config: ConfigFile) -> dict[str, str]:
     return {"X-Registry-Config": encode_header(all_credentials(config))}
 
 
-def _refuse_unbuilt(session: Session, values: Values) -> None:
-    """What would be passed over in silence otherwise: a flag that does nothing is worse than none."""
+def _refuse_sbom(values: Values) -> None:
     if values.text("sbom").lower() not in ("", "false", "0"):
         raise Failure("--sbom is not supported: Corten scans no images; a scanner can read `corten save` or the pushed image")
-    if values.texts("security-opt"):
-        raise Failure("--security-opt is not supported: security options are not supported on linux")
-    if values.on("squash"):
-        raise Failure("--squash is not supported: FROM scratch with one COPY --from= makes one layer of a stage")
 
 
 def _built(session: Session, query: Query, body: Iterator[bytes], board: Board, kind: str) -> Built:
@@ -170,12 +169,27 @@ def write_id(path: str, image: str) -> None:
             file.write(image)
 
 
-def _write_metadata(path: str, image: str, names: Sequence[str]) -> None:
-    """`image` "": nothing of it stayed in the engine."""
+def _write_metadata(path: str, image: str, query: Query, platform: str) -> None:
+    """As buildx, without a reference into a build history. `image` "": nothing of it stayed in the engine."""
     if not path:
         return
-    found = {"containerimage.config.digest": image, "containerimage.digest": image} if image else {}
-    if names:
-        found["image.name"] = ",".join(names)
+    where: dict[str, Any] = {"uri": query["remote"]} if "remote" in query else {}
+    parameters: dict[str, Any] = {"frontend": "dockerfile.v0"}
+    if not where:
+        parameters["locals"] = [{"name": "context"}, {"name": "dockerfile"}]
+    invocation = {"configSource": {**where, "entryPoint": query["dockerfile"]}, "parameters": parameters}
+    if platform:
+        invocation["environment"] = {"platform": platform}
+    provenance = {"builder": {"id": ""}, "buildType": BUILD_TYPE, "invocation": invocation}
+    found: dict[str, Any] = {"buildx.build.provenance": provenance}
+    if image:
+        found |= {"containerimage.config.digest": image, "containerimage.digest": image}
+    if names := query["t"]:
+        found["image.name"] = ",".join(_full_name(name) for name in names)
     with open(path, "w", encoding="utf-8") as file:
         json.dump(found, file, indent=2)
+
+
+def _full_name(text: str) -> str:
+    repository, tag, _ = named(text)
+    return f"{repository}:{tag}" if tag else repository

@@ -5,28 +5,35 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from corten.cli.building.refusals import check_option
 from corten.cli.errors import Failure
 from corten.cli.kinds import csv_fields
 
 KINDS = ("docker", "oci", "tar", "local", "image", "registry", "cacheonly")
 ARCHIVES = ("docker", "oci", "tar")
-SWITCHES = ("push", "tar", "unpack", "store", "oci-mediatypes", "rewrite-timestamp", "force-compression", "platform-split")
-KEYS = ("type", "dest", "name", "compression", "dangling-name-prefix", *SWITCHES)
+SWITCHES = (
+    *("push", "tar", "unpack", "store", "oci-mediatypes", "rewrite-timestamp", "force-compression", "platform-split"),
+    *("push-by-digest", "name-canonical"),
+)
+KEYS = ("type", "dest", "name", "compression", *SWITCHES)
+REFUSED = ("annotation", "compression-level", "dangling-name-prefix", "mode")
 
 
 class Output(NamedTuple):
-    """`destination` "" is the engine itself, "-" stdout; `unpacked`: a folder for an archive's members."""
+    """`destination` "" is the engine itself, "-" stdout; `unpacked`: a folder for an archive's members; `split`: one for the platform."""
 
     kind: str
     destination: str
     names: tuple[str, ...] = ()
     push: bool = False
     unpacked: bool = False
+    split: bool = False
+    store: bool = True
 
     @property
     def is_stored(self) -> bool:
         """The engine keeps the image."""
-        return not self.destination and self.kind != "cacheonly"
+        return not self.destination and self.kind != "cacheonly" and self.store
 
     @property
     def is_elsewhere(self) -> bool:
@@ -71,13 +78,15 @@ def _output(text: str) -> Output:
         raise Failure(f'ERROR: failed to build: failed to solve: exporter "{kind}" could not be found\nhint: {hint}')
     switches = {key: _switch(key, values[key]) for key in SWITCHES if key in values}
     _check_compression(kind, destination, values.get("compression", ""))
+    check_option(kind, destination, values, switches)
     unpacked = kind == "oci" and not switches.get("tar", True)
     if kind == "local" and not destination:
         raise Failure("ERROR: failed to build: dest is required for local exporter")
     if kind in ("tar", "oci") and not destination:
         destination = "-"
     names = tuple(filter(None, values.get("name", "").split(",")))
-    return Output(kind, destination, names, kind == "registry" or switches.get("push", False), unpacked)
+    push, split = kind == "registry" or switches.get("push", False), kind == "local" and switches.get("platform-split", False)
+    return Output(kind, destination, names, push, unpacked, split, switches.get("store", True))
 
 
 def _values(fields: Sequence[str]) -> dict[str, str]:
@@ -86,7 +95,7 @@ def _values(fields: Sequence[str]) -> dict[str, str]:
         key, equals, value = field.partition("=")
         if not equals:
             raise Failure(f"ERROR: invalid value {field}")
-        if key not in KEYS:
+        if key not in KEYS and key.partition(".")[0] not in REFUSED:
             raise Failure(f"--output: {key} is not supported\nhint: one of {', '.join(KEYS)}")
         found[key] = value
     return found

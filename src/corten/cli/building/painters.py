@@ -9,7 +9,7 @@ from typing import TextIO
 from corten.cli.building.board import Board, Status, Vertex
 from corten.cli.errors import Failure
 
-KINDS = ("auto", "plain", "tty", "rawjson", "quiet")
+KINDS = ("auto", "none", "plain", "quiet", "rawjson", "tty")
 LOG_LINES = 6
 REDRAW_SECONDS = 0.1
 Painter = Callable[[Status | None], None]
@@ -24,8 +24,8 @@ def painter(kind: str, board: Board, out: TextIO) -> Painter:
         kind = "tty" if out.isatty() else "plain"
     if kind == "tty" and not out.isatty():
         raise Failure("failed to get console: provided file is not a console")
-    drawers: dict[str, Callable[[Board, TextIO], Painter]] = {"plain": Plain, "tty": Terminal, "rawjson": RawJson, "quiet": Quiet}
-    return drawers[kind](board, out)
+    drawers: dict[str, Callable[[Board, TextIO], Painter]] = {"plain": Plain, "tty": Terminal, "rawjson": RawJson}
+    return drawers.get(kind, Quiet)(board, out)
 
 
 class Quiet:

@@ -143,6 +143,8 @@ def read_agents(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, s
         socket = path or environ.get("SSH_AUTH_SOCK", "")
         if not socket:
             raise Failure("invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set")
+        if not os.path.exists(socket):
+            raise Failure(f"no SSH agent {name}: stat {socket}: no such file or directory")
         if os.path.isfile(socket):
             raise Failure(f"{socket} is a key, and only agents can be forwarded: add it with ssh-add, then use --ssh {name}")
         found[name or "default"] = os.path.abspath(socket)
@@ -162,14 +164,23 @@ def read_caches(texts: Sequence[str], flag: str, host: str) -> list[dict[str, st
             if not equals:
                 raise Failure(f"invalid field '{field}' must be a key=value pair")
             fields[key.lower()] = value
+        if not fields.get("type"):
+            raise Failure(f"--{flag}: type is required: {text}")
         for key in {"src", "dest"} & fields.keys() if fields.get("type") == "local" else ():
             if not host.startswith("unix://"):
                 raise Failure(f"--{flag} type=local needs an engine on this machine, and this one is at {host}: type=registry works there")
             fields[key] = os.path.abspath(fields[key])
             if key == "dest":
-                os.makedirs(fields[key], exist_ok=True)
+                _make_folder(fields[key], flag)
         found.append(fields)
     return found
+
+
+def _make_folder(path: str, flag: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise Failure(f"--{flag}: cannot make {path}: {error.strerror}") from None
 
 
 def read_attestations(provenance: str, attest: Sequence[str]) -> dict[str, str]:

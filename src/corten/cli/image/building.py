@@ -9,11 +9,12 @@ from corten.cli.building.here import build_here, write_id
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.image.context import local_context, stdin_context
-from corten.cli.kinds import BOOL, INT, LIST, STRING, STRINGS, checked
+from corten.cli.kinds import BOOL, INT, LIST, STRING, STRINGS, checked, go_quoted
 from corten.cli.options.environment import LABEL, labels, proxy_variables
 from corten.cli.options.networking import EXTRA_HOSTS
 from corten.cli.options.policies import ULIMIT, last_of_each
 from corten.cli.options.quantities import BYTES, SWAP
+from corten.cli.options.resources import RESOURCE
 from corten.cli.references import check_name, normalized_platform
 from corten.cli.session import Action, Session
 from corten.client.api import Api
@@ -30,6 +31,13 @@ CORTEN_ONLY = (
     "ca",
     "attest",
     "provenance",
+    "annotation",
+    "call",
+    "metadata-file",
+    "output",
+    "policy",
+    "push",
+    "sbom",
 )
 REMOTE = ("http://", "https://", "git://", "git@", "github.com/")
 NUMBERS = {"cpu-period": "cpuperiod", "cpu-quota": "cpuquota", "cpu-shares": "cpushares", "memory": "memory", "memory-swap": "memswap"}
@@ -41,6 +49,7 @@ SWITCHES = {"force-rm": "forcerm", "no-cache": "nocache", "squash": "squash", "q
 def build(session: Session, values: Values, arguments: list[str]) -> int:
     if "," in values.text("platform"):
         raise Failure("--platform takes one platform: an engine builds for its own machine")
+    session.debug = session.debug or values.on("debug")
     query = build_query(values, proxy_variables(session.config.table("proxies"), session.api.endpoint.host))
     where = arguments[0]
     if is_corten(session.api):
@@ -64,6 +73,8 @@ def build_query(values: Values, proxies: Mapping[str, str]) -> dict[str, str | l
     query |= {name: str(values.number(flag)) for flag, name in NUMBERS.items() if values.number(flag)}
     query |= {name: values.text(flag) for flag, name in TEXTS.items() if values.text(flag)}
     query |= {name: "1" for flag, name in SWITCHES.items() if values.on(flag)}
+    for resources in values.items("resource"):
+        query |= resources
     tables: dict[str, Any] = {
         "buildargs": {**proxies, **{n: v if equals else os.environ.get(n) for n, equals, v in _pairs(values.texts("build-arg"))}},
         "labels": labels(values.texts("label"), ()),
@@ -113,6 +124,12 @@ def _run(session: Session, values: Values, query: dict[str, str | list[str]], st
     return 0
 
 
+def _argument(text: str) -> str:
+    if text.startswith("="):
+        raise ValueError(f"invalid key-value pair {go_quoted(text)}: empty key")
+    return text
+
+
 def _tag(text: str) -> str:
     check_name(text)
     return text
@@ -122,7 +139,8 @@ BUILD = Action(
     build,
     (
         Flag("add-host", EXTRA_HOSTS, "Line for /etc/hosts (host:ip)"),
-        Flag("build-arg", LIST, "Value of an ARG (name=value)"),
+        Flag("annotation", LIST, "Annotation of the image's manifest (Corten keeps none)").hide(),
+        Flag("build-arg", checked(_argument), "Value of an ARG (name=value)"),
         Flag("allow", STRINGS, "Leave for RUN steps (network.host, security.insecure)"),
         Flag("build-context", LIST, "More files for COPY --from (name=folder|docker-image://ref|url)"),
         Flag("ca", STRING, "Certificate authorities that RUN steps trust: host or none (default: the engine's build-ca)"),
@@ -138,6 +156,7 @@ BUILD = Action(
         Flag("cpu-shares", INT, "Share of processor time (relative weight)", short="c"),
         Flag("cpuset-cpus", STRING, "Processors that RUN steps may use (0-3, 0,1)"),
         Flag("cpuset-mems", STRING, "Memory nodes that RUN steps may use (0-3, 0,1)"),
+        Flag("debug", BOOL, "Show what checks find at length, and tracebacks of errors", short="D"),
         Flag("disable-content-trust", BOOL, "Accepted for Docker's sake", default=True).hide(),
         Flag("file", STRING, "Dockerfile (default PATH/Dockerfile)", short="f"),
         Flag("force-rm", BOOL, "Accepted for Docker's sake"),
@@ -152,8 +171,9 @@ BUILD = Action(
         Flag("no-cache", BOOL, "Do every step anew"),
         Flag("no-cache-filter", STRINGS, "Stages to be built anew"),
         Flag("output", LIST, "Result elsewhere (type=docker|oci|tar|local|registry,dest=path)", short="o"),
+        Flag("policy", LIST, "Policy about sources (Corten evaluates none)").hide(),
         Flag("platform", STRING, "Platform of the image (os[/arch[/variant]])"),
-        Flag("progress", STRING, "How to show progress (auto, plain, tty, rawjson, quiet)", default="auto"),
+        Flag("progress", STRING, "How to show progress (auto, none, plain, quiet, rawjson, tty)", default="auto"),
         Flag("attest", LIST, "Attestation to push with the image (type=provenance,mode=min|max)"),
         Flag("provenance", STRING, "Short for --attest type=provenance (true, false, mode=min, mode=max)"),
         Flag("sbom", STRING, "SBOM attestation (Corten makes none)").hide(),
@@ -161,6 +181,7 @@ BUILD = Action(
         Flag("pull", BOOL, "Ask the registry for newer base images"),
         Flag("push", BOOL, "Push the result to its registry"),
         Flag("quiet", BOOL, "Print only the image's id", short="q"),
+        Flag("resource", RESOURCE, "Limits of RUN steps (memory=2g,cpu-quota=50000)"),
         Flag("rm", BOOL, "Accepted for Docker's sake", default=True),
         Flag("secret", LIST, "Secret for RUN steps (id=name[,src=path|,env=variable])"),
         Flag("security-opt", STRINGS, "Security option"),

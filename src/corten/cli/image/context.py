@@ -59,6 +59,8 @@ def local_context(folder: str, dockerfile: str, *, root: str = ".") -> tuple[Ite
         name, outside = INNER_DOCKERFILE, (INNER_DOCKERFILE, sys.stdin.buffer.read())
     else:
         path = dockerfile if dockerfile else os.path.join(folder, "Dockerfile")
+        if os.path.isdir(path):
+            raise Failure(f"failed to read dockerfile: read {path}: is a directory")
         if not os.path.isfile(path):
             shown = f"lstat {os.path.abspath(path)}: no such file or directory"
             raise Failure(f"unable to prepare context: unable to evaluate symlinks in Dockerfile path: {shown}")
