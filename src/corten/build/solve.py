@@ -23,6 +23,7 @@ from corten.build.dockerfile.quoting import go_quoted
 from corten.build.draft import DEFAULT_PATH, PROXY_ARGS, Draft, step_key
 from corten.build.events import Emit, Planned, StageEnded, StepEnded, StepStarted
 from corten.build.files.remotes import Remotes
+from corten.build.files.scratch import Scratch
 from corten.build.files.tree import Tree
 from corten.build.flights import Flights
 from corten.build.graph import Graph
@@ -66,6 +67,7 @@ class Workbench:
     caches: CacheMounts
     flights: Flights[DiffId | None]
     remotes: Remotes
+    scratch: Scratch
     executor: Executor
     workshop: Callable[[Lease, int], Workshop]  # newest time (ns)
     elsewhere: CacheSource | None = None
@@ -289,6 +291,7 @@ class Build:
             caches=self._bench.caches,
             flights=self._bench.flights,
             remotes=self._bench.remotes,
+            scratch=self._bench.scratch,
             lease=self._lease,
             executor=self._bench.executor,
             options=options,

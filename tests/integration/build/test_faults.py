@@ -2,8 +2,11 @@
 
 import io
 import json
+import os
 import random
+import socket
 import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -83,6 +86,44 @@ def test_kills_at_any_moment_leave_a_whole_engine(daemon: Daemon) -> None:
     gained["descriptors"] = [text for text in gained.get("descriptors", []) if "corten.db" not in text]
     assert {kind: texts for kind, texts in gained.items() if texts} == {}
     assert_whole(daemon)
+
+
+def test_a_kill_leaves_no_secret_and_no_mount_of_a_step(daemon: Daemon, tmp_path: Path) -> None:
+    """Killed while a RUN has a secret, a stage, a writable context and an agent: the next start clears all of it."""
+    agent = tmp_path / "agent"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(agent))
+        listening.listen()
+        mounts = "--mount=from=below,target=/below --mount=target=/all,rw --mount=type=secret,id=word --mount=type=ssh"
+        text = f"FROM busybox AS below\nRUN echo b > /b\nFROM busybox\nRUN {mounts} cat /run/secrets/word > /dev/null; sleep 60\n"
+        folder = tmp_path / "context"
+        folder.mkdir()
+        (folder / "Dockerfile").write_text(text)
+        (tmp_path / "word").write_text("sesame-8812")
+        words = ["-m", "corten.cli.main", "build", "--secret", f"id=word,src={tmp_path}/word", "--ssh", f"default={agent}", str(folder)]
+        environment = {**os.environ, "DOCKER_HOST": daemon.host, "PYTHONPATH": ":".join(sys.path)}
+        before = holdings(daemon)
+        with subprocess.Popen([sys.executable, *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
+            until(lambda: sleeping() != [])
+            assert secrets_left() != []
+            daemon.kill()
+            client.wait(30)
+        daemon.start()
+    assert secrets_left() == []
+    gained = wait_until_settled(daemon, before)
+    assert "mounts" not in gained, gained
+    until(lambda: sleeping() == [])
+    assert not any((daemon.data_root / "tmp" / "build").glob("*"))
+    assert_whole(daemon)
+
+
+def sleeping() -> list[str]:
+    return subprocess.run(["pgrep", "-f", "^sleep 60$"], capture_output=True, text=True, check=False).stdout.split()
+
+
+def secrets_left() -> list[str]:
+    found = subprocess.run(["grep", "-rlF", "sesame-8812", "/dev/shm"], capture_output=True, text=True, check=False)
+    return found.stdout.splitlines()
 
 
 def attempt(daemon: Daemon, body: bytes, ends: list[bool]) -> None:

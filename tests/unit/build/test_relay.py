@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tempfile
 from pathlib import Path
 
 from corten.build.files.relay import Channel, relayed
@@ -19,7 +20,7 @@ def test_passes_both_ways_and_ends_with_the_block(tmp_path: Path) -> None:
         async def connect() -> Channel:
             return await asyncio.open_unix_connection(tmp_path / "agent")
 
-        async with relayed(connect, owner=(os.getuid(), os.getgid()), mode=0o600) as path:
+        async with relayed(connect, tempfile.mkdtemp(), owner=(os.getuid(), os.getgid()), mode=0o600) as path:
             assert os.stat(path).st_mode & 0o777 == 0o600
             reader, writer = await asyncio.open_unix_connection(path)
             writer.write(b"ping")
@@ -37,7 +38,7 @@ def test_no_agent_any_more_closes_the_connection() -> None:
         return None
 
     async def main() -> None:
-        async with relayed(connect, owner=(os.getuid(), os.getgid()), mode=0o600) as path:
+        async with relayed(connect, tempfile.mkdtemp(), owner=(os.getuid(), os.getgid()), mode=0o600) as path:
             reader, writer = await asyncio.open_unix_connection(path)
             assert await reader.read() == b""
             writer.close()

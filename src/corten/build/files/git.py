@@ -56,13 +56,13 @@ def parse_git(text: str) -> GitSource:
 
 
 async def check_out(source: GitSource, folder: str, *, agent: str = "") -> str:
-    """Puts the files of `source` into the empty `folder`; the commit. `agent` is an SSH agent's socket.
+    """Puts the files of `source` into the empty `folder`; the commit. `agent` is an SSH agent's socket. Works beside `folder`.
 
     Raises Unsupported without a git program, Unavailable when the repository does not answer, Invalid for a reference it has not.
     """
     if shutil.which("git") is None:
         raise Unsupported("git is not installed on the engine's machine", reason="no-git", hint="install git, or send the folder itself")
-    work = tempfile.mkdtemp(prefix="corten-git-")
+    work = tempfile.mkdtemp(prefix="git-", dir=os.path.dirname(folder))
     try:
         await _git(["init", "-q", work], agent)
         await _fetch(work, source, agent)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -12,9 +11,13 @@ _READ = 1 << 16
 
 
 @asynccontextmanager
-async def relayed(connect: Callable[[], Awaitable[Channel | None]], *, owner: tuple[int, int], mode: int) -> AsyncIterator[str]:
-    """The path of a unix socket; each connection to it becomes one that `connect` makes, until the block is left."""
-    folder = tempfile.mkdtemp(prefix="corten-agent-")
+async def relayed(
+    connect: Callable[[], Awaitable[Channel | None]], folder: str, *, owner: tuple[int, int], mode: int
+) -> AsyncIterator[str]:
+    """The path of a unix socket in `folder`; each connection to it becomes one that `connect` makes, until the block is left.
+
+    The folder goes with it.
+    """
     os.chmod(folder, 0o711)
     path = os.path.join(folder, "agent")
     open_ends: set[asyncio.StreamWriter] = set()

@@ -5,7 +5,6 @@ import os
 import posixpath
 import re
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -17,6 +16,7 @@ from corten.build.dockerfile import instructions as ins
 from corten.build.files.copying import Copier
 from corten.build.files.git import check_out, is_git, parse_git
 from corten.build.files.remotes import Remote
+from corten.build.files.scratch import Scratch
 from corten.build.files.tree import Tree
 from corten.build.steps.brake import Brake
 from corten.build.steps.surroundings import Surroundings
@@ -44,24 +44,24 @@ async def fetched(source: str, step: ins.Copy, around: Surroundings) -> AsyncIte
     """
     if is_git(source):
         key: object = ("git", source, step.keep_git_dir, step.checksum)
-        work = partial(_cloned, source, step)
+        work = partial(_cloned, source, step, around.scratch)
     else:
         if step.keep_git_dir:
             raise Invalid("keep-git-dir is only for git sources", reason="add-url")
         headers = await _authorization(source, around)
         key = ("url", source, step.checksum, tuple(headers.items()), around.newest)
         brake = Brake()
-        work = partial(brake.in_thread, lambda: _fetch(source, step.checksum, headers, around.newest, brake))
+        work = partial(brake.in_thread, lambda: _fetch(source, step.checksum, headers, around, brake))
     if around.options.no_cache:
         key = object()
     async with around.remotes.held(key, work) as remote:
         yield remote
 
 
-async def _cloned(source: str, step: ins.Copy) -> Remote:
+async def _cloned(source: str, step: ins.Copy, scratch: Scratch) -> Remote:
     parsed = parse_git(source)
     parsed = replace(parsed, keep_git_dir=parsed.keep_git_dir or step.keep_git_dir, commit=step.checksum or parsed.commit)
-    folder = tempfile.mkdtemp(prefix="corten-add-")
+    folder = scratch.folder()
     try:
         commit = await check_out(parsed, folder)
     except BaseException:
@@ -80,14 +80,14 @@ async def _authorization(url: str, around: Surroundings) -> dict[str, str]:
     return {}
 
 
-def _fetch(url: str, checksum: str, headers: dict[str, str], newest: int, brake: Brake) -> Remote:
+def _fetch(url: str, checksum: str, headers: dict[str, str], around: Surroundings, brake: Brake) -> Remote:
     import urllib3  # three megabytes that an idle daemon does not carry
 
     if checksum and not _SHA256.fullmatch(checksum):
         raise Invalid(f"invalid checksum {checksum!r}: sha256:… is expected", reason="add-checksum")
-    folder = tempfile.mkdtemp(prefix="corten-add-")
+    folder = around.scratch.folder()
     try:
-        return _downloaded(url, checksum, headers, newest, folder, brake)
+        return _downloaded(url, checksum, headers, around.newest, folder, brake)
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, urllib3.exceptions.HTTPError):

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from corten.build.draft import Draft
 from corten.build.files.relay import relayed
 from corten.build.files.tree import Tree, missing_source
 from corten.build.options import BindMount
+from corten.build.steps.brake import Brake
 from corten.build.steps.surroundings import Surroundings
 from corten.errors import Invalid, NotFound
 from corten.ids import DiffId
@@ -92,7 +92,9 @@ async def _ssh(options: dict[str, str], around: Surroundings, stack: AsyncExitSt
         extra.env.append(f"SSH_AUTH_SOCK={target}")  # as BuildKit: a program that needs the agent says so itself
         return
     first[1].close()
-    path = await stack.enter_async_context(relayed(lambda: agents.connect(name), owner=_owner(options), mode=_mode(options, "0600")))
+    folder = around.scratch.in_memory()
+    relay = relayed(lambda: agents.connect(name), folder, owner=_owner(options), mode=_mode(options, "0600"))
+    path = await stack.enter_async_context(relay)
     extra.binds.append(BindMount(source=path, target=target))
     extra.env.append(f"SSH_AUTH_SOCK={target}")
 
@@ -132,14 +134,13 @@ async def _secret(options: dict[str, str], around: Surroundings, stack: AsyncExi
         extra.env.append(f"{options['env'] or name}={value.decode(errors='surrogateescape')}")
         if "target" not in options:
             return
-    path = await stack.enter_async_context(_secret_file(value, options))
+    path = await stack.enter_async_context(_secret_file(value, options, around.scratch.in_memory()))
     extra.binds.append(BindMount(source=path, target=options.get("target") or f"/run/secrets/{name}"))
 
 
 @asynccontextmanager
-async def _secret_file(value: bytes, options: dict[str, str]) -> AsyncIterator[str]:
-    """In memory: /dev/shm, so that a secret is never written to a disk."""
-    folder = tempfile.mkdtemp(prefix="corten-secret-", dir="/dev/shm")
+async def _secret_file(value: bytes, options: dict[str, str], folder: str) -> AsyncIterator[str]:
+    """In `folder`, which goes with it."""
     path = os.path.join(folder, "secret")
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
@@ -166,7 +167,7 @@ async def _opened_source(options: dict[str, str], around: Surroundings, stack: A
     else:
         tree = origin.tree if origin and origin.tree else _context(around)
         context = os.readlink(f"/proc/self/fd/{tree.root}")
-        root = await stack.enter_async_context(_scratch_over(context)) if writable else context
+        root = await stack.enter_async_context(_scratch_over(context, around.scratch.folder())) if writable else context
     return _inside(root, options.get("source", "").strip("/"))
 
 
@@ -188,11 +189,11 @@ def _inside(root: str, source: str) -> str:
 @asynccontextmanager
 async def _mounted_stack(around: Surroundings, layers: Sequence[DiffId]) -> AsyncIterator[str]:
     """A stage's files at a host path while a step needs them; what the step writes there is thrown away."""
-    workshop = around.workshop
+    workshop, brake = around.workshop, Brake()
     key = await asyncio.to_thread(workshop.prepare, layers)
-    folder = tempfile.mkdtemp(prefix="corten-bind-")
+    folder = around.scratch.folder()
     try:
-        await asyncio.to_thread(workshop.mount, key, folder)
+        await brake.in_thread(lambda: workshop.mount(key, folder))
         try:
             yield folder
         finally:
@@ -203,9 +204,8 @@ async def _mounted_stack(around: Surroundings, layers: Sequence[DiffId]) -> Asyn
 
 
 @asynccontextmanager
-async def _scratch_over(folder: str) -> AsyncIterator[str]:
-    """A writable view of `folder`, whose changes are thrown away."""
-    work = tempfile.mkdtemp(prefix="corten-bind-")
+async def _scratch_over(folder: str, work: str) -> AsyncIterator[str]:
+    """A writable view of `folder`, whose changes are thrown away with `work`."""
     for name in ("upper", "work", "merged"):
         os.mkdir(os.path.join(work, name))
     try:

@@ -8,6 +8,7 @@ from corten.build.caches import CacheMounts
 from corten.build.draft import Draft
 from corten.build.events import Emit
 from corten.build.files.remotes import Remotes
+from corten.build.files.scratch import Scratch
 from corten.build.files.tree import Tree
 from corten.build.flights import Flights, Output
 from corten.build.options import BuildOptions, Executor, Sources
@@ -35,6 +36,7 @@ class Surroundings:
     caches: CacheMounts
     flights: Flights[DiffId | None]
     remotes: Remotes
+    scratch: Scratch
     lease: Lease
     executor: Executor
     options: BuildOptions

@@ -1,6 +1,7 @@
 """A build from request to tagged image."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from corten.build import cache as build_cache
 from corten.build import caches as build_caches
 from corten.build.cache import BuildCache
+from corten.build.files.scratch import Scratch
 from corten.engine.build.keeping import CacheKeeping
 from corten.engine.events import Events
 from corten.engine.transfer.pull import Pulls
@@ -88,6 +90,8 @@ class Builds:
         self.cache = BuildCache(footing.store.db, footing.store.layers)
         self._running: dict[asyncio.Task[Any], str] = {}
         self._making: Making | None = None
+        self._scratch = Scratch(os.path.join(footing.store.root.path, "tmp", "build"))
+        self._scratch.clear()
 
     async def build(self, request: BuildRequest, body: AsyncIterator[bytes], emit: "Emit") -> Built:
         """The image; it has its tags when this returns. Nothing is tagged when it fails. Cancelling ends what runs.
@@ -111,7 +115,7 @@ class Builds:
         if self._making is None:
             from corten.engine.build.making import Making
 
-            self._making = Making(self._footing, self.keeping, self._usual_ca)
+            self._making = Making(self._footing, self.keeping, self._usual_ca, self._scratch)
         return self._making
 
     async def usage(self) -> list[CacheUsage]:

@@ -14,6 +14,7 @@ from corten.build.dockerfile.instructions import Dockerfile
 from corten.build.dockerfile.parser import parse
 from corten.build.events import Emit
 from corten.build.files.remotes import Remotes
+from corten.build.files.scratch import Scratch
 from corten.build.files.tree import Tree
 from corten.build.flights import Flights
 from corten.build.graph import binds_context
@@ -47,7 +48,7 @@ from corten.store.records.leases import Lease
 class Making:
     """Belongs to the event loop. `usual_ca` is the engine's own `build-ca`."""
 
-    def __init__(self, footing: Footing, keeping: CacheKeeping, usual_ca: str) -> None:
+    def __init__(self, footing: Footing, keeping: CacheKeeping, usual_ca: str, scratch: Scratch) -> None:
         self._store = footing.store
         self._uses = footing.uses
         self._executor = footing.executor
@@ -55,6 +56,7 @@ class Making:
         self._events = footing.events
         self._keeping = keeping
         self._usual_ca = usual_ca
+        self._scratch = scratch
         self._flights: Flights[DiffId | None] = Flights()
         self._remotes = Remotes()
         self._pulling: Flights[None] = Flights()
@@ -147,6 +149,7 @@ class Making:
             caches=self._keeping.caches,
             flights=self._flights,
             remotes=self._remotes,
+            scratch=self._scratch,
             executor=self._executor,
             workshop=self._workshop,
             elsewhere=elsewhere,
