@@ -2,11 +2,12 @@
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from corten.build.files.grafts import Grafts
+from corten.build.seen import Seen
 from corten.errors import Invalid
 from corten.ids import DiffId, random_hex64
 from corten.kernel.mount import AT_FDCWD, MOVE_MOUNT_F_EMPTY_PATH, FsContext, move_mount
@@ -16,6 +17,7 @@ from corten.store.records.leases import Lease
 from corten.store.snapshots import Snapshots
 from corten.store.view import opened_view, opened_writable
 
+T = TypeVar("T")
 MOST_LAYERS: Final = 500
 """As many lower directories as overlayfs takes (OVL_MAX_STACK)."""
 
@@ -31,12 +33,13 @@ class Seal(Protocol):
 class Workshop:
     """All methods block; call them in a thread. `lease` keeps what one build made while it goes on."""
 
-    def __init__(self, snapshots: Snapshots, layers: Layers, seal: Seal, lease: Lease, newest: int) -> None:
+    def __init__(self, snapshots: Snapshots, layers: Layers, seal: Seal, lease: Lease, newest: int, seen: Seen) -> None:
         self._snapshots = snapshots
         self._layers = layers
         self._seal = seal
         self._lease = lease
         self._newest = newest
+        self._seen = seen
 
     def prepare(self, layers: Sequence[DiffId]) -> str:
         """A fresh writable stack; its key, which has the form of a container id. Raises Invalid for more layers than can be stacked."""
@@ -73,6 +76,15 @@ class Workshop:
         """A descriptor of `layers` stacked, read-only."""
         with opened_view([self._layers.path(d) for d in reversed(layers)] or [self._layers.empty_path()]) as fd:
             yield fd
+
+    def looked(self, layers: Sequence[DiffId], question: Hashable, look: Callable[[int], T]) -> T:
+        """What `look` finds in `layers`, of which it gets the root. They are opened only if `question` was not asked of them before."""
+
+        def opened() -> T:
+            with self.viewed(layers) as root:
+                return look(root)
+
+        return self._seen.answer((tuple(layers), question), opened)
 
     def seal(self, key: str) -> DiffId | None:
         """The layer that the step made, None when it changed nothing. The stack is gone."""

@@ -163,9 +163,13 @@ def _linked(draft: Draft, plan: _Plan, around: Surroundings) -> tuple[_Plan, boo
     """Of a COPY --link whether its layer may be made on nothing; the plan then has numbers for names of `--chown`."""
     if not plan.step.link:
         return plan, False
+    changed = bool(plan.chown or plan.mode)
+    question = ("fits", plan.target, changed)
+    is_linked = around.workshop.looked(draft.layers, question, lambda root: fits_anywhere(root, plan.target, changed=changed))
+    if not is_linked or not plan.chown:
+        return plan, is_linked
     with around.workshop.viewed(draft.layers) as root:
-        is_linked = fits_anywhere(root, plan.target, changed=bool(plan.chown or plan.mode))
-        return replace(plan, chown=_numbers(plan, root, around)) if is_linked and plan.chown else plan, is_linked
+        return replace(plan, chown=_numbers(plan, root, around)), is_linked
 
 
 def _put(copier: Copier, plan: _Plan, source: str, path: str) -> None:
@@ -249,11 +253,14 @@ class _Making:
 
     def is_missing(self, path: str) -> bool:
         """Whether there is no directory at `path`. Raises Invalid for something else."""
-        with self.around.workshop.viewed(self.draft.layers) as root:
+
+        def look(root: int) -> bool:
             tree = Tree(root)
             if not tree.is_directory(path) and tree.exists(path.lstrip("/")):
                 raise Invalid(f"mkdir {path}: not a directory", reason="bad-workdir")
             return not tree.is_directory(path)
+
+        return self.around.workshop.looked(self.draft.layers, ("missing", path), look)
 
     def cached(self) -> Done | None:
         found = self.around.cached(self.link, self.draft) if self.link else None

@@ -20,6 +20,7 @@ from corten.build.flights import Flights
 from corten.build.graph import binds_context
 from corten.build.options import BuildOptions, Sources
 from corten.build.recipes import CacheSource, StepRecord, chain_of
+from corten.build.seen import Seen
 from corten.build.solve import Build, Result, Workbench
 from corten.build.workshop import Workshop
 from corten.engine.build.bases import Bases
@@ -60,6 +61,7 @@ class Making:
         self._flights: Flights[DiffId | None] = Flights()
         self._remotes = Remotes()
         self._pulling: Flights[None] = Flights()
+        self._seen = Seen()
         self._cache = BuildCache(footing.store.db, footing.store.layers)
         self._sharing = CacheSharing(footing.store, footing.pulls, footing.pulls.settings)
 
@@ -156,7 +158,7 @@ class Making:
         )
 
     def _workshop(self, lease: Lease, newest: int) -> Workshop:
-        return Workshop(self._store.snapshots, self._store.layers, partial(_seal, self._store), lease, newest)
+        return Workshop(self._store.snapshots, self._store.layers, partial(_seal, self._store), lease, newest, self._seen)
 
     def _record(self, result: Result, request: BuildRequest, inline: Sequence[StepRecord]) -> Built:
         raw = encode_image_config(_image_config(result, request.options))
