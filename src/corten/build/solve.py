@@ -34,6 +34,7 @@ from corten.build.recipes import CacheSource, StepRecord
 from corten.build.steps.copy import copy_step, workdir_step
 from corten.build.steps.run import run_step
 from corten.build.steps.surroundings import Done, Origin, Surroundings
+from corten.build.steps.steadiness import steadily
 from corten.build.workshop import Workshop
 from corten.errors import EngineError, Invalid, NotFound
 from corten.ids import DiffId
@@ -258,7 +259,7 @@ class Build:
         step = ins.Copy(
             place=ins.Place(stage.base.place.start, stage.base.place.end, f"FROM {name}"), sources=("/",), target="/", from_=name
         )
-        done = await copy_step(Draft(key=EMPTY_KEY), step, around)
+        done = await steadily(lambda: copy_step(Draft(key=EMPTY_KEY), step, around))
         platform = parse_platform(self._options.platform)
         config = ImageConfig(
             architecture=platform.architecture,
@@ -322,9 +323,9 @@ class Build:
     async def _done(self, draft: Draft, step: ins.Instruction, step_id: str, around: Surroundings) -> Done:
         if isinstance(step, ins.Run):
             async with self._room:
-                return await run_step(draft, step, step_id, around)
+                return await steadily(lambda: run_step(draft, step, step_id, around))
         if isinstance(step, ins.Copy):
-            return await copy_step(draft, step, around)
+            return await steadily(lambda: copy_step(draft, step, around))
         if isinstance(step, ins.Workdir):
             return await workdir_step(draft, step, around)
         after = apply_metadata(draft, step, self._args, around.created)

@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 
 from corten.build.files.grafts import Grafts
 from corten.build.files.modes import ModeChange
-from corten.build.files.tree import Tree
+from corten.build.files.tree import GONE, Tree
+from corten.build.files.witness import Changed, Witness
 from corten.errors import Invalid
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
 from corten.store.copytree import copy_content
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,31 +51,45 @@ class Stamp:
 
 @dataclass(slots=True)
 class Copier:
-    """Copies from `source` into the directory tree at `target` (an fd). `keep` is asked for each source path. Hard links stay such."""
+    """Copies from `source` into the directory tree at `target` (an fd). `keep` is asked for each source path. Hard links stay such.
+
+    With a `witness`, of a shared tree, every copy is held against it: Changed is raised when it is not what the witness saw.
+    """
 
     source: Tree
     target: int
     stamp: Stamp
     keep: Callable[[str], bool] = lambda path: True
     links: dict[tuple[int, int], str] = field(default_factory=dict)  # where a file of several names was copied to
-    grafts: Grafts | None = None  # takes files that need no copy
+    grafts: Grafts | None = None  # takes files that need no copy, or a better one
+    witness: Witness | None = None
 
     def copy(self, path: str, destination: str, *, into: bool) -> None:
         """A file to `destination` (below it when `into` or when it is a directory), a directory's contents into `destination`."""
-        fd = self.source.open(path, os.O_PATH)
+        try:
+            self._copy(path, destination, into=into)
+        except OSError as error:
+            if self.witness is not None and error.errno in GONE:
+                raise Changed(self.witness.settle, path) from error
+            raise
+
+    def _copy(self, named: str, destination: str, *, into: bool) -> None:
+        fd = self.source.open(named, os.O_PATH)
         try:
             found = os.fstat(fd)
         finally:
             os.close(fd)
+        path = self.source.resolved(named)
         if stat.S_ISDIR(found.st_mode):
             folder = self.directory(destination, whole=True)
             try:
                 self._contents(path, folder)
             finally:
                 os.close(folder)
+            self._hold(path, found)
             return
         if into or self._is_directory(destination):
-            destination = posixpath.join(destination, posixpath.basename(path))
+            destination = posixpath.join(destination, posixpath.basename(named))
         parent, name = posixpath.split(self._led_to(destination.rstrip("/")))
         folder = self.directory(parent)
         try:
@@ -97,6 +113,14 @@ class Copier:
                     os.fchown(fd, *self.stamp.owner)
         finally:
             os.close(folder)
+
+    def hold_source(self, path: str) -> None:
+        """The file `path` has been used in another way than by a copy, and must be what the witness saw. Raises Changed."""
+        read = self.source.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            self._hold_file(self.source.resolved(path), read)
+        finally:
+            os.close(read)
 
     def directory(self, path: str, *, whole: bool = False) -> int:
         """The directory `path` in the target, made (0755, with the stamp's owner) as far as it is missing. The caller closes it.
@@ -177,10 +201,18 @@ class Copier:
         elif stat.S_ISREG(found.st_mode):
             if self.grafts is not None and self._is_grafted(self.grafts, path, found, folder):
                 return
-            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
-            self._file(fd, found, folder, name)
+            self._file(os.open(name, _FILE, dir_fd=source), path, folder, name)
         else:
             self._special(source, name, found, folder)
+            self._hold(path, found)
+
+    def _hold(self, path: str, found: os.stat_result) -> None:
+        if self.witness is not None and self.keep(path) and not self.source.ignores(path):
+            self.witness.hold(path, found)
+
+    def _hold_file(self, path: str, read: int, write: int | None = None) -> None:
+        if self.witness is not None and self.keep(path) and not self.source.ignores(path):
+            self.witness.hold_file(path, read, write)
 
     def _is_grafted(self, grafts: Grafts, path: str, found: os.stat_result, folder: int) -> bool:
         parent, name = posixpath.split(path)
@@ -190,7 +222,7 @@ class Copier:
             now = os.fstat(folder)
             os.utime(folder, ns=(now.st_atime_ns, now.st_mtime_ns))  # overlayfs makes it in the upper directory
             grafts.place(parent, self._shown(folder, ""))
-        grafts.take(parent, name)
+        grafts.take(parent, name, found.st_size)
         return True
 
     def _subdirectory(self, source: int, name: str, path: str, folder: int, *, ignored: bool) -> None:
@@ -206,10 +238,11 @@ class Copier:
             try:
                 for child in sorted(os.listdir(inner)):
                     self._entry(inner, child, posixpath.join(path, child), outer)
-                _copy_xattrs(inner, outer)
+                self._copy_xattrs(inner, outer)
                 self.stamp.put(outer, found)
             finally:
                 os.close(outer)
+            self._hold(path, found)
         finally:
             os.close(inner)
 
@@ -230,28 +263,33 @@ class Copier:
         return False
 
     def _resolved_file(self, path: str, found: os.stat_result, folder: int, name: str) -> None:
-        """The file that a source names, links followed within its tree."""
+        """The file that a source names."""
         if stat.S_ISREG(found.st_mode):
-            self._file(self.source.open(path), found, folder, name)
+            self._file(self.source.open(path, os.O_RDONLY | os.O_NONBLOCK), path, folder, name)
             return
         parent, source_name = posixpath.split(path)
         source = self.source.open(parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            self._special(source, source_name, os.stat(source_name, dir_fd=source, follow_symlinks=False), folder, name)
+            now = os.stat(source_name, dir_fd=source, follow_symlinks=False)
+            self._special(source, source_name, now, folder, name)
+            self._hold(path, now)
         finally:
             os.close(source)
 
-    def _file(self, read: int, found: os.stat_result, folder: int, name: str) -> None:
+    def _file(self, read: int, path: str, folder: int, name: str) -> None:
         """Takes over `read`."""
         try:
+            found = os.fstat(read)
             self._make_room(folder, name, is_directory=False)
             if found.st_nlink > 1 and self._linked(found, folder, name):
+                self._hold_file(path, read)
                 return
             write = os.open(name, _CREATE, 0o600, dir_fd=folder)
             try:
                 copy_content(read, write)
-                _copy_xattrs(read, write)
+                self._copy_xattrs(read, write)
                 self.stamp.put(write, found)
+                self._hold_file(path, read, write)
             finally:
                 os.close(write)
         finally:
@@ -300,6 +338,12 @@ class Copier:
         os.unlink(name, dir_fd=folder)
         return True
 
+    def _copy_xattrs(self, source: int, target: int) -> None:
+        """None of a context, sent or shared: they are the machine's that it lies on."""
+        for name in os.listxattr(source) if self.source.shared is None else ():
+            if not name.startswith(("trusted.overlay.", "user.overlay.", "security.selinux")):
+                os.setxattr(target, name, os.getxattr(source, name))
+
     def _shown(self, folder: int, name: str) -> str:
         root, above = (os.readlink(f"/proc/self/fd/{fd}") for fd in (self.target, folder))
         return posixpath.join("/", os.path.relpath(above, root) if above != root else "", name)
@@ -311,9 +355,3 @@ def _is_there(folder: int, name: str) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _copy_xattrs(source: int, target: int) -> None:
-    for name in os.listxattr(source):
-        if not name.startswith(("trusted.overlay.", "user.overlay.", "security.selinux")):
-            os.setxattr(target, name, os.getxattr(source, name))

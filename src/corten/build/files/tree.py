@@ -2,24 +2,35 @@
 
 A tree is a descriptor of its root; nothing outside it is ever reached (openat2 RESOLVE_IN_ROOT). Paths are relative, without
 leading slash; "" is the root.
+
+Most trees are private: nobody writes there while a build reads. One that lies where others work has a `Shared`, and what is copied
+from it is held against what its digest saw (`witness`).
 """
 
+import errno
 import hashlib
+import itertools
 import os
 import posixpath
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from corten.build.files.digests import Digests, Moving, Reading, side_by_side
+from corten.build.files.shared import Shared
+from corten.build.files.witness import Changed, Witness
 from corten.errors import NotFound
 from corten.ignore import IgnoreRules, pattern_to_regex
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""What is told of entries that others move or replace."""
 _WILD = re.compile(r"[*?\[\\]")
-_SMALL = 128 << 10
-"""Bytes of a file that is read at once: `file_digest` fills a buffer of 256 KiB with zeros for each."""
+_AT_ONCE = 4096
+"""Entries that a digest looks at before it reads those which are not known."""
+Entry = tuple[str, os.stat_result]
 
 
 @dataclass(slots=True)
@@ -33,7 +44,8 @@ class Tree:
     rules: IgnoreRules | None = None
     own: bool = True
     gives: bool = False
-    _contents: dict[str, bytes] = field(default_factory=dict)
+    digests: Digests = field(default_factory=Digests)
+    shared: "Shared[Tree] | None" = None
 
     def ignores(self, path: str) -> bool:
         return bool(self.rules and path and self.rules.ignores(path))
@@ -41,6 +53,19 @@ class Tree:
     def open(self, path: str, flags: int = os.O_RDONLY) -> int:
         """A descriptor of what `path` leads to, links followed within the root. Raises OSError."""
         return openat2(self.root, path or ".", flags | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT)
+
+    def resolved(self, path: str) -> str:
+        """The path without links of what `path` leads to. Raises OSError."""
+        fd = self.open(path, os.O_PATH)
+        try:
+            root, found = (os.readlink(f"/proc/self/fd/{which}") for which in (self.root, fd))
+        finally:
+            os.close(fd)
+        return "" if found == root else posixpath.relpath(found, root)
+
+    def steady(self) -> "Tree":
+        """Itself, or the copy that has taken its place."""
+        return self if self.shared is None else self.shared.settled or self
 
     def is_directory(self, path: str) -> bool:
         try:
@@ -61,7 +86,7 @@ class Tree:
             return [clean]
         return sorted(p for p in self._match("", clean.split("/")) if not self.ignores(p))
 
-    def walk(self, path: str) -> Iterator[tuple[str, os.stat_result]]:
+    def walk(self, path: str) -> Iterator[Entry]:
         """`path` itself and all below it that is not left out, parents first, sorted; links are not followed."""
         parent, name = posixpath.split(path)
         fd = self.open(parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -70,22 +95,55 @@ class Tree:
         finally:
             os.close(fd)
 
-    def digest(self, path: str, keep: Callable[[str], bool] = lambda path: True) -> str:
-        """What COPY of `path` would bring, as a digest: names, kinds, modes, contents and owners; never times. Raises NotFound."""
+    def digest(self, path: str, keep: Callable[[str], bool] = lambda path: True, witness: Witness | None = None) -> str:
+        """What COPY of `path` would bring, as a digest: names, kinds, modes, contents and owners; never times. `witness` sees it all.
+
+        Raises NotFound, and Changed for what somebody changes meanwhile.
+        """
         if path and not self.exists(path):
             raise _missing(path, own=self.own)
+        try:
+            return self._digest(self.resolved(path), keep, witness)
+        except OSError as error:
+            if self.shared is None or not (isinstance(error, Moving) or error.errno in GONE):
+                raise
+            raise Changed(self.shared.settle, os.fsdecode(error.filename or path)) from error
+
+    def _digest(self, path: str, keep: Callable[[str], bool], witness: Witness | None) -> str:
         total = hashlib.sha256()
         below = len(path) + 1 if path else 0
-        for name, found in self.walk(path):
-            if not keep(name):
-                continue
-            relative = name[below:] or "."
-            owner = (found.st_uid, found.st_gid) if self.own else (0, 0)
-            total.update(repr((relative, found.st_mode, *owner)).encode())
-            total.update(self._content(name, found))
+        entries = (entry for entry in self.walk(path) if keep(entry[0]))
+        while some := list(itertools.islice(entries, _AT_ONCE)):
+            readings = self._readings(some, keep)
+            for name, seen in some:
+                reading = readings.get(name) or Reading(seen, self._content(name, seen))
+                found = reading.found
+                owner = (found.st_uid, found.st_gid) if self.own else (0, 0)
+                total.update(repr((name[below:] or ".", found.st_mode, *owner)).encode())
+                total.update(reading.digest)
+                if witness is not None:
+                    witness.see(name, reading)
         return total.hexdigest()
 
+    def _readings(self, entries: Sequence[Entry], keep: Callable[[str], bool]) -> dict[str, Reading]:
+        """What is read now, of files that did not look the same before; several at once."""
+        found: dict[str, Reading] = {}
+
+        def read(paths: Sequence[tuple[str, int]]) -> None:
+            for folder, files in itertools.groupby(paths, lambda file: posixpath.dirname(file[0])):
+                fd = self.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    for path, _ in files:
+                        keep(path)  # which raises when the build is cancelled
+                        found[path] = self.digests.read(fd, posixpath.basename(path))
+                finally:
+                    os.close(fd)
+
+        side_by_side(read, [(p, s.st_size) for p, s in entries if stat.S_ISREG(s.st_mode) and self.digests.find(s) is None])
+        return found
+
     def _content(self, path: str, found: os.stat_result) -> bytes:
+        """Of a file that was read before, or of what is none."""
         if stat.S_ISDIR(found.st_mode):
             return b"/"
         if stat.S_ISLNK(found.st_mode):
@@ -97,35 +155,29 @@ class Tree:
                 os.close(fd)
         if not stat.S_ISREG(found.st_mode):
             return repr(found.st_rdev).encode()
-        if path not in self._contents:
-            self._contents[path] = self._hash(path, found.st_size)
-        return self._contents[path]
+        digest = self.digests.find(found)
+        if digest is None:  # another step has just read it anew
+            raise Moving(errno.ENOENT, "changed while it was read", path)
+        return digest
 
-    def _hash(self, path: str, size: int) -> bytes:
-        fd = self.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    def _walk(self, folder: int, name: str, path: str) -> Iterator[Entry]:
         try:
-            data = os.read(fd, size + 1) if size < _SMALL else b""
-            if data and len(data) == size:
-                return hashlib.sha256(data).digest()
-            os.lseek(fd, 0, os.SEEK_SET)
-            with os.fdopen(fd, "rb", buffering=0, closefd=False) as file:
-                return hashlib.file_digest(file, "sha256").digest()
-        finally:
-            os.close(fd)
-
-    def _walk(self, folder: int, name: str, path: str) -> Iterator[tuple[str, os.stat_result]]:
-        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        ignored = self.ignores(path)
-        if not ignored:
-            yield path, found
-        if not stat.S_ISDIR(found.st_mode) or (ignored and self.rules and self.rules.prunes(path)):
-            return
-        inner = os.open(name, _DIRECTORY, dir_fd=folder)
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            ignored = self.ignores(path)
+            is_walked = stat.S_ISDIR(found.st_mode) and not (ignored and self.rules and self.rules.prunes(path))
+            inner = os.open(name, _DIRECTORY, dir_fd=folder) if is_walked else -1
+        except OSError as error:
+            if self.shared is not None and error.errno in GONE:
+                return
+            raise
         try:
-            for child in sorted(os.listdir(inner)):
-                yield from self._walk(inner, child, posixpath.join(path, child))
+            if not ignored:
+                yield path, found
+            for child in sorted(os.listdir(inner)) if is_walked else ():
+                yield from self._walk(inner, child, f"{path}/{child}" if path else child)
         finally:
-            os.close(inner)
+            if is_walked:
+                os.close(inner)
 
     def exists(self, path: str) -> bool:
         if self.ignores(path) and not (self.rules and not self.rules.prunes(path)):

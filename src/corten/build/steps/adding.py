@@ -140,7 +140,7 @@ def is_archive(tree: Tree, path: str) -> bool:
     if tree.is_directory(path):
         return False
     try:
-        with open(tree.open(path), "rb") as file:
+        with open(tree.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             compression, chunks = sniffed(_chunks(file.fileno()))
             first = next(iter(decompressed(chunks, compression)), b"")
     except (Invalid, OSError):
@@ -151,7 +151,7 @@ def is_archive(tree: Tree, path: str) -> bool:
 def extract(copier: Copier, path: str, target: str) -> None:
     """The archive's members below `target`: as the archive has them, or all with the owner of `--chown`."""
     folder = copier.directory(target)
-    source = copier.source.open(path)
+    source = copier.source.open(path, os.O_RDONLY | os.O_NONBLOCK)
     owner = copier.stamp.owner if copier.stamp.chown else None
     try:
         _unpack(source, folder, lambda entry: _owned(entry, owner))

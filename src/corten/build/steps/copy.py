@@ -18,6 +18,7 @@ from corten.build.files.modes import ModeChange, parse_mode
 from corten.build.files.owners import resolve_owner
 from corten.build.files.remotes import Remote
 from corten.build.files.tree import Tree
+from corten.build.files.witness import Witness
 from corten.build.steps.adding import extract, fetched, is_archive, is_remote
 from corten.build.steps.brake import Brake
 from corten.build.steps.surroundings import Done, Surroundings
@@ -67,11 +68,13 @@ async def copy_step(draft: Draft, step: ins.Copy, around: Surroundings) -> Done:
 
 async def _source(step: ins.Copy, around: Surroundings) -> Source:
     if not step.from_:
-        return lambda: nullcontext(around.sources.context)
+        context = around.sources.context and around.sources.context.steady()
+        return lambda: nullcontext(context)
     if "$" in step.from_:
         raise Invalid(_NO_VARIABLE, reason="copy-from-variable")
     origin = await around.stage(step.from_)
-    return (lambda: nullcontext(origin.tree)) if origin.tree is not None else lambda: _viewed(around, origin.layers)
+    named = origin.tree and origin.tree.steady()
+    return (lambda: nullcontext(named)) if named is not None else lambda: _viewed(around, origin.layers)
 
 
 @contextmanager
@@ -128,15 +131,17 @@ def _prepared(
         if local and tree is None:
             raise Invalid("there is no build context to copy from", reason="no-context", hint="the Dockerfile came from standard input")
         paths = [(s, path) for s in local for path in (tree.find(s) if tree else ())]
-        digests = [(path if plan.step.parents else posixpath.basename(path), tree.digest(path, keep)) for _, path in paths if tree]
+        witness = Witness(tree.shared.settle) if tree and tree.shared else None
+        digests = [(path if plan.step.parents else posixpath.basename(path), tree.digest(path, keep, witness)) for _, path in paths if tree]
         own = bool(tree and tree.own)
-        grafts = Grafts(tree, around.newest) if tree and tree.gives and _is_graft(plan, paths, remotes, texts) else None
+        is_graft = tree and (tree.gives or witness) and _is_graft(plan, paths, remotes, texts)
+        grafts = Grafts(tree, around.newest, witness) if tree and is_graft else None
     plan, is_linked = _linked(draft, plan, around)
     step = plan.step
     contents = (digests, [(r.name, r.digest) for r in remotes], texts)
     flags = (plan.target, plan.chown, plan.mode, step.parents and local, step.unpack, step.is_add)
     key = step_key(draft.key, "link" if step.link else draft.key, "COPY", *contents, flags)
-    make = _Making(draft, key, plan.written, around, plan.chown, plan.mode, own, step.place.start, grafts)
+    make = _Making(draft, key, plan.written, around, plan.chown, plan.mode, own, step.place.start, grafts, witness)
     make.link = step_key("link", *contents, flags) if is_linked else ""
     if (done := make.cached()) is not None:
         return done
@@ -144,7 +149,7 @@ def _prepared(
     def work(copier: Copier) -> None:
         with source() as tree:
             if tree is not None:
-                copier = replace(copier, source=tree, keep=keep, grafts=grafts)
+                copier = replace(copier, source=tree, keep=keep, grafts=grafts, witness=witness)
             for named, path in paths:
                 _put(copier, plan, named, path)
             for remote in remotes:
@@ -175,6 +180,7 @@ def _linked(draft: Draft, plan: _Plan, around: Surroundings) -> tuple[_Plan, boo
 def _put(copier: Copier, plan: _Plan, source: str, path: str) -> None:
     if plan.step.is_add and plan.step.unpack is not False and is_archive(copier.source, path):
         extract(copier, path, plan.target)
+        copier.hold_source(path)
         return
     target = plan.target
     if plan.step.parents:
@@ -197,7 +203,7 @@ def _put_remote(copier: Copier, plan: _Plan, remote: Remote) -> None:
     folder = os.open(remote.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         stamp = replace(copier.stamp, owner=copier.stamp.owner or (0, 0), time=remote.time or copier.stamp.time)
-        copied = replace(copier, source=Tree(folder), keep=lambda path: True, stamp=stamp)
+        copied = replace(copier, source=Tree(folder), keep=lambda path: True, stamp=stamp, grafts=None, witness=None)
         if remote.is_folder:
             copied.copy("", plan.target, into=True)
         elif plan.step.unpack:
@@ -249,6 +255,7 @@ class _Making:
     own: bool = False
     line: int = 0
     grafts: Grafts | None = None
+    witness: Witness | None = None
     link: str = ""
 
     def is_missing(self, path: str) -> bool:
@@ -283,6 +290,8 @@ class _Making:
                 work(copier)
             if self.grafts is not None:
                 workshop.plant(snapshot, self.grafts)
+            if self.witness is not None:
+                self.witness.finish()
             layer = workshop.seal(snapshot)
         except BaseException:
             workshop.drop(snapshot)

@@ -13,6 +13,7 @@ from corten.build.dockerfile import instructions as ins
 from corten.build.draft import Draft
 from corten.build.files.relay import relayed
 from corten.build.files.tree import Tree, missing_source
+from corten.build.files.witness import Changed
 from corten.build.options import BindMount
 from corten.build.steps.brake import Brake
 from corten.build.steps.surroundings import Surroundings
@@ -52,7 +53,7 @@ async def mount_key(draft: Draft, flag: ins.MountFlag, around: Surroundings) -> 
         context = origin.tree
     else:
         context = _context(around)
-    return ("bind", options["target"], await asyncio.to_thread(context.digest, source))
+    return ("bind", options["target"], await asyncio.to_thread(context.steady().digest, source))
 
 
 def _context(around: Surroundings) -> Tree:
@@ -116,6 +117,8 @@ async def _cache(options: dict[str, str], around: Surroundings, stack: AsyncExit
     if sharing is None:
         raise Invalid(f"unsupported sharing value {options['sharing']!r}", reason="bad-mount", hint="one of shared, private, locked")
     name = options.get("id") or options["target"]
+    if around.options.cache_namespace:
+        name = f"{around.options.cache_namespace}/{name}"
     seed: str | None = None
     if "from" in options:
         seed = await _opened_source(options, around, stack, writable=False)
@@ -165,7 +168,10 @@ async def _opened_source(options: dict[str, str], around: Surroundings, stack: A
     if origin is not None and origin.tree is None:
         root = await stack.enter_async_context(_mounted_stack(around, origin.layers))
     else:
-        tree = origin.tree if origin and origin.tree else _context(around)
+        tree = (origin.tree if origin and origin.tree else _context(around)).steady()
+        if tree.shared is not None:
+            await asyncio.to_thread(tree.shared.settle)
+            raise Changed(tree.shared.settle, options.get("source", ""))  # the step's key is made anew, of the copy
         context = os.readlink(f"/proc/self/fd/{tree.root}")
         root = await stack.enter_async_context(_scratch_over(context, around.scratch.folder())) if writable else context
     return _inside(root, options.get("source", "").strip("/"))
