@@ -9,6 +9,7 @@ from corten.build.files.tree import Tree
 from corten.ids import DiffId
 from corten.oci.image import ImageConfig
 
+_ON = frozenset({"1", "t", "true"})
 OLDEST_EPOCH = 315532800
 """1980-01-01, the first date that zip and FAT can tell: the time of files where nothing gives a better one."""
 
@@ -51,6 +52,34 @@ class BuildOptions:
     ca: str = ""
     limits: Limits = Limits()
 
+    @property
+    def hostname(self) -> str:
+        """Of RUN steps, "" for the usual one."""
+        return self._given("BUILDKIT_SANDBOX_HOSTNAME")
+
+    @property
+    def cache_namespace(self) -> str:
+        """What the ids of cache mounts begin with."""
+        return self._given("BUILDKIT_CACHE_MOUNT_NS")
+
+    @property
+    def frontend(self) -> str:
+        """What stands in the place of `# syntax=`."""
+        return self._given("BUILDKIT_SYNTAX")
+
+    @property
+    def keep_git_dir(self) -> bool:
+        """Contexts from git keep their `.git`."""
+        return self._given("BUILDKIT_CONTEXT_KEEP_GIT_DIR").lower() in _ON
+
+    @property
+    def inline_cache(self) -> bool:
+        return self._given("BUILDKIT_INLINE_CACHE").lower() in _ON
+
+    def _given(self, name: str) -> str:
+        """BuildKit's own build arguments steer the build; an ARG may read them all the same."""
+        return self.build_args.get(name) or ""
+
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
@@ -88,6 +117,7 @@ class RunJob:
     ulimits: tuple[tuple[str, int, int], ...] = ()
     privileged: bool = False
     limits: Limits = Limits()
+    hostname: str = ""
 
 
 class Images(Protocol):

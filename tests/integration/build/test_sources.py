@@ -160,6 +160,16 @@ def test_git_context(build: Build, engine: Daemon, name: str, repository: str) -
     assert "does not contain ref nope" in build("", where=f"{repository}#nope", fails=True).err
 
 
+def test_git_context_with_its_repository(build: Build, engine: Daemon, name: str, repository: str) -> None:
+
+    keep = ("--build-arg", "BUILDKIT_CONTEXT_KEEP_GIT_DIR=1")
+    dockerfile = "FROM corpus/base\nCOPY --from=src / /\n"
+    build(dockerfile, "-t", name, "--build-context", f"src={repository}", *keep)
+    assert shown(engine, name, "ls", "/.git/HEAD") == "/.git/HEAD\n"
+    build(dockerfile, "-t", name, "--build-context", f"src={repository}")
+    assert shown(engine, name, "sh", "-c", "ls -d /.git || true") == ""
+
+
 def test_add_of_a_repository(build: Build, engine: Daemon, name: str, repository: str) -> None:
     build(f"FROM corpus/base\nADD {repository}#old /src\nADD --keep-git-dir=true {repository} /whole\n", "-t", name)
     assert shown(engine, name, "sh", "-c", "cat /src/version; ls -d /src/.git /whole/.git 2>/dev/null; true") == "old\n/whole/.git\n"

@@ -65,10 +65,10 @@ FLAGS: dict[str, frozenset[str]] = {
 }
 
 
-def parse(text: str, name: str = "Dockerfile") -> ins.Dockerfile:
-    """Raises DockerfileError with the line of the first mistake."""
+def parse(text: str, name: str = "Dockerfile", frontend: str = "") -> ins.Dockerfile:
+    """Raises DockerfileError with the line of the first mistake. `frontend` goes before the file's own `# syntax=`."""
     source = lex(text)
-    frontend = source.directives.get("syntax", "")
+    frontend = frontend or source.directives.get("syntax", "")
     if frontend and not _BUILTIN_FRONTEND.fullmatch(frontend):
         hint = "only docker/dockerfile is built in; remove the line, or use an engine that runs frontend images"
         raise DockerfileError(f"the frontend {frontend!r} cannot be run", line=1, hint=hint)

@@ -40,6 +40,8 @@ async def run_step(draft: Draft, step: ins.Run, step_id: str, around: Surroundin
         draft.key, "RUN", argv, [e for e in env if e.partition("=")[0] not in PROXY_ARGS], draft.config.user, draft.workdir, step.network
     )
     key = step_key(key, *[await mount_key(draft, m, around) for m in step.mounts])
+    if around.options.hostname:
+        key = step_key(key, "hostname", around.options.hostname)
     created_by = f"RUN {_noted_args(draft)}{shown} # buildkit"
     if (found := await _known(key, draft, "" if step.mounts else created_by, around)) is not None:
         return _done(draft, key, found[0], created_by, around, cached=True)
@@ -104,6 +106,7 @@ class _Running:
             ulimits=options.ulimits,
             privileged=self.step.security == "insecure",
             limits=options.limits,
+            hostname=options.hostname,
         )
 
 

@@ -24,6 +24,7 @@ from corten.cli.building.reports import failure_text, warnings_text
 from corten.cli.errors import Failure
 from corten.cli.flags import Values
 from corten.cli.image.context import local_context, stdin_context
+from corten.cli.kinds import parse_bool
 from corten.cli.references import named
 from corten.cli.session import Session
 from corten.client.configfile import ConfigFile
@@ -47,7 +48,7 @@ def build_here(session: Session, values: Values, query: Query, where: str) -> in
     refuse_unbuilt(values)
     _refuse_sbom(values)
     call = read_call(values.text("call"), check=values.on("check"))
-    outputs = read_outputs(values.texts("output"), push=values.on("push"), load=values.on("load"))
+    outputs = read_outputs(values.texts("output"), push=values.on("push"), load=values.on("load"), split=_wants_platforms(values))
     tags = [str(tag) for tag in values.texts("tag")]
     query["t"] = stored_names(outputs, tags)
     query.pop("cachefrom", None)  # the parts tell of it
@@ -81,6 +82,17 @@ def build_here(session: Session, values: Values, query: Query, where: str) -> in
     write_id(values.text("iidfile"), built.image)
     _write_metadata(values.text("metadata-file"), built.image if kept else "", query, values.text("platform"))
     return 0
+
+
+def _wants_platforms(values: Values) -> bool:
+    """BUILDKIT_MULTI_PLATFORM: the form that a result for several platforms has, for one, too."""
+    given = [text.partition("=")[2] for text in values.texts("build-arg") if text.startswith("BUILDKIT_MULTI_PLATFORM=")]
+    if not given or not given[-1]:
+        return False
+    try:
+        return parse_bool(given[-1])
+    except ValueError:
+        raise Failure(f"ERROR: failed to build: failed to solve: invalid boolean value for multi-platform: {given[-1]}") from None
 
 
 def _deliver(session: Session, outputs: Sequence[Output], image: str, tags: Sequence[str]) -> None:

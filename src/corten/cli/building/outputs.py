@@ -41,9 +41,12 @@ class Output(NamedTuple):
         return bool(self.push or self.destination)
 
 
-def read_outputs(texts: Sequence[str], *, push: bool, load: bool) -> list[Output]:
-    """`type=KIND,dest=PATH,…`, a folder's path, or "-"; none at all: the engine's store. Raises Failure."""
-    found = [_output(text) for text in texts]
+def read_outputs(texts: Sequence[str], *, push: bool, load: bool, split: bool = False) -> list[Output]:
+    """`type=KIND,dest=PATH,…`, a folder's path, or "-"; none at all: the engine's store. Raises Failure.
+
+    `split`: a folder gets one for the platform unless it is said otherwise.
+    """
+    found = [_output(text, split=split) for text in texts]
     if push:
         found = [o._replace(push=True) if o.kind == "image" else o for o in found]
         if not any(o.push for o in found):
@@ -63,12 +66,12 @@ def stored_names(outputs: Sequence[Output], tags: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _output(text: str) -> Output:
+def _output(text: str, *, split: bool) -> Output:
     if text == "-":
         return Output("tar", "-")
     fields = csv_fields(text)
     if fields == [text] and not text.startswith("type="):
-        return Output("local", text)
+        return Output("local", text, split=split)
     values = _values(fields)
     kind, destination = values.get("type", ""), values.get("dest", "")
     if not kind:
@@ -85,7 +88,7 @@ def _output(text: str) -> Output:
     if kind in ("tar", "oci") and not destination:
         destination = "-"
     names = tuple(filter(None, values.get("name", "").split(",")))
-    push, split = kind == "registry" or switches.get("push", False), kind == "local" and switches.get("platform-split", False)
+    push, split = kind == "registry" or switches.get("push", False), kind == "local" and switches.get("platform-split", split)
     return Output(kind, destination, names, push, unpacked, split, switches.get("store", True))
 
 

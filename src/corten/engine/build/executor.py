@@ -116,7 +116,7 @@ def _container(job: RunJob) -> Container:
         image_ref="",
         path=job.argv[0],
         args=job.argv[1:],
-        config=ContainerConfig(hostname=HOSTNAME, env=job.env, working_dir=job.cwd, user=job.user, cmd=job.argv),
+        config=ContainerConfig(hostname=job.hostname or HOSTNAME, env=job.env, working_dir=job.cwd, user=job.user, cmd=job.argv),
         host=HostConfig(
             network_mode=network,
             extra_hosts=job.extra_hosts,

@@ -31,7 +31,7 @@ from corten.engine.build.internal import Internal
 from corten.engine.build.keeping import CacheKeeping
 from corten.engine.build.lookover import asked
 from corten.engine.build.provenance import Made, Wish, provenance, read_wish
-from corten.engine.build.remote import fetch_context
+from corten.engine.build.remote import Remote, fetch_context
 from corten.engine.build.sent import LocalAgents, SentSecrets, named_images, remote_contexts, with_extras
 from corten.engine.build.sharing.exports import with_inline_cache
 from corten.engine.build.sharing.sharing import CacheSharing
@@ -82,7 +82,7 @@ class Making:
                 await self._compare(job, result, lease, emit)
             of_image = chain_of(result.records, result.draft.key)
             await sharing.write(targets, of_image, list(result.records.values()))
-            inline = of_image if any(target.kind == "inline" for target in targets) else ()
+            inline = of_image if job.options.inline_cache or any(target.kind == "inline" for target in targets) else ()
             with inside.step("exporting to image", internal=False) as step:
                 built = self._record(result, request, inline)
                 if wish is not None:
@@ -99,18 +99,20 @@ class Making:
             counted = Counted(body)
             delivery = await stack.enter_async_context(received(self._store.layers, counted, parcel=request.parcel))
             inside.moved(step, "transferring context", counted.size)
+        options = with_extras(request.options, delivery.extras, self._usual_ca)
         if request.remote:
-            delivery.context = await stack.enter_async_context(self._fetched(request.remote, request.dockerfile, inside))
+            remote = Remote(request.remote, request.dockerfile, options.keep_git_dir)
+            delivery.context = await stack.enter_async_context(self._fetched(remote, inside))
         for name, source in remote_contexts(delivery.extras).items():
-            delivery.named[name] = await stack.enter_async_context(self._fetched(source, "Dockerfile", inside))
+            remote = Remote(source, keep_git_dir=options.keep_git_dir)
+            delivery.named[name] = await stack.enter_async_context(self._fetched(remote, inside))
         with inside.step(f"load build definition from {request.dockerfile}") as step:
             text = await asyncio.to_thread(read_dockerfile, delivery.context, request.dockerfile)
             request.explain(text)
             inside.moved(step, "transferring dockerfile", len(text.encode()))
-        dockerfile = parse(text, request.dockerfile)
+        dockerfile = parse(text, request.dockerfile, options.frontend)
         delivery.context.rules = ignore_rules(delivery.context, request.dockerfile)
         delivery.context.gives = not binds_context(dockerfile)
-        options = with_extras(request.options, delivery.extras, self._usual_ca)
         bases = Bases(self._store.images, self._uses, self._pulls, request.credentials, self._pulling)
         return _Job(delivery, text, dockerfile, options, bases, _sources(bases, delivery), started)
 
@@ -134,11 +136,11 @@ class Making:
         self._store.origins.replace_attachment(provenance(wish, made, image, time.time()))
 
     @asynccontextmanager
-    async def _fetched(self, remote: str, dockerfile: str, inside: Internal) -> AsyncIterator[Tree]:
+    async def _fetched(self, remote: Remote, inside: Internal) -> AsyncIterator[Tree]:
         with self._store.layers.workplace() as work:
             folder = os.path.join(work, "diff")
-            with inside.step(f"load remote build context {remote}"):
-                await fetch_context(remote, folder, dockerfile=dockerfile)
+            with inside.step(f"load remote build context {remote.where}"):
+                await fetch_context(remote, folder)
             root = root_of(folder)
             try:
                 yield Tree(root, own=False)

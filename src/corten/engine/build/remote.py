@@ -5,6 +5,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass, replace
 
 from corten.build.files.git import check_out, is_git, parse_git
 from corten.errors import Invalid, Unavailable
@@ -19,17 +20,27 @@ _PIECE = 1 << 20
 LARGEST_TEXT = 16 << 20
 
 
-async def fetch_context(remote: str, folder: str, *, dockerfile: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """`where` is a git repository or a URL; `dockerfile` the name that a URL's text gets; `keep_git_dir`: also without its query."""
+
+    where: str
+    dockerfile: str = "Dockerfile"
+    keep_git_dir: bool = False
+
+
+async def fetch_context(remote: Remote, folder: str) -> str:
     """Fills the empty `folder`; the commit or "" . A URL that is no archive is taken for a Dockerfile.
 
     Raises Invalid, Unavailable, Unsupported.
     """
-    if is_git(remote):
-        return await check_out(parse_git(remote), folder)
-    if remote.startswith(("http://", "https://")):
-        await asyncio.to_thread(_download, remote, folder, dockerfile)
+    if is_git(remote.where):
+        source = parse_git(remote.where)
+        return await check_out(replace(source, keep_git_dir=source.keep_git_dir or remote.keep_git_dir), folder)
+    if remote.where.startswith(("http://", "https://")):
+        await asyncio.to_thread(_download, remote.where, folder, remote.dockerfile)
         return ""
-    raise Invalid(f"unable to prepare context: unsupported remote {remote!r}", reason="bad-remote")
+    raise Invalid(f"unable to prepare context: unsupported remote {remote.where!r}", reason="bad-remote")
 
 
 def _download(url: str, folder: str, dockerfile: str) -> None:
