@@ -60,7 +60,7 @@ def test_steps_have_the_bundle_and_the_image_nothing_of_it(trusting: Daemon, tmp
     )
     assert built(trusting, tmp_path, dockerfile, "--ca", "host").status == 0
     assert shown(trusting, "/sum").split()[0] == hashlib.sha256(authority.read_bytes()).hexdigest()
-    assert (shown(trusting, "/count"), shown(trusting, "/pip")) == ("6\n", "/own\n")
+    assert (shown(trusting, "/count"), shown(trusting, "/pip")) == ("10\n", "/own\n")
     archive = trusting.call("GET", "/images/app/get").body
     assert b"run/corten" not in archive
     assert b"SSL_CERT_FILE=" not in archive
@@ -73,32 +73,85 @@ def test_cache_keys_do_not_know_of_it(trusting: Daemon, tmp_path: Path) -> None:
     assert "CACHED" in built(trusting, tmp_path, dockerfile, "--ca", "host").err.partition("RUN")[2]
 
 
-def test_a_tls_server_of_that_authority_is_trusted(trusting: Daemon, tmp_path: Path, authority: Path) -> None:
-    """A real program: the machine's own openssl with its libraries, in a step."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    listed = subprocess.run(["ldd", shutil.which("openssl") or ""], capture_output=True, text=True, check=True).stdout
-    libraries = [word for word in listed.split() if word.startswith("/")]
-    for path in (shutil.which("openssl") or "", *libraries):
-        shutil.copy(path, tools)
-    loader = next(Path(path).name for path in libraries if "ld-linux" in path)
-    server = ["nsenter", f"--net=/proc/{trusting.namespace_pid}/ns/net", "openssl", "s_server", "-accept", "7443", "-quiet"]
-    server += ["-cert", str(authority), "-key", f"{authority}.key"]
-    client = f"/t/{loader} --library-path /t /t/openssl s_client -connect 127.0.0.1:7443 -verify_return_error"
-    context = tmp_path / "context"
-    context.mkdir()
-    dockerfile = f"FROM corpus/base\nRUN --network=host --mount=type=bind,from=tools,target=/t {client} </dev/null\n"
-    flags = ("--allow", "network.host", "--build-context", f"tools={tools}", "--no-cache")
-    with subprocess.Popen(server, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as serving:
+def copied(folder: Path, *programs: str) -> None:
+    """The machine's own programs and all that they load, at their places below `folder`."""
+    for program in programs:
+        listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+        for path in {program, *(word for word in listed.split() if word.startswith("/"))}:
+            place = folder / path.lstrip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if not place.exists():
+                shutil.copy(path, place)
+
+
+SERVER = """
+import functools, http.server, ssl, sys
+folder, certificate = sys.argv[1:]
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder))
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(certificate, f"{certificate}.key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.fixture(scope="module")
+def archive(trusting: Daemon, authority: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An apt repository of one package at a server of that authority, in the engine's network."""
+    folder = tmp_path_factory.mktemp("archive")
+    package = folder / "package"
+    (package / "DEBIAN").mkdir(parents=True)
+    (package / "DEBIAN/control").write_text("Package: hi\nVersion: 1\nArchitecture: all\nMaintainer: m <m@m.example>\nDescription: x\n")
+    subprocess.run(["dpkg-deb", "--build", str(package), str(folder / "hi.deb")], check=True, capture_output=True)
+    content = (folder / "hi.deb").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    control = (package / "DEBIAN/control").read_text()
+    (folder / "Packages").write_text(f"{control}Filename: ./hi.deb\nSize: {len(content)}\nSHA256: {digest}\n")
+    command = ["nsenter", f"--net=/proc/{trusting.namespace_pid}/ns/net", sys.executable, "-c", SERVER, str(folder), str(authority)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as serving:
+        assert serving.stdout is not None
         try:
-            without = built(trusting, context, dockerfile, *flags)
-            with_it = built(trusting, context, dockerfile, *flags, "--ca", "host")
+            yield f"https://127.0.0.1:{serving.stdout.readline().strip()}"
         finally:
             serving.kill()
+
+
+APT = "-o APT::Sandbox::User=root -o Dir::Etc::SourceList=/sources -o Dir::State::Status=/dev/null -o Debug::NoLocking=1"
+CASES = {
+    "curl": (("curl",), "curl -sSf @/Packages | grep -q hi"),
+    "openssl": (("openssl",), "openssl s_client -connect $(echo @ | cut -d/ -f3) -verify_return_error </dev/null"),
+    "git": (
+        ("git", "/usr/lib/git-core/git-remote-http"),
+        "ln -sf git-remote-http /usr/lib/git-core/git-remote-https; ! git ls-remote @/none 2>/said; cat /said; grep -q 'not found' /said",
+    ),
+    "apt": (
+        (
+            *("apt-get", "dpkg", "/usr/lib/apt/methods/http", "/usr/lib/apt/methods/store"),
+            *(f"/usr/share/dpkg/{kind}table" for kind in ("abi", "cpu", "os", "tuple")),
+        ),
+        "ln -sf http /usr/lib/apt/methods/https; mkdir -p /var/lib/apt/lists/partial /var/cache/apt/archives/partial /etc/apt; "
+        f"echo 'deb [trusted=yes] @/ ./' > /sources; apt-get {APT} -o Acquire::Retries=0 --error-on=any update && "
+        f"cd /tmp && apt-get {APT} download hi && test -s /tmp/hi_1_all.deb",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_real_programs_trust_a_server_of_that_authority(trusting: Daemon, archive: str, tmp_path: Path, name: str) -> None:
+    """The machine's own programs in a step; without the flag they refuse the server."""
+    programs, command = CASES[name]
+    tools, context = tmp_path / "tools", tmp_path / "context"
+    copied(tools, *(shutil.which(program) or program for program in programs))
+    context.mkdir()
+    dockerfile = f"FROM corpus/base\nCOPY --from=tools / /\nRUN --network=host {command.replace('@', archive)}\n"
+    flags = ("--allow", "network.host", "--build-context", f"tools={tools}", "--no-cache")
+    without = built(trusting, context, dockerfile, *flags)
+    with_it = built(trusting, context, dockerfile, *flags, "--ca", "host")
     assert without.status == 1, without.err
-    assert "verify" in without.err
+    assert any(word in without.err.lower() for word in ("verif", "certificate", "exit code: 60")), without.err
     assert with_it.status == 0, with_it.err
-    assert MARK in with_it.err
+    assert b"run/corten" not in trusting.call("GET", "/images/app/get").body
 
 
 def test_refused(trusting: Daemon, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from corten.build.draft import DEFAULT_PATH, PROXY_ARGS, Draft, step_key
 from corten.build.events import StepOutput, StepRunning
 from corten.build.flights import Output
 from corten.build.options import BuildOptions, RunJob
-from corten.build.steps.authorities import add_authorities
+from corten.build.steps.authorities import trust_authorities
 from corten.build.steps.mounts import MountedExtras, mount_key, opened_mounts
 from corten.build.steps.surroundings import Done, Surroundings
 from corten.errors import Denied, EngineError
@@ -74,7 +74,7 @@ class _Running:
         try:
             async with AsyncExitStack() as stack:
                 extra = await opened_mounts(draft, self.step, self.around, stack)
-                add_authorities(extra, self.around.options.ca, draft.variables)
+                trust_authorities(extra, self.around, draft.variables, stack)
                 stubs = await asyncio.to_thread(workshop.absent, draft.layers, [*MADE_BY_RUNTIME, *extra.targets])
                 try:
                     status = await self.around.executor.run(self._job(snapshot, extra), output)
