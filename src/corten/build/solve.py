@@ -250,8 +250,14 @@ class Build:
             parse_reference(known)
         if name not in self._images:
             wanted = self._sources.images.resolve(known, pull=self._options.pull, platform=platform)
-            self._images[name] = asyncio.get_running_loop().create_task(_awaited(name, wanted))
+            self._images[name] = asyncio.get_running_loop().create_task(self._held(wanted))
         return await self._images[name]
+
+    async def _held(self, wanted: Awaitable[BaseImage]) -> BaseImage:
+        """The image, whose layers stay for this build even when its last name goes meanwhile."""
+        base = await wanted
+        self._bench.workshop(self._lease, 0).hold(base.layers)
+        return base
 
     async def _image_of_folder(self, name: str, stage: ins.Stage) -> BaseImage:
         """FROM a folder of `--build-context`: its files are the root, all of them root's."""
@@ -361,10 +367,6 @@ def prefixed(text: str) -> Iterator[None]:
         yield
     except Invalid as error:
         raise Invalid(f"{text}: {error.message}", reason=error.reason, hint=error.hint) from error
-
-
-async def _awaited(name: str, wanted: Awaitable[BaseImage]) -> BaseImage:
-    return await wanted
 
 
 def global_values(dockerfile: ins.Dockerfile, options: BuildOptions) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeVar
 
 from corten.build.files.grafts import Grafts
 from corten.build.seen import Seen
-from corten.errors import Invalid
+from corten.errors import Invalid, NotFound
 from corten.ids import DiffId, random_hex64
 from corten.kernel.mount import AT_FDCWD, MOVE_MOUNT_F_EMPTY_PATH, FsContext, move_mount
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
@@ -49,6 +49,12 @@ class Workshop:
         key = random_hex64()
         self._snapshots.prepare(key, layers, volatile=True)
         return key
+
+    def hold(self, layers: Sequence[DiffId]) -> None:
+        """Keeps stored layers for as long as the lease lasts. Takes microseconds. Raises NotFound for one that is gone."""
+        for layer in layers:
+            if self._layers.hold(layer, self._lease) is None and self._layers.find(layer) is None:
+                raise NotFound(f"layer {layer} is not stored", reason="no-layer", hint="its image was removed meanwhile: build again")
 
     @contextmanager
     def opened(self, key: str) -> Iterator[int]:

@@ -26,7 +26,8 @@ from tests.support.leaks import holdings, wait_until_settled
 
 pytestmark = pytest.mark.privileged
 MIB = 1 << 20
-KILLS = 12
+KILLS = 20
+SEED = int(os.environ.get("TEST_SEED", "3"))
 DISK = 300 * MIB
 TAG = "built:latest"
 
@@ -62,29 +63,40 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def test_kills_at_any_moment_leave_a_whole_engine(daemon: Daemon) -> None:
-    """While the context comes, in a COPY, in a RUN, between them: at moments that a seed chooses."""
-    steps = "COPY data /data\nRUN cat /data/* > /all && sleep 0.1\nRUN for i in 1 2 3 4 5; do cp /all /copy$i; done\nCOPY data /again\n"
+    """Two builds of the same at once: while the context comes, in a COPY, in a RUN with mounts. A seed chooses the moments."""
+    mounts = "--mount=type=cache,id=kept,target=/kept --mount=target=/context --mount=from=warm,target=/warm,rw"
+    steps = (
+        "COPY data /data\nRUN cat /data/* > /all && sleep 0.1\n"
+        f"RUN {mounts} for i in 1 2 3 4 5; do cp /all /copy$i; cp /all /kept/$i; cp /all /warm/$i; done; ls /context/data | wc -l > /n\n"
+        "ADD data /again\nWORKDIR /new\nCOPY --from=warm /bin /tools\n"
+    )
     build(daemon, context("FROM busybox\nRUN echo warm\n"), "warm")
     time.sleep(1)  # the pool of spare network places fills up behind the answer
     before = holdings(daemon)
-    moments = random.Random(3)
-    ends: list[bool] = []
+    print(f"TEST_SEED={SEED}")
+    moments = random.Random(SEED)
     for number in range(KILLS):
         body = context(f"FROM busybox\nENV ROUND={number}\n{steps}", files=200)
-        building = threading.Thread(target=attempt, args=(daemon, body, ends))
-        building.start()
+        ends: dict[str, bool] = {}
+        building = [threading.Thread(target=attempt, args=(daemon, body, ends, tag)) for tag in ("built:one", "built:two")]
+        for thread in building:
+            thread.start()
+            time.sleep(moments.uniform(0.0, 0.1))
         time.sleep(moments.uniform(0.0, 0.9))
         daemon.kill()
-        building.join(30)
+        for thread in building:
+            thread.join(30)
         daemon.start()
-        assert is_tagged(daemon) is ends[-1], "a tag is there exactly when the client was told so"
-        daemon.call("DELETE", f"/images/{TAG}?force=1")
+        assert {tag: is_tagged(daemon, tag) for tag in ends} == ends, "a tag is there exactly when the client was told so"
+        for tag in ends:
+            daemon.call("DELETE", f"/images/{tag}?force=1")
     body = context(f"FROM busybox\n{steps}", files=200)
     assert build(daemon, body) == {"stream": f"Successfully tagged {TAG}\n"}
     assert "Using cache" in daemon.call("POST", f"/build?t={TAG}", body).body.decode()
     gained = wait_until_settled(daemon, before)
     gained["descriptors"] = [text for text in gained.get("descriptors", []) if "corten.db" not in text]
     assert {kind: texts for kind, texts in gained.items() if texts} == {}
+    assert not any((daemon.data_root / "tmp/build").glob("*"))
     assert_whole(daemon)
 
 
@@ -126,11 +138,11 @@ def secrets_left() -> list[str]:
     return found.stdout.splitlines()
 
 
-def attempt(daemon: Daemon, body: bytes, ends: list[bool]) -> None:
+def attempt(daemon: Daemon, body: bytes, ends: dict[str, bool], tag: str) -> None:
     try:
-        ends.append("Successfully tagged" in build(daemon, body).get("stream", ""))
+        ends[tag] = "Successfully tagged" in build(daemon, body, tag).get("stream", "")
     except (OSError, EngineError, ValueError, IndexError):  # whatever a killed server leaves of an answer
-        ends.append(False)
+        ends[tag] = False
 
 
 def assert_whole(daemon: Daemon) -> None:
@@ -189,6 +201,34 @@ def test_a_disk_that_fills_up_is_told_and_gives_its_room_back(small: Daemon, tmp
     assert "Using cache" in again.body.decode()
 
 
+def test_disks_of_any_room_are_told_and_given_back(small: Daemon) -> None:
+    """So much is left that the build ends in its context, in a COPY, in a RUN, in the record of a layer, or goes well."""
+    steps = "COPY --chown=1:1 data /a\nRUN cat /a/* > /all; cp -r /a /b\nWORKDIR /c\nCOPY --chown=2:2 data /d\n"
+    print(f"TEST_SEED={SEED}")
+    rooms = random.Random(SEED)
+    filler = small.data_root.parent / "filler"
+    ended = set()
+    for number in range(10):
+        free = os.statvfs(small.data_root)
+        filler.unlink(missing_ok=True)
+        filler.write_bytes(b"")
+        free = os.statvfs(small.data_root)
+        os.posix_fallocate(fd := os.open(filler, os.O_WRONLY), 0, free.f_bavail * free.f_frsize - int(rooms.uniform(2, 110) * MIB))
+        os.close(fd)
+        end = build(small, context(f"FROM busybox\nENV N={number}\n{steps}", files=10, size=2 * MIB))
+        is_good = end == {"stream": f"Successfully tagged {TAG}\n"}
+        assert is_good or "no space left" in str(end["error"]).lower() or "non-zero code" in end["error"], end
+        assert is_tagged(small) is is_good
+        ended.add(is_good)
+        filler.unlink()
+        small.call("DELETE", f"/images/{TAG}?force=1")
+        small.call("POST", "/build/prune?all=1").ok()
+        small.call("POST", "/corten/trash/empty", {}).ok()
+    assert len(ended) == 2, "rooms for both ends"
+    assert build(small, context(f"FROM busybox\n{steps}", files=10, size=2 * MIB)) == {"stream": f"Successfully tagged {TAG}\n"}
+    assert_whole(small)
+
+
 def test_the_same_build_many_times_at_once_makes_one_image(engine: Daemon) -> None:
     body = context("FROM busybox\nCOPY data /data\nRUN cat /data/* | sha256sum > /sum; sleep 0.5\nCOPY data /again\n", files=50)
     with ThreadPoolExecutor(4) as pool:
@@ -222,6 +262,9 @@ def test_prunes_take_nothing_from_a_build(daemon: Daemon) -> None:
     with ThreadPoolExecutor(1) as pool:
         building = pool.submit(build, daemon, context(dockerfile, files=5))
         until(lambda: any((daemon.data_root / "build").rglob("seen")))
+        (cache,) = daemon.call("GET", "/corten/caches").json()
+        assert daemon.call("DELETE", f"/corten/caches?id={cache['ID']}").status == 409
+        daemon.call("DELETE", "/images/busybox?force=1")
         filters = json.dumps({"dangling": ["false"]})
         for target in ("/build/prune?all=1", f"/images/prune?filters={filters}", "/containers/prune", "/volumes/prune", "/networks/prune"):
             daemon.call("POST", target.replace('"', "%22").replace(" ", "%20"), {}).ok()
@@ -232,4 +275,39 @@ def test_prunes_take_nothing_from_a_build(daemon: Daemon) -> None:
     daemon.call("POST", f"/containers/{made['Id']}/start", {}).ok()
     assert daemon.call("POST", f"/containers/{made['Id']}/wait", {}).ok()["StatusCode"] == 0
     daemon.call("DELETE", f"/containers/{made['Id']}?force=1", {})
+    assert_whole(daemon)
+
+
+def test_a_base_that_is_removed_while_its_layers_wait(daemon: Daemon) -> None:
+    """Nothing of the base is in use at that moment: one stage waits for another."""
+    dockerfile = "FROM busybox AS slow\nRUN sleep 3; echo s > /s\nFROM base\nCOPY --from=slow /s /s\nRUN cat /b /s\n"
+    build(daemon, context("FROM busybox\nRUN echo b > /b\n"), "base")
+    with ThreadPoolExecutor(1) as pool:
+        building = pool.submit(build, daemon, context(dockerfile))
+        time.sleep(1)
+        daemon.call("DELETE", "/images/base?force=1").ok()
+        daemon.call("POST", "/build/prune?all=1", {}).ok()
+        daemon.call("POST", "/corten/trash/empty", {}).ok()
+        ended = building.result(30)
+    assert ended == {"stream": f"Successfully tagged {TAG}\n"}
+    assert_whole(daemon)
+
+
+@pytest.mark.parametrize("step", ["RUN sleep 7345", "COPY data /data\nRUN sleep 7345"])
+def test_a_restart_ends_builds_and_the_next_goes_on(daemon: Daemon, step: str) -> None:
+    """An orderly end: the client is told, the step is gone, what was done is cached."""
+    before = holdings(daemon)
+    body = context(f"FROM busybox\nRUN echo one > /one\n{step}\n", files=20)
+    ends: dict[str, bool] = {}
+    building = threading.Thread(target=attempt, args=(daemon, body, ends, TAG))
+    building.start()
+    until(lambda: bool(subprocess.run(["pgrep", "-f", "^sleep 7345$"], capture_output=True, check=False).stdout))
+    daemon.stop()
+    building.join(30)
+    daemon.start()
+    assert ends == {TAG: is_tagged(daemon)} == {TAG: False}
+    assert not subprocess.run(["pgrep", "-f", "^sleep 7345$"], capture_output=True, check=False).stdout
+    again = daemon.call("POST", f"/build?t={TAG}", context(f"FROM busybox\nRUN echo one > /one\n{step.partition('RUN')[0]}", files=20))
+    assert "Using cache" in again.body.decode()
+    assert "mounts" not in wait_until_settled(daemon, before)
     assert_whole(daemon)
