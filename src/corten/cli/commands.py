@@ -32,7 +32,8 @@ SOME = (1, None)
 MAYBE = (0, 1)
 
 GROUPS: tuple[tuple[str, str], ...] = (
-    ("builder", "Build cache"),
+    ("builder", "Builds and their cache"),
+    ("buildx", "Builds, under the names of Docker's plug-in"),
     ("cache", "Cache mounts of builds (pip, apt, models); `-v cache:ID:/path` mounts one"),
     ("container", "Containers"),
     ("context", "Named engines to talk to"),
@@ -48,6 +49,23 @@ REFUSED: dict[str, str] = {
     "trust": "Corten does not sign images; pin them by digest (NAME@sha256:…)",
     "manifest": "Corten does not edit manifest lists",
     "checkpoint": "Corten cannot checkpoint containers",
+    "bake": "Corten reads no bake files; `corten compose build` builds what a compose file names",
+    **{
+        f"{group} {verb}": reason
+        for group in ("builder", "buildx")
+        for verb, reason in (
+            ("bake", "Corten reads no bake files; `corten compose build` builds what a compose file names"),
+            ("create", "the engine is the only builder; `corten context create` names another engine"),
+            ("dap", "Corten has no debugger of builds"),
+            ("debug", "Corten has no debugger of builds; a stage that failed is there with --target"),
+            ("dial-stdio", "the engine is the builder; `corten system dial-stdio` connects to it"),
+            ("history", "Corten keeps no history of builds; --metadata-file and --provenance tell of one"),
+            ("imagetools", "Corten edits no manifest lists; `corten pull` and `corten image inspect` show an image"),
+            ("policy", "Corten evaluates no policies about sources; pin images by digest"),
+            ("rm", "the engine is the only builder, and stays"),
+            ("stop", "the engine is the only builder; `systemctl stop corten` ends it"),
+        )
+    },
 }
 """Docker's commands that are answered with a sentence."""
 
@@ -172,7 +190,7 @@ COMMANDS: tuple[Command, ...] = (
         "\nThe archives are those that this machine's apt is configured with. The same packages\ngive the same image. Needs mmdebstrap.",
     ),
     Command(
-        ("image build", "build", "builder build"),
+        ("image build", "build", "builder build", "buildx build", "buildx b"),
         "image.building:BUILD",
         "[OPTIONS] PATH | URL | -",
         ONE,
@@ -243,7 +261,12 @@ COMMANDS: tuple[Command, ...] = (
         ("volume rm", "volume remove"), "volume.volumes:RM", "[OPTIONS] VOLUME [VOLUME...]", SOME, "Remove volumes that no container uses"
     ),
     # the engine
-    Command(("builder prune",), "prune:BUILD_CACHE", OPTIONS, NONE, "Remove build cache"),
+    Command(("builder du", "buildx du"), "building.builders:DU", OPTIONS, NONE, "Show what build cache takes"),
+    Command(("builder inspect", "buildx inspect"), "building.builders:INSPECT", "[NAME]", MAYBE, "Show the engine as a builder"),
+    Command(("builder ls", "buildx ls"), "building.builders:LS", OPTIONS, NONE, "List builders: the engine"),
+    Command(("builder prune", "buildx prune"), "prune:BUILD_CACHE", OPTIONS, NONE, "Remove build cache"),
+    Command(("builder use", "buildx use"), "building.builders:USE", "NAME", ONE, "Accepted for Docker's sake: the engine is the builder"),
+    Command(("builder version", "buildx version"), "building.builders:VERSION", "", NONE, "Show the version"),
     Command(("cache limit",), "building.caches:LIMIT", "CACHE SIZE", TWO, "Keep a cache mount below a size (0: no limit)"),
     Command(("cache ls", "cache list"), "building.caches:LS", OPTIONS, NONE, "List the cache mounts of builds"),
     Command(("cache rm", "cache remove"), "building.caches:RM", "CACHE [CACHE...]", SOME, "Remove cache mounts"),
@@ -297,7 +320,7 @@ def members(group: str) -> list[tuple[str, str]]:
     """Name and summary of a group's commands; other names of one command are left out."""
     prefix = group + " "
     rows = {n.removeprefix(prefix): c.summary for c in COMMANDS for n in c.names if n.startswith(prefix)}
-    aliases = {"list", "ps", "remove"}
+    aliases = {"list", "ps", "remove", "b"}
     return sorted((n, s) for n, s in rows.items() if n not in aliases)
 
 

@@ -130,6 +130,8 @@ def _apply(session: Session, values: Values) -> None:
 
 def _dispatch(session: Session, words: list[str]) -> int:
     found = commands.find(words)
+    if found is None or words[0] == "buildx":
+        _try_others(session, words)
     if found is None:
         return _no_command(session, words)
     command, session.invoked, used = found
@@ -175,14 +177,20 @@ def _check_count(session: Session, command: commands.Command, given: int) -> Non
     raise Failure(_with_usage(session, command, message, pointer))
 
 
-def _no_command(session: Session, words: list[str]) -> int:
+def _try_others(session: Session, words: list[str]) -> None:
+    """Becomes the plug-in of that name. One for buildx goes before our own commands: who has it has builders in it. Raises Failure for
+    what is refused by name."""
     from corten.cli.plugins import find_plugin, run_plugin
 
+    if plugin := find_plugin(session, words[0]):
+        run_plugin(session, plugin, words)
+    for name in (words[0], " ".join(words[:2])):
+        if name in commands.REFUSED:
+            raise Failure(f"{session.program}: '{session.program} {name}' is not available: {commands.REFUSED[name]}")
+
+
+def _no_command(session: Session, words: list[str]) -> int:
     first, program = words[0], session.program
-    if plugin := find_plugin(session, first):
-        return run_plugin(session, plugin, words)
-    if first in commands.REFUSED:
-        raise Failure(f"{program}: '{program} {first}' is not available: {commands.REFUSED[first]}")
     if not commands.is_group(first):
         raise Failure(f"{program}: unknown command: {program} {first}\n\nRun '{program} --help' for more information")
     following = words[1:]

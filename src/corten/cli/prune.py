@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from corten.cli.building.refusals import check_builder
 from corten.cli.cleanup.beyond import DRY_RUN, FORCE_PROTECTED, FORCED, INCLUDE_MODELS, rehearse, tell_kept, tell_rehearsed, tell_trashed
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
-from corten.cli.kinds import BOOL, FILTER
+from corten.cli.kinds import BOOL, FILTER, STRING
 from corten.cli.options.quantities import BYTES
 from corten.cli.output.units import human_size
 from corten.cli.session import Action, Session
@@ -68,8 +69,8 @@ class Reports:
     def images(self, filters: Pairs, *, every: bool) -> None:
         self._post("/images/prune", filters_query([*filters, ("dangling", "false" if every else "true")]))
 
-    def build_cache(self, filters: Pairs, *, every: bool, keep: int = 0) -> None:
-        query = {**filters_query(filters), **({"all": "1"} if every else {}), **({"keep-storage": str(keep)} if keep else {})}
+    def build_cache(self, filters: Pairs, *, every: bool, keep: int = 0, room: Mapping[str, str] | None = None) -> None:
+        query = {**filters_query(filters), **({"all": "1"} if every else {}), **({"keep-storage": str(keep)} if keep else {}), **(room or {})}
         self.show(self._session.api.post("/build/prune", query))
 
     def rehearsed(self, filters: Pairs, *kinds: str, **members: Any) -> int:
@@ -165,14 +166,18 @@ def images(session: Session, values: Values, arguments: list[str]) -> int:
 
 
 def build_cache(session: Session, values: Values, arguments: list[str]) -> int:
-    every, keep = values.on("all"), values.number("keep-storage")
+    check_builder(values.text("builder"))
+    every, keep = values.on("all"), values.number("reserved-space") or values.number("keep-storage")
     reports = Reports(session, values)
+    room = {flag: str(values.number(flag)) for flag in ("max-used-space", "min-free-space") if values.number(flag)}
+    if values.on("dry-run") and room:
+        raise Failure(f"--dry-run does not know what --{next(iter(room))} would leave", 1)
     if values.on("dry-run"):
         return reports.rehearsed(values.items("filter"), "build-cache", All=every, KeepStorage=keep)
     which = "all build cache" if every else "all dangling build cache"
     if not agreed(session, values, f"This will remove {which}."):
         return 0
-    reports.build_cache(values.items("filter"), every=every, keep=keep)
+    reports.build_cache(values.items("filter"), every=every, keep=keep, room=room)
     return reports.end()
 
 
@@ -219,7 +224,12 @@ BUILD_CACHE = Action(
     (
         Flag("all", BOOL, "All of it, not only what is dangling", short="a"),
         *MANNER,
+        Flag("builder", STRING, "Accepted for Docker's sake").hide(),
         Flag("keep-storage", BYTES, "So much may stay"),
+        Flag("max-used-space", BYTES, "So much may stay at most"),
+        Flag("min-free-space", BYTES, "So much of the disk is to be free"),
+        Flag("reserved-space", BYTES, "So much may stay in any case"),
+        Flag("verbose", BOOL, "Accepted for Docker's sake").hide(),
     ),
 )
 SYSTEM = Action(

@@ -30,6 +30,17 @@ def test_plugin_gets_our_engine(tmp_path: Path) -> None:
     assert corten(tmp_path, "other", CORTEN_HOST="unix:///x.sock").returncode == 1
 
 
+def test_the_plugin_of_builds_goes_before_our_own_commands(tmp_path: Path) -> None:
+    folder = tmp_path / "cli-plugins"
+    folder.mkdir()
+    assert "no manifest lists" in corten(tmp_path, "-H", "unix:///x.sock", "buildx", "imagetools", "inspect", "x").stderr
+    assert "unix:///x.sock" in corten(tmp_path, "-H", "unix:///x.sock", "buildx", "ls").stderr, "our own asks the engine"
+    (folder / "docker-buildx").write_text(PLUGIN)
+    (folder / "docker-buildx").chmod(0o755)
+    done = corten(tmp_path, "-H", "unix:///x.sock", "buildx", "ls")
+    assert (done.stdout, done.returncode) == (f"unix:///x.sock||{tmp_path}|buildx ls\n", 3)
+
+
 def test_broken_configuration_is_told(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     done = corten(tmp_path, "context", "show")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from corten.cli.errors import Failure
 from corten.cli.flags import Values
 
-BUILDERS = ("", "default", "corten")
+BUILDERS = ("default", "corten")
 ANNOTATED = ("", "manifest", "index", "manifest-descriptor", "index-descriptor")
 
 
@@ -21,13 +21,16 @@ def refuse_unbuilt(values: Values) -> None:
         raise Failure(f"--policy is not supported: Corten evaluates no policies about sources\n{hint}")
     if values.text("isolation") not in ("", "default"):
         raise Failure(f'--isolation: unsupported isolation: "{values.text("isolation")}"')
-    if values.text("builder") not in BUILDERS:
-        raise Failure(
-            f'ERROR: no builder "{values.text("builder")}" found\nhint: the engine is the builder; --context names another engine'
-        )
+    check_builder(values.text("builder"))
     _refuse_annotations(values.texts("annotation"))
     for flag in ("iidfile", "metadata-file"):
         check_file(flag, values.text(flag))
+
+
+def check_builder(name: str) -> None:
+    """Raises Failure for another builder than the engine."""
+    if name and name not in BUILDERS:
+        raise Failure(f'ERROR: no builder "{name}" found\nhint: the engine is the builder; --context names another engine')
 
 
 def _refuse_annotations(texts: Sequence[str]) -> None:
