@@ -158,7 +158,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     lifecycle = Lifecycle(containers, launch, ends, parts.monitors, events)
     found = Containers(containers, shelves, sessions, figures)
     images, pulls, pushes, registries = image_side(config, store, users_of(containers), events)
-    executor = BuildExecutor(rented, bundles, release, parts.facts)
+    executor = BuildExecutor(rented, bundles, release, parts.facts, devices.registry)
     upkeep = Upkeep(containers, found, lifecycle, removal, parts.networks, events)
     making = Builds(Footing(store, executor, pulls, events, marks.uses), keeping, usual_ca=config.build_ca)
     nouns = Nouns(containers, found, upkeep, volumes, figures, parts.known_networks, images.removal, making, keeping.caches)

@@ -1,7 +1,7 @@
 """What a build is told, and what it needs from outside: values, and protocols of a few methods that the engine fills in."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -102,7 +102,7 @@ class BindMount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunJob:
-    """A RUN step as a process: `snapshot` is its root's key."""
+    """A RUN step as a process: `snapshot` is its root's key, `devices` are CDI names."""
 
     snapshot: str
     argv: tuple[str, ...]
@@ -118,6 +118,7 @@ class RunJob:
     privileged: bool = False
     limits: Limits = Limits()
     hostname: str = ""
+    devices: tuple[str, ...] = ()
 
 
 class Images(Protocol):
@@ -128,8 +129,23 @@ class Images(Protocol):
         ...
 
 
+class DeviceList(Protocol):
+    """The CDI devices of this machine."""
+
+    def known(self) -> Mapping[str, Mapping[str, str]]:
+        """Annotations by qualified name, in order."""
+        ...
+
+    def targets(self, names: Sequence[str]) -> list[str]:
+        """The paths that these bring into a root."""
+        ...
+
+
 class Executor(Protocol):
     """Runs RUN steps."""
+
+    @property
+    def devices(self) -> DeviceList: ...
 
     async def run(self, job: RunJob, output: Callable[[str, bytes], None]) -> int:
         """The exit status. `output(stream, data)` gets "stdout" and "stderr" as they come. Cancelling kills the process."""

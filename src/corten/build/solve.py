@@ -32,9 +32,10 @@ from corten.build.metadata import ArgValues, apply_metadata
 from corten.build.options import OLDEST_EPOCH, BaseImage, BuildOptions, Executor, Sources
 from corten.build.recipes import CacheSource, StepRecord
 from corten.build.steps.copy import copy_step, workdir_step
+from corten.build.steps.leave import check_leave
 from corten.build.steps.run import run_step
-from corten.build.steps.surroundings import Done, Origin, Surroundings
 from corten.build.steps.steadiness import steadily
+from corten.build.steps.surroundings import Done, Origin, Surroundings
 from corten.build.workshop import Workshop
 from corten.errors import EngineError, Invalid, NotFound
 from corten.ids import DiffId
@@ -114,6 +115,7 @@ class Build:
         self._plan(needed)
         try:
             self._epoch = await self._choose_epoch(target)
+            self._check_leave(needed)
             if self._options.parallel > 1:
                 for stage in needed:
                     self._stage(stage)
@@ -135,6 +137,12 @@ class Build:
             begun = StepStarted(f"{next(self._ids)}", arg.place.text, total=self._total, index=-1)
             self._emit(begun)
             self._emit(StepEnded(begun.id, cached=True))
+
+    def _check_leave(self, needed: list[ins.Stage]) -> None:
+        """Before any step runs: what is refused should not take twenty minutes to say so."""
+        for step in (step for stage in needed for step in stage.steps if isinstance(step, ins.Run)):
+            with placed(step.place):
+                check_leave(step, self._options.entitlements, self._bench.executor.devices)
 
     def _labelled(self, draft: Draft, target: ins.Stage) -> Draft:
         """The labels of the command line are the last step of the target."""

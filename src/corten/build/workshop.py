@@ -119,7 +119,7 @@ class Workshop:
         return list(found)
 
     def remove_stubs(self, key: str, paths: Sequence[str]) -> None:
-        """Removes the empty files and directories at `paths` (parents first) that were made to mount over them."""
+        """Removes the empty files, directories and device nodes at `paths` (parents first) that were made for the step alone."""
         upper = self._snapshots.upper(key)
         for path in reversed(paths):
             full = os.path.join(upper, path)
@@ -129,6 +129,8 @@ class Workshop:
                     os.rmdir(full)
                 elif stat.S_ISREG(found.st_mode) and found.st_size == 0:
                     os.unlink(full)
+                elif stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode) or stat.S_ISFIFO(found.st_mode):
+                    os.unlink(full)  # a device's node outside /dev
             except OSError:
                 continue  # in use by the step itself: it stays
 

@@ -1,4 +1,4 @@
-"""RUN with more than usual: `--network=host`, `--security=insecure`, `--device`; each only with leave."""
+"""RUN with more than usual: `--network=host`, `--security=insecure`; each only with leave. Devices: test_run_devices."""
 
 import subprocess
 from collections.abc import Callable
@@ -57,10 +57,3 @@ def test_none(build: Build) -> None:
 
 def test_unknown_leave(build: Build) -> None:
     assert "unknown entitlement foo" in build("RUN true", "--allow", "foo", fails=True).err
-
-
-@pytest.mark.parametrize("device", ["vendor.com/gpu=all", "vendor.com/gpu=0,required"])
-def test_devices_are_refused_by_name(build: Build, device: str) -> None:
-    said = build(f"RUN --device={device} true", "--allow", "device", fails=True).err
-    assert "vendor.com/gpu" in said
-    assert "no CDI device" in said

@@ -81,6 +81,27 @@ def test_run_mounts() -> None:
     assert step.network == "none"
 
 
+def test_run_devices() -> None:
+    step = only('RUN --device=v.com/gpu=0 --device=name=v.com/gpu,required --device=gpu,required=false --device="v.com/a=b,REQUIRED=1" x')
+    assert isinstance(step, ins.Run)
+    wanted = [("v.com/gpu=0", False), ("v.com/gpu", True), ("gpu", False), ("v.com/a=b", True)]
+    assert [(device.name, device.required) for device in step.devices] == wanted
+
+
+@pytest.mark.parametrize(
+    ("flag", "says"),
+    [
+        ("a,name=b", "device name already set to a"),
+        ("a,b", "invalid field 'b' must be a key=value pair"),
+        ("a,requird=true", r"unexpected key 'requird' in 'requird=true' \(did you mean required\?\)"),
+        ("a,required=maybe", "invalid value for required: maybe"),
+    ],
+)
+def test_bad_devices(flag: str, says: str) -> None:
+    with pytest.raises(DockerfileError, match=says):
+        only(f"RUN --device={flag} x")
+
+
 def test_env_label_arg() -> None:
     found = steps("ENV a=1 b=\"x y\" c=x\\ y\nENV old way of it\nLABEL k='v w'\nARG p q=1")
     assert found[0] == ins.Env(place=found[0].place, pairs=(("a", "1"), ("b", '"x y"'), ("c", "x\\ y")))

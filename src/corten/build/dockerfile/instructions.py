@@ -48,6 +48,14 @@ class MountFlag:
     options: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceFlag:
+    """`RUN --device`: a CDI name, a kind or a class. One that is not `required` may be missing."""
+
+    name: str
+    required: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run(Instruction):
     command: Command
@@ -55,7 +63,7 @@ class Run(Instruction):
     mounts: tuple[MountFlag, ...] = ()
     network: str = ""
     security: str = ""
-    devices: tuple[str, ...] = ()
+    devices: tuple[DeviceFlag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

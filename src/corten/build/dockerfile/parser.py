@@ -1,5 +1,6 @@
 """Logical lines to instructions: one small function per keyword, in one table."""
 
+import csv
 import json
 import re
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from corten.build.dockerfile.lexer import Heredoc, Line, lex, without_heredoc_ma
 from corten.build.dockerfile.suggest import nearest
 
 MOST_STAGES = 10_000
+BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
 NO_INSTRUCTIONS = "file with no instructions"
 _FLAG = re.compile(r"--([a-z-]+)(?:=(.*))?", re.DOTALL)
 _STAGE_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*")
@@ -201,8 +203,39 @@ def _run(raw: Raw) -> ins.Instruction:
         mounts=tuple(_mount(raw, text) for text in raw.many("mount")),
         network=network,
         security=security,
-        devices=raw.many("device"),
+        devices=tuple(_device(raw, text) for text in raw.many("device")),
     )
+
+
+def _device(raw: Raw, text: str) -> ins.DeviceFlag:
+    """`NAME[,required[=BOOL]]` or `name=NAME`: a word that is no option is the name, blanks and equals signs and all."""
+    name, required = "", False
+    for part in _fields(raw, text):
+        key, equals, value = part.partition("=")
+        key = key.lower()
+        if key == "required":
+            if equals and value not in BOOLEANS:
+                raise raw.error(f"invalid value for required: {value}", "true or false", plain=True)
+            required = BOOLEANS[value] if equals else True
+        elif key == "name" and equals:
+            if name:
+                raise raw.error(f"device name already set to {name}", plain=True)
+            name = value
+        elif not name:
+            name = part
+        elif not equals:
+            raise raw.error(f"invalid field '{part}' must be a key=value pair", plain=True)
+        else:
+            close = nearest(key, ("name", "required"))
+            raise raw.error(f"unexpected key '{key}' in '{part}'{f' (did you mean {close}?)' if close else ''}", plain=True)
+    return ins.DeviceFlag(name, required)
+
+
+def _fields(raw: Raw, text: str) -> list[str]:
+    try:
+        return next(csv.reader([text]), [])
+    except csv.Error as error:
+        raise raw.error(f"failed to parse csv devices: {error}", plain=True) from error
 
 
 MOUNT_OPTIONS: dict[str, frozenset[str]] = {

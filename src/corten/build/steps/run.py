@@ -11,12 +11,12 @@ from corten.build.events import StepOutput, StepRunning
 from corten.build.flights import Output
 from corten.build.options import BuildOptions, RunJob
 from corten.build.steps.authorities import trust_authorities
+from corten.build.steps.leave import check_leave
 from corten.build.steps.mounts import MountedExtras, mount_key, opened_mounts
 from corten.build.steps.surroundings import Done, Surroundings
-from corten.errors import Denied, EngineError
+from corten.errors import EngineError
 from corten.ids import DiffId
 
-_NO_CDI = "builds do not know CDI devices yet; RUN --security=insecure sees the host's devices"
 MADE_BY_RUNTIME = ("proc", "sys", "dev", "etc/hosts", "etc/hostname", "etc/resolv.conf")
 
 
@@ -33,7 +33,7 @@ class RunFailed(EngineError):
 
 async def run_step(draft: Draft, step: ins.Run, step_id: str, around: Surroundings) -> Done:
     """Raises RunFailed, Denied for what needs an entitlement, Invalid for a bad mount."""
-    _check_entitlements(step, around)
+    devices = check_leave(step, around.options.entitlements, around.executor.devices)
     argv, shown = _command(draft, step)
     env = _environment(draft, around.options)
     key = step_key(
@@ -42,15 +42,18 @@ async def run_step(draft: Draft, step: ins.Run, step_id: str, around: Surroundin
     key = step_key(key, *[await mount_key(draft, m, around) for m in step.mounts])
     if around.options.hostname:
         key = step_key(key, "hostname", around.options.hostname)
+    if devices:
+        key = step_key(key, "devices", [found.recipe for found in devices])
     created_by = f"RUN {_noted_args(draft)}{shown} # buildkit"
-    if (found := await _known(key, draft, "" if step.mounts else created_by, around)) is not None:
+    if (found := await _known(key, draft, "" if step.mounts or devices else created_by, around)) is not None:
         return _done(draft, key, found[0], created_by, around, cached=True)
 
     def output(stream: str, data: bytes) -> None:
         around.emit(StepOutput(step_id, stream, data))
 
     around.emit(StepRunning(step_id))
-    ran = _Running(draft, step, key, created_by, shown, argv, env, around)
+    names = tuple(dict.fromkeys(name for found in devices for name in found.devices))
+    ran = _Running(draft, step, key, created_by, shown, argv, env, around, names)
     return _done(draft, key, await around.made_once(key, output, ran.once), created_by, around, cached=False)
 
 
@@ -66,6 +69,7 @@ class _Running:
     argv: list[str]
     env: list[str]
     around: Surroundings
+    devices: tuple[str, ...] = ()
 
     async def once(self, output: Output) -> DiffId | None:
         """The layer that it made. Raises RunFailed."""
@@ -75,7 +79,8 @@ class _Running:
             async with AsyncExitStack() as stack:
                 extra = await opened_mounts(draft, self.step, self.around, stack)
                 trust_authorities(extra, self.around, draft.variables, stack)
-                stubs = await asyncio.to_thread(workshop.absent, draft.layers, [*MADE_BY_RUNTIME, *extra.targets])
+                brought = self.around.executor.devices.targets(self.devices) if self.devices else []
+                stubs = await asyncio.to_thread(workshop.absent, draft.layers, [*MADE_BY_RUNTIME, *extra.targets, *brought])
                 try:
                     status = await self.around.executor.run(self._job(snapshot, extra), output)
                 except EngineError as error:
@@ -106,6 +111,7 @@ class _Running:
             ulimits=options.ulimits,
             privileged=self.step.security == "insecure",
             limits=options.limits,
+            devices=self.devices,
             hostname=options.hostname,
         )
 
@@ -156,18 +162,6 @@ def _environment(draft: Draft, options: BuildOptions) -> list[str]:
 def _noted_args(draft: Draft) -> str:
     args = [f"{name}={value or ''}" for name, value in draft.args.items() if name not in PROXY_ARGS]
     return f"|{len(args)} {' '.join(args)} " if args else ""
-
-
-def _check_entitlements(step: ins.Run, around: Surroundings) -> None:
-    for wanted, needed in ((step.network == "host", "network.host"), (step.security == "insecure", "security.insecure")):
-        if wanted and needed not in around.options.entitlements:
-            raise Denied(
-                f"{needed} is not allowed",
-                reason="entitlement",
-                hint=f"--allow {needed}",
-            )
-    if step.devices:
-        raise Denied(f"RUN --device={step.devices[0]}: no CDI device is registered", reason="no-cdi-devices", hint=_NO_CDI)
 
 
 def _network(step: ins.Run, around: Surroundings) -> str:

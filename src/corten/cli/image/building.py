@@ -141,7 +141,7 @@ BUILD = Action(
         Flag("add-host", EXTRA_HOSTS, "Line for /etc/hosts (host:ip)"),
         Flag("annotation", LIST, "Annotation of the image's manifest (Corten keeps none)").hide(),
         Flag("build-arg", checked(_argument), "Value of an ARG (name=value)"),
-        Flag("allow", STRINGS, "Leave for RUN steps (network.host, security.insecure)"),
+        Flag("allow", LIST, "Leave for RUN steps (network.host, security.insecure, device[=name])"),
         Flag("build-context", LIST, "More files for COPY --from (name=folder|docker-image://ref|url)"),
         Flag("ca", STRING, "Certificate authorities that RUN steps trust: host or none (default: the engine's build-ca)"),
         Flag("cache-from", LIST, "Where cached steps may come from (image, type=registry|local)"),

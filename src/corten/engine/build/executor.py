@@ -4,15 +4,27 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from corten.build.options import BindMount, RunJob
 from corten.engine.containers.create.checks import check_resources
 from corten.engine.containers.run.bundles import Bundles
 from corten.engine.containers.run.release import Release, Rented
+from corten.engine.devices.registry import Registry
+from corten.engine.devices.requests import CDI
 from corten.engine.host import HostFacts
-from corten.engine.values.container import Container, ContainerConfig, Endpoint, EndpointConfig, HostConfig, MountPoint, Resources, Ulimit
+from corten.engine.values.container import (
+    Container,
+    ContainerConfig,
+    DeviceRequest,
+    Endpoint,
+    EndpointConfig,
+    HostConfig,
+    MountPoint,
+    Resources,
+    Ulimit,
+)
 from corten.errors import EngineError, NotFound
 from corten.http.frames import FrameDecoder
 from corten.ids import ContainerId, ImageId, NetworkId
@@ -35,14 +47,29 @@ _READ = 1 << 16
 SIGKILL = 9
 
 
+class BuildDevices:
+    """`corten.build.options.DeviceList` on the registry of containers."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def known(self) -> Mapping[str, Mapping[str, str]]:
+        return {name: device.annotations for name, device in self._registry.look().devices.items()}
+
+    def targets(self, names: Sequence[str]) -> list[str]:
+        edits, _ = self._registry.edits(names)
+        return [*(mount.container_path for mount in edits.mounts), *(node.path for node in edits.device_nodes)]
+
+
 class BuildExecutor:
     """`corten.build.options.Executor` on the engine's own runtime."""
 
-    def __init__(self, rented: Rented, bundles: Bundles, release: Release, facts: HostFacts) -> None:
+    def __init__(self, rented: Rented, bundles: Bundles, release: Release, facts: HostFacts, devices: Registry) -> None:
         self._rented = rented
         self._bundles = bundles
         self._release = release
         self._facts = facts
+        self.devices = BuildDevices(devices)
         self._waiting: dict[str, asyncio.Future[int]] = {}
 
     def ended(self, event: Exited) -> bool:
@@ -142,6 +169,7 @@ def _resources(job: RunJob) -> Resources:
         cpuset_cpus=limits.cpuset_cpus,
         cpuset_mems=limits.cpuset_mems,
         cgroup_parent=limits.cgroup_parent,
+        device_requests=(DeviceRequest(driver=CDI, device_ids=job.devices),) if job.devices else (),
         ulimits=tuple(Ulimit(name=name, soft=soft, hard=hard) for name, soft, hard in job.ulimits),
     )
 

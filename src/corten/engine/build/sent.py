@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from corten.build.files.git import is_git
 from corten.build.options import BuildOptions
 from corten.build.steps.authorities import host_bundle
+from corten.build.steps.leave import check_entitlements
 from corten.engine.build.delivery import Extras
 from corten.errors import Invalid, Unavailable, Unsupported
-
-ENTITLEMENTS = frozenset({"network.host", "security.insecure", "device"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,7 @@ class LocalAgents:
 
 def with_extras(options: BuildOptions, extras: Extras, usual_ca: str) -> BuildOptions:
     """`usual_ca` is the engine's own `build-ca`. Raises Invalid for an entitlement or authorities that there are not."""
-    if unknown := set(extras.allow) - ENTITLEMENTS:
-        raise Invalid(f"unknown entitlement {sorted(unknown)[0]}", reason="bad-entitlement", hint=f"one of {sorted(ENTITLEMENTS)}")
+    check_entitlements(extras.allow)
     stages = tuple(name.lower() for name in extras.no_cache_filter)
     return replace(options, no_cache_stages=stages, entitlements=frozenset(extras.allow), ca=_bundle(extras.ca or usual_ca))
 
