@@ -70,7 +70,9 @@ class Reports:
         self._post("/images/prune", filters_query([*filters, ("dangling", "false" if every else "true")]))
 
     def build_cache(self, filters: Pairs, *, every: bool, keep: int = 0, room: Mapping[str, str] | None = None) -> None:
-        query = {**filters_query(filters), **({"all": "1"} if every else {}), **({"keep-storage": str(keep)} if keep else {}), **(room or {})}
+        query = {**filters_query(filters), **({"all": "1"} if every else {}), **(room or {})}
+        if keep:
+            query["keep-storage"] = str(keep)
         self.show(self._session.api.post("/build/prune", query))
 
     def rehearsed(self, filters: Pairs, *kinds: str, **members: Any) -> int:
