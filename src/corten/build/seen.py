@@ -2,11 +2,15 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
-MOST: Final = 2000
+MOST: Final = 4 << 20
+"""Characters of all answers, as `repr` writes them."""
+_EACH: Final = 200
+"""What an answer takes beside its own characters."""
 
 
 class Seen:
@@ -14,19 +18,25 @@ class Seen:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._known: OrderedDict[Hashable, Any] = OrderedDict()
+        self._size = 0
+        self._known: OrderedDict[bytes, tuple[int, Any]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def answer(self, question: Hashable, look: Callable[[], T]) -> T:
-        """What `look` gives, or gave when `question` was asked before. What it raises is not remembered."""
+    def answer(self, question: tuple[object, ...], look: Callable[[], T]) -> T:
+        """What `look` gives, or gave when `question` was asked before; `repr` tells questions apart. What it raises is not remembered."""
+        key = sha256(repr(question).encode()).digest()
         with self._lock:
-            if question in self._known:
-                self._known.move_to_end(question)
-                known: T = self._known[question]
+            if key in self._known:
+                self._known.move_to_end(key)
+                known: T = self._known[key][1]
                 return known
         found = look()
-        with self._lock:
-            self._known[question] = found
-            while len(self._known) > self._most:
-                self._known.popitem(last=False)
+        self._keep(key, len(repr(found)) + _EACH, found)
         return found
+
+    def _keep(self, key: bytes, size: int, found: object) -> None:
+        with self._lock:
+            self._size += size - self._known.pop(key, (0, None))[0]
+            self._known[key] = (size, found)
+            while self._size > self._most:
+                self._size -= self._known.popitem(last=False)[1][0]

@@ -48,8 +48,25 @@ class _Plan:
 
 
 Work = Callable[[Copier], None]
-Source = Callable[[], AbstractContextManager[Tree | None]]
-"""Opens what a COPY reads from: the context, a named one, or a stage's layers; None for a build without context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a COPY reads from: the context, a named one (`opened` gives None in a build without context), or the `layers` of a stage."""
+
+    opened: Callable[[], AbstractContextManager[Tree | None]]
+    layers: tuple[DiffId, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the sources of a COPY name, each with what it was written as, and what is in it. `own`: owners count."""
+
+    paths: list[tuple[str, str]]
+    digests: list[tuple[str, str]]
+    own: bool
+    witness: Witness | None = None
+    tree: Tree | None = None
 
 
 async def copy_step(draft: Draft, step: ins.Copy, around: Surroundings) -> Done:
@@ -69,12 +86,14 @@ async def copy_step(draft: Draft, step: ins.Copy, around: Surroundings) -> Done:
 async def _source(step: ins.Copy, around: Surroundings) -> Source:
     if not step.from_:
         context = around.sources.context and around.sources.context.steady()
-        return lambda: nullcontext(context)
+        return Source(lambda: nullcontext(context))
     if "$" in step.from_:
         raise Invalid(_NO_VARIABLE, reason="copy-from-variable")
     origin = await around.stage(step.from_)
     named = origin.tree and origin.tree.steady()
-    return (lambda: nullcontext(named)) if named is not None else lambda: _viewed(around, origin.layers)
+    if named is not None:
+        return Source(lambda: nullcontext(named))
+    return Source(lambda: _viewed(around, origin.layers), origin.layers)
 
 
 @contextmanager
@@ -127,30 +146,23 @@ def _prepared(
     local = [s for s in plan.sources if not (plan.step.is_add and is_remote(s))]
     keep = _keeper(plan.step, brake)
     texts = [(h.name, _text(h, draft.expander())) for h in plan.heredocs]
-    with source() as tree:
-        if local and tree is None:
-            raise Invalid("there is no build context to copy from", reason="no-context", hint="the Dockerfile came from standard input")
-        paths = [(s, path) for s in local for path in (tree.find(s) if tree else ())]
-        witness = Witness(tree.shared.settle) if tree and tree.shared else None
-        digests = [(path if plan.step.parents else posixpath.basename(path), tree.digest(path, keep, witness)) for _, path in paths if tree]
-        own = bool(tree and tree.own)
-        is_graft = tree and (tree.gives or witness) and _is_graft(plan, paths, remotes, texts)
-        grafts = Grafts(tree, around.newest, witness) if tree and is_graft else None
+    found = _found(plan, local, source, keep, around)
+    grafts = _grafts(plan, found, around) if not (remotes or texts) else None
     plan, is_linked = _linked(draft, plan, around)
     step = plan.step
-    contents = (digests, [(r.name, r.digest) for r in remotes], texts)
+    contents = (found.digests, [(r.name, r.digest) for r in remotes], texts)
     flags = (plan.target, plan.chown, plan.mode, step.parents and local, step.unpack, step.is_add)
     key = step_key(draft.key, "link" if step.link else draft.key, "COPY", *contents, flags)
-    make = _Making(draft, key, plan.written, around, plan.chown, plan.mode, own, step.place.start, grafts, witness)
+    make = _Making(draft, key, plan.written, around, plan.chown, plan.mode, found.own, step.place.start, grafts, found.witness)
     make.link = step_key("link", *contents, flags) if is_linked else ""
     if (done := make.cached()) is not None:
         return done
 
     def work(copier: Copier) -> None:
-        with source() as tree:
+        with source.opened() as tree:
             if tree is not None:
-                copier = replace(copier, source=tree, keep=keep, grafts=grafts, witness=witness)
-            for named, path in paths:
+                copier = replace(copier, source=tree, keep=keep, grafts=grafts, witness=found.witness)
+            for named, path in found.paths:
                 _put(copier, plan, named, path)
             for remote in remotes:
                 _put_remote(copier, plan, remote)
@@ -160,8 +172,29 @@ def _prepared(
     return make, work
 
 
-def _is_graft(plan: _Plan, paths: list[tuple[str, str]], remotes: list[Remote], texts: list[tuple[str, str]]) -> bool:
-    return len(paths) == 1 and not (remotes or texts or plan.chown or plan.mode)
+def _found(plan: _Plan, local: list[str], source: Source, keep: Callable[[str], bool], around: Surroundings) -> _Found:
+    """Layers are looked into once; a folder may have changed since the last build."""
+    step = plan.step
+
+    def look(tree: Tree | None) -> _Found:
+        if local and tree is None:
+            raise Invalid("there is no build context to copy from", reason="no-context", hint="the Dockerfile came from standard input")
+        paths = [(s, path) for s in local for path in (tree.find(s) if tree else ())]
+        witness = Witness(tree.shared.settle) if tree and tree.shared else None
+        digests = [(path if step.parents else posixpath.basename(path), tree.digest(path, keep, witness)) for _, path in paths if tree]
+        return _Found(paths, digests, bool(tree and tree.own), witness, tree if tree and (tree.gives or witness) else None)
+
+    if source.layers is not None:
+        question = ("copied", tuple(local), step.parents, tuple(step.excludes))
+        return around.workshop.looked(source.layers, question, lambda root: look(Tree(root)))
+    with source.opened() as tree:
+        return look(tree)
+
+
+def _grafts(plan: _Plan, found: _Found, around: Surroundings) -> Grafts | None:
+    if found.tree is None or len(found.paths) != 1 or plan.chown or plan.mode:
+        return None
+    return Grafts(found.tree, around.newest, found.witness)
 
 
 def _linked(draft: Draft, plan: _Plan, around: Surroundings) -> tuple[_Plan, bool]:
