@@ -6,12 +6,13 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import docker.errors
 import pytest
+from testcontainers.core.image import DockerImage
 
 from tests.support.clients import DockerCli
 from tests.support.daemon import IMAGE, Daemon
@@ -138,31 +139,57 @@ def compose_program() -> str | None:
     return found or shutil.which("docker-compose")
 
 
-@pytest.mark.skipif(compose_program() is None, reason="needs docker compose")
-def test_compose_builds_and_starts(engine: Daemon, docker_cli: DockerCli, context: Path) -> None:
-    service = {"build": {"context": ".", "args": {"GREETING": "composed"}, "target": "base"}, "image": TAG, "command": "cat /greeting"}
-    (context / "compose.yaml").write_text(json.dumps({"services": {"app": {**service, "network_mode": "none"}}}))
+@pytest.fixture
+def compose(docker_cli: DockerCli, context: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`docker compose WORDS` without BuildKit, in the context's folder."""
+    program = compose_program()
+    if program is None:
+        pytest.skip("needs docker compose")
     environment = {**docker_cli.environment, "DOCKER_BUILDKIT": "0", "COMPOSE_PROJECT_NAME": "built", "PATH": os.environ["PATH"]}
 
-    def compose(*words: str) -> str:
-        command = [compose_program() or "", *words]
-        done = subprocess.run(command, cwd=context, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr + done.stdout
-        return done.stdout + done.stderr
+    def run(build: dict[str, Any], *words: str) -> subprocess.CompletedProcess[str]:
+        service = {"build": {"context": ".", **build}, "image": TAG, "command": "cat /greeting", "network_mode": "none"}
+        top = {"services": {"app": service}, "secrets": {"word": {"file": "./secret"}}}
+        (context / "compose.yaml").write_text(json.dumps(top))
+        return subprocess.run([program, *words], cwd=context, env=environment, capture_output=True, text=True, check=False)
 
+    return run
+
+
+def test_compose_builds_and_starts(engine: Daemon, compose: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    wanted: dict[str, Any] = {
+        "args": {"GREETING": "composed"},
+        "target": "base",
+        "labels": {"a": "b"},
+        "cache_from": ["nothing:here"],
+        "shm_size": "128m",
+    }
+    wanted |= {"extra_hosts": ["away:10.1.2.3"], "no_cache": True, "ulimits": {"nofile": 100}, "network": "none", "tags": [f"{TAG}-too"]}
     try:
-        compose("build")
-        assert engine.call("GET", f"/images/{TAG}/json").status == 200
+        done = compose(wanted, "build")
+        assert done.returncode == 0, done.stderr + done.stdout
+        assert engine.call("GET", f"/images/{TAG}/json").json()["Config"]["Labels"]["a"] == "b"
+        assert engine.call("DELETE", f"/images/{TAG}-too?force=1").status == 200
         engine.call("DELETE", f"/images/{TAG}?force=1")
-        assert "composed" in compose("up", "--build", "--abort-on-container-exit")
+        assert "composed" in compose(wanted, "up", "--build", "--abort-on-container-exit").stdout
     finally:
-        compose("down")
+        compose(wanted, "down")
+
+
+@pytest.mark.parametrize(
+    "wish", [{"secrets": ["word"]}, {"ssh": ["default"]}, {"additional_contexts": {"more": "."}}, {"privileged": True}]
+)
+def test_what_compose_itself_refuses_without_buildkit(
+    wish: dict[str, Any], compose: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    done = compose(wish, "build")
+    assert done.returncode == 1
+    assert "the classic builder doesn't support" in done.stderr
 
 
 def test_testcontainers_builds(engine: Daemon, context: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = pytest.importorskip("testcontainers.core.image")
     monkeypatch.setenv("DOCKER_HOST", engine.host)
-    with module.DockerImage(path=str(context), tag=TAG, buildargs={"GREETING": "tested"}) as image:
+    with DockerImage(path=str(context), tag=TAG, buildargs={"GREETING": "tested"}) as image:
         assert str(image) == TAG
         assert engine.call("GET", f"/images/{TAG}/json").status == 200
     assert engine.call("GET", f"/images/{TAG}/json").status == 404
