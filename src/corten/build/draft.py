@@ -16,6 +16,8 @@ DEFAULT_SHELL = ("/bin/sh", "-c")
 PROXY_ARGS = frozenset(
     name for base in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY") for name in (base, base.lower())
 )
+SCAN_STAGE, SCAN_CONTEXT = "BUILDKIT_SBOM_SCAN_STAGE", "BUILDKIT_SBOM_SCAN_CONTEXT"
+"""ARGs that say what an SBOM looks at; instructions do not see them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,7 @@ class Draft:
     @property
     def variables(self) -> dict[str, str]:
         """As instructions and RUN see them."""
-        args = {name: value for name, value in self.args.items() if value is not None}
+        args = {name: value for name, value in self.args.items() if value is not None and name not in (SCAN_STAGE, SCAN_CONTEXT)}
         return args | self.env | {name: args[name] for name in self.args_above_env if name in args}
 
     def expander(self) -> Expander:

@@ -77,11 +77,17 @@ class Workbench:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The target stage's draft; `epoch` (seconds) is the time of all files and of the image; `records` of all stages' steps, by key."""
+    """The target stage's draft; `epoch` (seconds) is the time of all files and of the image; `records` of all stages' steps, by key.
+
+    `stages` are the drafts of all that were built, by number, `names` what BuildKit calls them.
+    """
 
     draft: Draft
     epoch: int
     records: Mapping[str, StepRecord] = field(default_factory=dict)
+    target: int = 0
+    stages: Mapping[int, Draft] = field(default_factory=dict)
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 class Build:
@@ -123,7 +129,9 @@ class Build:
         except BaseException:
             await self._stop()
             raise
-        return Result(self._labelled(draft, target), self._epoch, self._records)
+        stages = {index: task.result() for index, task in sorted(self._stages.items())}
+        names = {index: self._file.stages[index].name or f"stage-{index}" for index in stages}
+        return Result(self._labelled(draft, target), self._epoch, self._records, target.index, stages, names)
 
     def _plan(self, needed: list[ins.Stage]) -> None:
         """Tells what will be built, and the ARGs before the first FROM, which are steps, too."""

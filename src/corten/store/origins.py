@@ -102,9 +102,10 @@ class Origins:
         row = (attached.digest, attached.media_type, attached.raw, attached.image)
         self._db.execute("INSERT OR REPLACE INTO attachments SELECT ?, id, ?, ? FROM images WHERE id = ?", row)
 
-    def replace_attachment(self, attached: StoredManifest) -> None:
-        """`add_attachment`, in place of what is there of that media type."""
-        self._db.execute("DELETE FROM attachments WHERE image = ? AND media_type = ?", (attached.image, attached.media_type))
+    def replace_attachment(self, attached: StoredManifest, *media_types: str) -> None:
+        """`add_attachment`, in place of what is there of that media type and of `media_types`."""
+        for media_type in (attached.media_type, *media_types):
+            self._db.execute("DELETE FROM attachments WHERE image = ? AND media_type = ?", (attached.image, media_type))
         self.add_attachment(attached)
 
     def attachments_of(self, image: ImageId) -> dict[Digest, StoredManifest]:

@@ -1,19 +1,19 @@
 """`build` against a Corten engine: one request that carries everything, status messages back, then the outputs."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from corten.cli.building.attestations import read_attestations
 from corten.cli.building.board import Board
 from corten.cli.building.calls import answer, read_call
+from corten.cli.building.folders import Sending, read_definition, sent, takes_folders
 from corten.cli.building.outputs import Output, read_outputs, stored_names
 from corten.cli.building.painters import painter
 from corten.cli.building.parts import (
     PARCEL_TYPE,
     Parts,
-    parcel,
     read_agents,
-    read_attestations,
     read_caches,
     read_contexts,
     read_secrets,
@@ -46,7 +46,6 @@ class Built(NamedTuple):
 
 def build_here(session: Session, values: Values, query: Query, where: str) -> int:
     refuse_unbuilt(values)
-    _refuse_sbom(values)
     call = read_call(values.text("call"), check=values.on("check"))
     outputs = read_outputs(values.texts("output"), push=values.on("push"), load=values.on("load"), split=_wants_platforms(values))
     tags = [str(tag) for tag in values.texts("tag")]
@@ -54,17 +53,10 @@ def build_here(session: Session, values: Values, query: Query, where: str) -> in
     query.pop("cachefrom", None)  # the parts tell of it
     parts = _parts(session, values)
     parts.options["call"] = call.method
-    context: Iterator[bytes] | None = None
-    if where == "-":
-        stream, query["dockerfile"] = stdin_context(values.text("file"))
-        context = rewrapped(stream)
-    elif where.startswith(REMOTE):
-        query |= {"remote": where, "dockerfile": values.text("file") or "Dockerfile"}
-    else:
-        context, query["dockerfile"] = local_context(where, values.text("file"), root="context")
+    sending = _sending(session, parts, query, where, values.text("file"))
     kind = "quiet" if values.on("quiet") else values.text("progress")
     board = Board()
-    built = _built(session, query, parcel(parts, context), board, kind)
+    built = _built(session, query, sending, board, kind)
     if call.method != "build":
         text, status = answer(call, board)
         session.say(text)
@@ -82,6 +74,22 @@ def build_here(session: Session, values: Values, query: Query, where: str) -> in
     write_id(values.text("iidfile"), built.image)
     _write_metadata(values.text("metadata-file"), built.image if kept else "", query, values.text("platform"))
     return 0
+
+
+def _sending(session: Session, parts: Parts, query: Query, where: str, file: str) -> Sending:
+    """What is to go to the engine; `query` learns where the Dockerfile is."""
+    if where == "-":
+        stream, query["dockerfile"] = stdin_context(file)
+        return Sending(parts, rewrapped(stream))
+    if where.startswith(REMOTE):
+        query |= {"remote": where, "dockerfile": file or "Dockerfile"}
+        return Sending(parts)
+    if not takes_folders(session.api):
+        stream, query["dockerfile"] = local_context(where, file, root="context")
+        return Sending(parts, stream)
+    definition = read_definition(where, file)
+    query["dockerfile"] = definition.name
+    return Sending(parts, folder=where, definition=definition)
 
 
 def _wants_platforms(values: Values) -> bool:
@@ -119,13 +127,15 @@ def _parts(session: Session, values: Values) -> Parts:
     agents = read_agents(values.texts("ssh"), session.environ)
     if agents and not session.api.endpoint.host.startswith("unix://"):
         raise Failure(f"--ssh forwards agents to an engine on the same machine only; this one is at {session.api.endpoint.host}")
+    provenance, sbom = read_attestations(values.text("sbom"), values.text("provenance"), values.texts("attest"))
     options: dict[str, Any] = {
         "no_cache_filter": values.texts("no-cache-filter"),
         "allow": values.texts("allow"),
         "ssh": agents,
         "contexts": others,
         "ca": values.text("ca"),
-        "provenance": read_attestations(values.text("provenance"), values.texts("attest")),
+        "provenance": provenance,
+        "sbom": sbom,
         "check_reproducible": values.on("check-reproducible"),
         "cache_to": read_caches(values.texts("cache-to"), "cache-to", session.api.endpoint.host),
         "cache_from": read_caches(values.texts("cache-from"), "cache-from", session.api.endpoint.host),
@@ -150,23 +160,19 @@ def _credentials(config: ConfigFile) -> dict[str, str]:
     return {"X-Registry-Config": encode_header(all_credentials(config))}
 
 
-def _refuse_sbom(values: Values) -> None:
-    if values.text("sbom").lower() not in ("", "false", "0"):
-        raise Failure("--sbom is not supported: Corten scans no images; a scanner can read `corten save` or the pushed image")
-
-
-def _built(session: Session, query: Query, body: Iterator[bytes], board: Board, kind: str) -> Built:
+def _built(session: Session, query: Query, sending: Sending, board: Board, kind: str) -> Built:
     """Raises Failure with all that is to be said."""
     paint = painter(kind, board, session.err)
     headers = {"Content-Type": PARCEL_TYPE, **_credentials(session.config)}
     built, failed = Built("", is_new=False), ""
-    for message in session.api.call("POST", "/build", query, stream=body, headers=headers).json_lines():
-        if message.get("id") == TRACE_ID:
-            paint(message["aux"])
-        elif isinstance(aux := message.get("aux"), dict):
-            built = Built(str(aux["ID"]), is_new=bool(aux.get("New")))
-        elif message.get("error"):
-            failed = str(message["error"])
+    with sent(session.api, query, sending, headers) as told:
+        for message in told.json_lines():
+            if message.get("id") == TRACE_ID:
+                paint(message["aux"])
+            elif isinstance(aux := message.get("aux"), dict):
+                built = Built(str(aux["ID"]), is_new=bool(aux.get("New")))
+            elif message.get("error"):
+                failed = str(message["error"])
     paint(None)
     if failed:
         if board.warnings and kind not in ("quiet", "rawjson"):

@@ -22,11 +22,13 @@ class Parts(NamedTuple):
     folders: dict[str, str]
 
 
-def parcel(parts: Parts, context: Iterator[bytes] | None) -> Iterator[bytes]:
-    """The whole body. `context` is a tar stream whose names begin with `context/`, with its end."""
+def parcel(parts: Parts, context: Iterator[bytes] | None, others: Mapping[str, bytes] | None = None) -> Iterator[bytes]:
+    """The whole body. `context` is a tar stream whose names begin with `context/`, with its end; `others` are members by name."""
     yield _member("options.json", json.dumps(parts.options).encode())
     for name, value in parts.secrets.items():
         yield _member(f"secret/{name}", value)
+    for name, value in (others or {}).items():
+        yield _member(name, value)
     if parts.folders:
         from corten.cli.archive.packing import pack
     for name, folder in parts.folders.items():
@@ -181,37 +183,6 @@ def _make_folder(path: str, flag: str) -> None:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
         raise Failure(f"--{flag}: cannot make {path}: {error.strerror}") from None
-
-
-def read_attestations(provenance: str, attest: Sequence[str]) -> dict[str, str]:
-    """`--provenance true|false|mode=…,…` and `--attest type=provenance,…`: the fields, {} for none. Raises Failure for an SBOM."""
-    found: dict[str, str] = {}
-    for text in attest:
-        kind, _, rest = text.partition(",")
-        name = kind.removeprefix("type=")
-        if name == "sbom" and "disabled=true" not in rest:
-            raise Failure(
-                "--attest type=sbom is not supported: Corten scans no images; a scanner can read `corten save` or the pushed image"
-            )
-        if name not in ("sbom", "provenance"):
-            raise Failure(f"attestation type {name!r} is not supported: provenance")
-        if name == "provenance":
-            found = _provenance(rest or "true")
-    return _provenance(provenance) if provenance else found
-
-
-def _provenance(text: str) -> dict[str, str]:
-    if text.lower() in ("false", "0"):
-        return {}
-    if text.lower() in ("true", "1"):
-        return {"mode": "min"}
-    fields = dict[str, str]()
-    for field in csv_fields(text):
-        key, equals, value = field.partition("=")
-        if not equals:
-            raise Failure(f"invalid value {field} of --provenance: true, false, mode=min or mode=max")
-        fields[key] = value
-    return {"mode": "min", **fields}
 
 
 def read_contexts(texts: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -38,8 +38,8 @@ LARGEST_OPTIONS = 4 << 20
 class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`ssh`: agent sockets on the engine's machine by id. `contexts`: named contexts that are no folders (docker-image://, URLs).
 
-    `provenance` are that flag's fields, none for none. `ca` "" leaves it to the engine's configuration. `cache_to` and `cache_from` are
-    the fields of each such flag; folders in them are on the engine's machine.
+    `provenance` and `sbom` are those flags' fields, none for none. `ca` "" leaves it to the engine's configuration. `cache_to` and
+    `cache_from` are the fields of each such flag; folders in them are on the engine's machine.
     """
 
     no_cache_filter: list[str] = []
@@ -50,6 +50,7 @@ class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     check_reproducible: bool = False
     ca: str = ""
     provenance: dict[str, str] = {}
+    sbom: dict[str, str] = {}
     cache_to: list[dict[str, str]] = []
     cache_from: list[dict[str, str]] = []
 

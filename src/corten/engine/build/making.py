@@ -21,7 +21,7 @@ from corten.build.graph import binds_context
 from corten.build.options import BuildOptions, Sources
 from corten.build.recipes import CacheSource, StepRecord, chain_of
 from corten.build.seen import Seen
-from corten.build.solve import Build, Result, Workbench
+from corten.build.solve import Build, Result, Workbench, global_values
 from corten.build.workshop import Workshop
 from corten.engine.build.bases import Bases
 from corten.engine.build.builds import BuildRequest, Built, Footing
@@ -32,6 +32,10 @@ from corten.engine.build.keeping import CacheKeeping
 from corten.engine.build.lookover import asked
 from corten.engine.build.provenance import Made, Wish, provenance, read_wish
 from corten.engine.build.remote import Remote, fetch_context
+from corten.engine.build.sboms.making import SbomMaking
+from corten.engine.build.sboms.wishes import Wish as SbomWish
+from corten.engine.build.sboms.wishes import read_sbom
+from corten.engine.build.sboms.wishes import targets as roots_of
 from corten.engine.build.sent import LocalAgents, SentSecrets, named_images, remote_contexts, with_extras
 from corten.engine.build.sharing.exports import with_inline_cache
 from corten.engine.build.sharing.sharing import CacheSharing
@@ -41,6 +45,7 @@ from corten.ids import DiffId, ImageId
 from corten.oci.digest import sha256_digest
 from corten.oci.image import ImageConfig, RootFs, encode_image_config
 from corten.oci.platform import parse_platform
+from corten.store.archive.attesting import SLSA, Sboms, stored_sboms
 from corten.store.layertar.seal import seal_snapshot
 from corten.store.opened import Store
 from corten.store.records.leases import Lease
@@ -70,7 +75,7 @@ class Making:
         async with AsyncExitStack() as stack:
             job = await self._loaded(request, body, inside, stack)
             extras = job.delivery.extras
-            targets, wish = read_targets(extras.cache_to), read_wish(extras.provenance)
+            targets, wish, sbom = read_targets(extras.cache_to), read_wish(extras.provenance), read_sbom(extras.sbom)
             await asked(extras.call, job.dockerfile, job.options, job.sources, emit)
             if extras.call != "build":
                 return Built(ImageId(""))
@@ -83,10 +88,14 @@ class Making:
             of_image = chain_of(result.records, result.draft.key)
             await sharing.write(targets, of_image, list(result.records.values()))
             inline = of_image if job.options.inline_cache or any(target.kind == "inline" for target in targets) else ()
+            raw = _encoded(result, request.options, inline)
+            sboms = await self._sboms(sbom, job, result, lease, emit, ImageId(sha256_digest(raw))) if sbom else None
             with inside.step("exporting to image", internal=False) as step:
-                built = self._record(result, request, inline)
+                built = self._record(raw, request)
                 if wish is not None:
                     self._attach(wish, job, result, request, built.image)
+                if sboms is not None:
+                    self._store.origins.replace_attachment(stored_sboms(sboms, built.image))
                 for name in (f"writing image {built.image}", *(f"naming to {tag}" for tag in request.tags)):
                     inside.moved(step, name, 0)
         self._store.durability.settle_later()
@@ -112,7 +121,7 @@ class Making:
             inside.moved(step, "transferring dockerfile", len(text.encode()))
         dockerfile = parse(text, request.dockerfile, options.frontend)
         delivery.context.rules = ignore_rules(delivery.context, request.dockerfile)
-        delivery.context.gives = not binds_context(dockerfile)
+        delivery.context.gives = not binds_context(dockerfile) and not delivery.extras.sbom
         bases = Bases(self._store.images, self._uses, self._pulls, request.credentials, self._pulling)
         return _Job(delivery, text, dockerfile, options, bases, _sources(bases, delivery), started)
 
@@ -123,6 +132,19 @@ class Making:
         with Internal(emit, "compare").step("comparing two builds", internal=False):
             await asyncio.to_thread(compare, self._store.layers, first, second)
 
+    async def _sboms(self, wish: SbomWish, job: "_Job", result: Result, lease: Lease, emit: Emit, image: ImageId) -> Sboms:
+        making = SbomMaking(
+            options=job.options,
+            images=job.bases,
+            executor=self._executor,
+            workshop=self._workshop(lease, result.epoch * 10**9),
+            layers=self._store.layers,
+            epoch=result.epoch,
+            emit=emit,
+        )
+        wanted = roots_of(result, global_values(job.dockerfile, job.options), job.sources.context)
+        return await making.kept_or_made(wish, wanted, self._store.origins.attachments_of(image))
+
     def _attach(self, wish: Wish, job: "_Job", result: Result, request: BuildRequest, image: ImageId) -> None:
         made = Made(
             options=job.options,
@@ -132,8 +154,9 @@ class Making:
             started=job.started,
             materials=job.bases.materials(),
             steps=list(result.records.values()),
+            stages=[job.dockerfile.stages[index] for index in result.stages],
         )
-        self._store.origins.replace_attachment(provenance(wish, made, image, time.time()))
+        self._store.origins.replace_attachment(provenance(wish, made, image, time.time()), *SLSA)
 
     @asynccontextmanager
     async def _fetched(self, remote: Remote, inside: Internal) -> AsyncIterator[Tree]:
@@ -162,10 +185,7 @@ class Making:
     def _workshop(self, lease: Lease, newest: int) -> Workshop:
         return Workshop(self._store.snapshots, self._store.layers, partial(_seal, self._store), lease, newest, self._seen)
 
-    def _record(self, result: Result, request: BuildRequest, inline: Sequence[StepRecord]) -> Built:
-        raw = encode_image_config(_image_config(result, request.options))
-        if inline:
-            raw = with_inline_cache(raw, inline)
+    def _record(self, raw: bytes, request: BuildRequest) -> Built:
         images = self._store.images
         with self._store.db.transaction():
             is_new = images.by_id(ImageId(sha256_digest(raw))) is None
@@ -202,6 +222,11 @@ def _sources(bases: Bases, delivery: Delivery) -> Sources:
 
 def _seal(store: Store, key: str, lease: Lease, *, newest: int) -> DiffId:
     return seal_snapshot(store.snapshots, store.layers, key, lease, newest=newest).diff_id
+
+
+def _encoded(result: Result, options: BuildOptions, inline: Sequence[StepRecord]) -> bytes:
+    raw = encode_image_config(_image_config(result, options))
+    return with_inline_cache(raw, inline) if inline else raw
 
 
 def _image_config(result: Result, options: BuildOptions) -> ImageConfig:

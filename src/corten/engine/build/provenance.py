@@ -5,7 +5,8 @@ steps. Secrets and proxies are in neither.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,25 +14,32 @@ from urllib.parse import quote
 
 import msgspec
 
+from corten.build.dockerfile import instructions as ins
 from corten.build.draft import PROXY_ARGS
 from corten.build.options import BuildOptions
 from corten.build.recipes import StepRecord
 from corten.errors import Invalid, Unsupported
 from corten.ids import ImageId, random_hex64
 from corten.oci.digest import sha256_digest
+from corten.oci.platform import host_platform
 from corten.oci.reference import parse_reference
-from corten.store.archive.attesting import PROVENANCE
+from corten.store.archive.attesting import PROVENANCE, PROVENANCE_V1
 from corten.store.origins import StoredManifest
 
+BUILDKIT: Final = "https://mobyproject.org/buildkit@v1#metadata"
+_SCRUBBED: Final = ("build-arg:", "label:")
+_TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
 BUILD_TYPE: Final = "urn:corten:dockerfile:v1"
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """`whole`: mode=max."""
+    """`whole`: mode=max. `version` is SLSA's, "v0.2" or "v1". `reproducible` is what the user says of the build."""
 
     whole: bool
     builder: str = ""
+    version: str = "v0.2"
+    reproducible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,55 +62,132 @@ class Made:
     started: float
     materials: Sequence[Material]
     steps: Sequence[StepRecord]
+    stages: Sequence[ins.Stage] = ()
 
 
 def read_wish(fields: Mapping[str, str]) -> Wish | None:
     """The fields of `--provenance`; None for none. Raises Invalid, Unsupported."""
     if not fields or fields.get("disabled", "").lower() in ("true", "1"):
         return None
-    if unknown := sorted(set(fields) - {"mode", "builder-id", "disabled"}):
+    if unknown := sorted(set(fields) - {"mode", "builder-id", "disabled", "version", "reproducible", "inline-only"}):
         raise Unsupported(f"--provenance with {unknown[0]}= is not supported", reason="provenance-option")
-    mode = fields.get("mode", "min")
-    if mode not in ("min", "max"):
-        raise Invalid(f'invalid mode {mode!r} of --provenance: "min" or "max"', reason="bad-provenance")
-    return Wish(mode == "max", fields.get("builder-id", ""))
+    mode, version = fields.get("mode", "min"), fields.get("version", "v0.2")
+    if mode not in ("min", "max", "full"):
+        raise Invalid(f'invalid mode "{mode}"', reason="bad-provenance", hint="min or max")
+    if version not in ("v0.2", "v1"):
+        raise Invalid(f"invalid provenance SLSA version: {version}", reason="bad-provenance", hint="v0.2 or v1")
+    for name in ("reproducible", "inline-only"):
+        if fields.get(name, "false").lower() not in (*_TRUE, *_FALSE):
+            raise Invalid(f'failed to parse {name} flag "{fields[name]}": true or false', reason="bad-provenance")
+    return Wish(mode != "min", fields.get("builder-id", ""), version, fields.get("reproducible", "").lower() in _TRUE)
 
 
 def provenance(wish: Wish, made: Made, image: ImageId, now: float) -> StoredManifest:
     """The predicate, as it is kept with the image."""
-    raw = msgspec.json.encode(_predicate(wish, made, now))
-    return StoredManifest(sha256_digest(raw), image, PROVENANCE, raw)
+    raw = msgspec.json.encode(predicate(wish, made, now))
+    return StoredManifest(sha256_digest(raw), image, PROVENANCE_V1 if wish.version == "v1" else PROVENANCE, raw)
+
+
+def predicate(wish: Wish, made: Made, now: float) -> dict[str, Any]:
+    found = _predicate(wish, made, now)
+    return _as_v1(found) if wish.version == "v1" else found
 
 
 def _predicate(wish: Wish, made: Made, now: float) -> dict[str, Any]:
-    source: dict[str, Any] = {"uri": made.remote} if made.remote else {}
-    parameters: dict[str, Any] = {"frontend": "dockerfile.v0"}
-    if not made.remote:
-        parameters["locals"] = [{"name": "context"}, {"name": "dockerfile"}]
-    found: dict[str, Any] = {
+    arguments = _arguments(made.options)
+    told = arguments if wish.whole else {name: value for name, value in arguments.items() if not name.startswith(_SCRUBBED)}
+    return {
         "builder": {"id": wish.builder},
         "buildType": BUILD_TYPE,
         "materials": [{"uri": _uri(m), "digest": {"sha256": m.digest.removeprefix("sha256:")}} for m in made.materials],
         "invocation": {
-            "configSource": {**source, "entryPoint": made.dockerfile},
-            "parameters": parameters,
-            "environment": {"platform": made.options.platform},
+            "configSource": {**({"uri": _without_password(made.remote)} if made.remote else {}), "entryPoint": made.dockerfile},
+            "parameters": _parameters(made, told, whole=wish.whole),
+            "environment": {"platform": str(host_platform())},
         },
+        **({"buildConfig": _recipe(made)} if wish.whole else {}),
         "metadata": {
             "buildInvocationID": random_hex64()[:24],
             "buildStartedOn": _moment(made.started),
             "buildFinishedOn": _moment(now),
-            "completeness": {"parameters": wish.whole, "environment": True, "materials": False},
-            "reproducible": False,
+            "completeness": {"parameters": told == arguments, "environment": True, "materials": False},
+            "reproducible": wish.reproducible,
+            BUILDKIT: _source(made) if wish.whole else {},
         },
     }
-    if wish.whole:
-        parameters["args"] = _arguments(made.options)
-        found["buildConfig"] = {
-            "dockerfile": base64.b64encode(made.text.encode()).decode(),
-            "steps": [{"name": s.name, "key": s.key, **({"layer": s.layer} if s.layer else {})} for s in made.steps],
-        }
+
+
+def _parameters(made: Made, told: Mapping[str, str], *, whole: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {"frontend": "dockerfile.v0"}
+    if told:
+        found["args"] = dict(told)
+    for kind, key in (("secret", "secrets"), ("ssh", "ssh")):
+        mounts = [m.options for run in _runs(made) for m in run.mounts if m.type == kind] if whole else []
+        names = {_mount_name(options, kind): options.get("required", "").lower() not in ("true", "1") for options in mounts}
+        if names:
+            found[key] = [{"id": name, **({"optional": True} if optional else {})} for name, optional in sorted(names.items())]
+    if not made.remote:
+        found["locals"] = [{"name": "context"}, {"name": "dockerfile"}]
     return found
+
+
+def _mount_name(options: Mapping[str, str], kind: str) -> str:
+    """What the build asks for; never what it is."""
+    return options.get("id") or ("default" if kind == "ssh" else options.get("target", "").rpartition("/")[2])
+
+
+def _runs(made: Made) -> Iterator[ins.Run]:
+    return (step for stage in made.stages for step in stage.steps if isinstance(step, ins.Run))
+
+
+def _recipe(made: Made) -> dict[str, Any]:
+    return {
+        "dockerfile": base64.b64encode(made.text.encode()).decode(),
+        "steps": [{"name": s.name, "key": s.key, **({"layer": s.layer} if s.layer else {})} for s in made.steps],
+    }
+
+
+def _source(made: Made) -> dict[str, Any]:
+    """Where Docker's tools look for the Dockerfile."""
+    data = base64.b64encode(made.text.encode()).decode()
+    return {"source": {"infos": [{"filename": made.dockerfile, "language": "Dockerfile", "data": data}]}}
+
+
+def _as_v1(found: dict[str, Any]) -> dict[str, Any]:
+    """The same in SLSA's newer form, with BuildKit's names for what SLSA has none."""
+    invocation, metadata = found["invocation"], found["metadata"]
+    source = {**invocation["configSource"], "path": invocation["configSource"]["entryPoint"]}
+    del source["entryPoint"]
+    return {
+        "buildDefinition": {
+            "buildType": found["buildType"],
+            "externalParameters": {"configSource": source, "request": invocation["parameters"]},
+            "internalParameters": {
+                "builderPlatform": invocation["environment"]["platform"],
+                **({"buildConfig": found["buildConfig"]} if "buildConfig" in found else {}),
+            },
+            "resolvedDependencies": found["materials"],
+        },
+        "runDetails": {
+            "builder": found["builder"],
+            "metadata": {
+                "invocationId": metadata["buildInvocationID"],
+                "startedOn": metadata["buildStartedOn"],
+                "finishedOn": metadata["buildFinishedOn"],
+                "buildkit_metadata": metadata[BUILDKIT],
+                "buildkit_completeness": {
+                    "request": metadata["completeness"]["parameters"],
+                    "resolvedDependencies": metadata["completeness"]["materials"],
+                },
+                **({"buildkit_reproducible": True} if metadata["reproducible"] else {}),
+            },
+        },
+    }
+
+
+def _without_password(url: str) -> str:
+    """BuildKit writes xxxxx in place of both parts of a login."""
+    return re.sub(r"(?<=://)[^/@]*@", "xxxxx:xxxxx@", url)
 
 
 def _arguments(options: BuildOptions) -> dict[str, str]:

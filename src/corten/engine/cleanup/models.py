@@ -29,6 +29,7 @@ MIGRATIONS: Final = (
     ),
 )
 _HEADER_LIMIT: Final = 100 << 20
+_SUFFIXES: Final = (".safetensors", ".gguf", ".bin", ".pt", ".pth")
 _PICKLES: Final = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
@@ -115,25 +116,29 @@ def _hugging_face(path: str) -> Iterator[tuple[str, int]]:
     for entry in _entries(os.path.join(path, "blobs")):
         if entry.is_file(follow_symlinks=False):
             size = entry.stat(follow_symlinks=False).st_size
-            if size >= 1 << 20 or _head(entry.path)[:4] == b"GGUF" or _is_safetensors(entry.path):
+            if size >= 1 << 20 or _head(entry.path)[:4] == b"GGUF" or is_safetensors(_head(entry.path)):
                 yield "Hugging Face cache", size
 
 
 def _kind(entry: os.DirEntry[str], *, has_config: bool) -> str | None:
-    if not entry.is_file(follow_symlinks=False):
+    if not entry.is_file(follow_symlinks=False) or not entry.name.lower().endswith(_SUFFIXES):
         return None
-    name = entry.name.lower()
+    return kind_of_weights(entry.name, _head(entry.path), has_config=has_config)
+
+
+def kind_of_weights(name: str, head: bytes, *, has_config: bool) -> str | None:
+    """What kind a file of weights is, by its name and its first 16 bytes; None when it is none. `has_config`: a config.json lies beside."""
+    name = name.lower()
     if name.endswith(".safetensors"):
-        return "safetensors" if _is_safetensors(entry.path) else None
+        return "safetensors" if is_safetensors(head) else None
     if name.endswith(".gguf"):
-        return "gguf" if _head(entry.path).startswith(b"GGUF") else None
+        return "gguf" if head.startswith(b"GGUF") else None
     if name.endswith((".bin", ".pt", ".pth")) and has_config:
-        return "pytorch" if _head(entry.path).startswith(_PICKLES) else None
+        return "pytorch" if head.startswith(_PICKLES) else None
     return None
 
 
-def _is_safetensors(path: str) -> bool:
-    head = _head(path)
+def is_safetensors(head: bytes) -> bool:
     length = int.from_bytes(head[:8], "little")
     return len(head) > 8 and 2 <= length <= _HEADER_LIMIT and head[8:9] == b"{"
 

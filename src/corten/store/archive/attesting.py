@@ -84,6 +84,12 @@ def read_sboms(raw: bytes) -> Sboms:
     return msgspec.json.decode(raw, type=Sboms)
 
 
+def stored_sboms(sboms: Sboms, image: ImageId) -> StoredManifest:
+    """As an attachment."""
+    raw = msgspec.json.encode(sboms)
+    return StoredManifest(sha256_digest(raw), image, SBOMS, raw)
+
+
 def attest(image: Image, manifest: StoredManifest, names: Sequence[Reference], statements: Sequence[Statement]) -> Attested:
     """The same of the same. `names` are those that the image goes by where it is sent."""
     self = _subjects(image, manifest.digest, names)

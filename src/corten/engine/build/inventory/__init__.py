@@ -1,0 +1,1 @@
+"""What is in a root file system: packages, Python distributions, model weights, CUDA libraries, as an SPDX document."""

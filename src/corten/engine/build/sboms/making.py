@@ -1,0 +1,166 @@
+"""SBOMs of a result: a container of the scanner image that sees the roots read-only, or our own inventory of them.
+
+    /run/src/core/sbom        the result            BUILDKIT_SCAN_SOURCE
+    /run/src/extras/sbom-…    stages, the context   BUILDKIT_SCAN_SOURCE_EXTRAS
+    /run/out                  in-toto statements    BUILDKIT_SCAN_DESTINATION
+
+https://github.com/moby/buildkit/blob/master/docs/attestations/sbom-protocol.md
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from corten.build.events import Emit, StepEnded, StepOutput, StepStarted
+from corten.build.options import BindMount, BuildOptions, Executor, Images, RunJob
+from corten.build.steps.brake import Brake
+from corten.build.steps.run import RunFailed
+from corten.build.workshop import Workshop
+from corten.engine.build.internal import Internal
+from corten.engine.build.inventory.found import Root
+from corten.engine.build.inventory.listing import listing
+from corten.engine.build.inventory.spdx import document
+from corten.engine.build.sboms.statements import LARGEST, read_statements
+from corten.engine.build.sboms.wishes import Target, Wish
+from corten.errors import EngineError, Invalid
+from corten.ids import Digest
+from corten.kernel.mount import umount2
+from corten.oci.digest import sha256_digest
+from corten.store.archive.attesting import SBOMS, SPDX, Sboms, Statement, read_sboms
+from corten.store.layers import Layers
+from corten.store.origins import StoredManifest
+
+SOURCE: Final = "/run/src"
+DESTINATION: Final = "/run/out/"
+MNT_DETACH: Final = 2
+OWN: Final = "corten-inventory-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SbomMaking:
+    """For one build. `epoch` (seconds) is the time of its documents."""
+
+    options: BuildOptions
+    images: Images
+    executor: Executor
+    workshop: Workshop
+    layers: Layers
+    epoch: int
+    emit: Emit
+
+    async def recipe(self, wish: Wish, targets: Sequence[Target]) -> str:
+        """Names what would be made; "" where files may have changed without telling."""
+        if any(target.tree is not None for target in targets):
+            return ""
+        maker = OWN
+        if wish.generator:
+            maker = (await self.images.resolve(wish.generator, pull=self.options.pull, platform=self.options.platform)).id
+        return sha256_digest(repr((maker, sorted(wish.parameters.items()), self.epoch, [(t.name, t.layers) for t in targets])).encode())
+
+    async def kept_or_made(self, wish: Wish, targets: Sequence[Target], kept: Mapping[Digest, StoredManifest]) -> Sboms:
+        """`kept` are the attachments of the result, which may be an image that was looked at in the same way before."""
+        recipe = await self.recipe(wish, targets)
+        for one in kept.values():
+            if one.media_type == SBOMS and recipe and not self.options.no_cache and (known := read_sboms(one.raw)).recipe == recipe:
+                self.emit(StepStarted("sbom-0", title := self._title(wish), label=title))
+                self.emit(StepEnded("sbom-0", cached=True))
+                return known
+        return Sboms(recipe, await self.made(wish, targets))
+
+    def _title(self, wish: Wish) -> str:
+        return f"[{self.options.platform}] generating sbom{f' using {wish.generator}' if wish.generator else ''}"
+
+    async def made(self, wish: Wish, targets: Sequence[Target]) -> list[Statement]:
+        """Raises RunFailed when the scanner fails, Invalid for what it wrote, and what pulling it raises."""
+        inside = Internal(self.emit, "sbom")
+        with inside.step(self._title(wish), internal=False) as step:
+            if wish.generator:
+                return await self._scanned(wish, targets, step)
+            brake = Brake()
+            return await brake.in_thread(lambda: [self._listed(target, brake) for target in targets])
+
+    def _listed(self, target: Target, brake: Brake) -> Statement:
+        if target.tree is not None:
+            return self._document(Root(target.tree.root, brake.check), target.name)
+        with self.workshop.viewed(target.layers) as fd:
+            return self._document(Root(fd, brake.check), target.name)
+
+    def _document(self, root: Root, name: str) -> Statement:
+        raw = document(name, listing(root), root.cut, self.epoch)
+        if len(raw) > LARGEST:
+            raise Invalid(f"the SBOM of {name} is larger than {LARGEST >> 20} MiB", reason="sbom-size")
+        return Statement(name=f"{name}.spdx.json", type=SPDX, predicate=msgspec.Raw(raw))
+
+    async def _scanned(self, wish: Wish, targets: Sequence[Target], step: str) -> list[Statement]:
+        scanner = await self.images.resolve(wish.generator, pull=self.options.pull, platform=self.options.platform)
+        run = scanner.config.run
+        argv = (*(run.entrypoint or ()), *(run.cmd or ()))
+        if not argv:
+            raise Invalid(f"scanner {wish.generator} does not have cmd", reason="bad-scanner")
+        async with AsyncExitStack() as stack:
+            out = os.path.join(stack.enter_context(self.layers.workplace()), "diff")
+            binds = [BindMount(source=out, target=DESTINATION.rstrip("/"), read_only=False)]
+            for number, target in enumerate(targets):
+                source = await stack.enter_async_context(self._mounted(target))
+                binds.append(BindMount(source=source, target=f"{SOURCE}/{'extras' if number else 'core'}/{target.name}"))
+            snapshot = await asyncio.to_thread(self.workshop.prepare, scanner.layers)
+            stack.callback(self.workshop.drop, snapshot)
+            env = (*(run.env or ()), *_variables(wish, targets))
+            status = await self._run(_job(self.options, snapshot, argv, env, run.working_dir or "/", binds), argv, step)
+            if status != 0:
+                raise RunFailed(" ".join(argv), status)
+            return await asyncio.to_thread(read_statements, out)
+
+    async def _run(self, job: RunJob, argv: Sequence[str], step: str) -> int:
+        try:
+            return await self.executor.run(job, lambda stream, data: self.emit(StepOutput(step, stream, data)))
+        except EngineError as error:
+            text = f'process "{" ".join(argv)}" did not complete successfully: {error.message}'
+            raise type(error)(text, reason=error.reason, hint=error.hint) from error
+
+    @asynccontextmanager
+    async def _mounted(self, target: Target) -> AsyncIterator[str]:
+        """The root at a host path."""
+        if target.tree is not None:
+            yield os.readlink(f"/proc/self/fd/{target.tree.root}")
+            return
+        key = await asyncio.to_thread(self.workshop.prepare, target.layers)
+        folder = tempfile.mkdtemp(prefix="corten-scan-")
+        try:
+            await asyncio.to_thread(self.workshop.mount, key, folder)
+            try:
+                yield folder
+            finally:
+                umount2(folder, MNT_DETACH)
+        finally:
+            os.rmdir(folder)
+            self.workshop.drop(key)
+
+
+def _variables(wish: Wish, targets: Sequence[Target]) -> list[str]:
+    found = [f"BUILDKIT_SCAN_DESTINATION={DESTINATION}", f"BUILDKIT_SCAN_SOURCE={SOURCE}/core/{targets[0].name}"]
+    if len(targets) > 1:
+        found.append(f"BUILDKIT_SCAN_SOURCE_EXTRAS={SOURCE}/extras/")
+    return [*found, *(f"BUILDKIT_SCAN_{name}={value}" for name, value in wish.parameters.items())]
+
+
+def _job(options: BuildOptions, snapshot: str, argv: Sequence[str], env: Sequence[str], cwd: str, binds: Sequence[BindMount]) -> RunJob:
+    return RunJob(
+        snapshot=snapshot,
+        argv=tuple(argv),
+        env=tuple(env),
+        cwd=cwd,
+        user="",
+        network=options.network,
+        mounts=tuple(binds),
+        tmpfs={"/tmp": ""},
+        extra_hosts=options.extra_hosts,
+        ulimits=options.ulimits,
+        limits=options.limits,
+    )

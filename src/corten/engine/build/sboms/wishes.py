@@ -1,0 +1,61 @@
+"""What `--sbom` asks for, and which roots are looked at: the result, and what `BUILDKIT_SBOM_SCAN_STAGE` and `_CONTEXT` add."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from corten.build.draft import SCAN_CONTEXT, SCAN_STAGE
+from corten.build.files.tree import Tree
+from corten.build.solve import Result
+from corten.errors import Invalid
+from corten.ids import DiffId
+
+CORE = "sbom"
+"""BuildKit's name of the result; the others are `sbom-NAME`."""
+_TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`generator` is an image, "" for our own inventory. `parameters` go to it as BUILDKIT_SCAN_NAME."""
+
+    generator: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A root to be looked at: a stack of layers, or the files of the context."""
+
+    name: str
+    layers: tuple[DiffId, ...] = ()
+    tree: Tree | None = None
+
+
+def read_sbom(fields: Mapping[str, str]) -> Wish | None:
+    """The fields of `--sbom`; none at all: no wish. Raises Invalid."""
+    if not fields or fields.get("disabled", "").lower() in ("true", "1"):
+        return None
+    rest = {name.upper(): value for name, value in fields.items() if name not in ("generator", "disabled", "enabled")}
+    if bad := next((name for name in rest if not name.replace("_", "").isalnum() or "\0" in rest[name]), ""):
+        raise Invalid(f"invalid parameter {bad!r} of --sbom", reason="bad-sbom")
+    return Wish(fields.get("generator", ""), rest)
+
+
+def targets(result: Result, globals_: Mapping[str, str], context: Tree | None) -> list[Target]:
+    """The result first. `globals_` are the ARGs before the first FROM, which hold for every stage that says nothing else."""
+    extras = []
+    draft, own = result.draft, result.names[result.target]
+    if context is not None and _is_on(draft.args.get(SCAN_CONTEXT) or globals_.get(SCAN_CONTEXT, ""), own):
+        extras.append(Target(f"{CORE}-context", tree=context))
+    for index, stage in result.stages.items():
+        name = result.names[index]
+        if index != result.target and _is_on(stage.args.get(SCAN_STAGE) or globals_.get(SCAN_STAGE, ""), name):
+            extras.append(Target(f"{CORE}-{name}", stage.layers))
+    return [Target(CORE, draft.layers), *sorted(extras, key=lambda one: one.name)]
+
+
+def _is_on(value: str, stage: str) -> bool:
+    """A boolean as Go reads it, or the names of stages."""
+    if value.lower() in (*_TRUE, *_FALSE):
+        return value.lower() in _TRUE
+    return stage in value.split(",")
