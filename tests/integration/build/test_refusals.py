@@ -10,6 +10,7 @@ from tests.integration.build.building import corten
 from tests.support.daemon import Daemon
 
 pytestmark = pytest.mark.privileged
+JSON_VALUES = ("buildargs", "labels", "cachefrom", "ulimits")
 
 
 @pytest.fixture
@@ -61,11 +62,20 @@ def test_the_stock_cli_hears_it_too(daemon: Daemon, context: str) -> None:
         ("isolation=hyperv", 400, 'unsupported isolation: "hyperv"'),
         ("securityopt=%5B%22seccomp%3Dunconfined%22%5D", 400, "security options are not supported on linux"),
         ("version=3", 400, 'invalid version "3"'),
+        ("shmsize=-1", 400, "SHM size can not be less than 0"),
+        ("memory=-5", 400, "Minimum memory limit allowed is 6MB"),
+        ("t=FOO", 400, "invalid reference format: repository name (library/FOO) must be lowercase"),
+        ("t=a@sha256:0", 400, "invalid reference format"),
+        ("remote=nope", 400, "remoteURL (nope) could not be recognized as URL"),
+        ("memory=x", 400, 'invalid value for memory: "x" is not a whole number'),
+        ("outputs=x", 400, "invalid outputs specified: JSON is malformed: invalid character (byte 0)"),
+        ("outputs=%5B%7B%22Type%22%3A%22local%22%7D%5D", 501, "outputs need BuildKit's own protocol"),
+        *((f"{name}=x", 400, f"error reading {name}: JSON is malformed: invalid character (byte 0)") for name in JSON_VALUES),
         ("networkmode=container:x", 501, "RUN steps cannot join a container's network namespace"),
     ],
 )
 def test_parameters(engine: Daemon, query: str, status: int, message: str) -> None:
-    """The first three in Docker's words."""
+    """Where Docker refuses, in its words but for what Go says of JSON; it takes numbers that are none for 0, and passes over outputs."""
     refused = engine.call("POST", f"/build?{query}", b"")
     assert (refused.status, refused.json()["message"]) == (status, message)
 

@@ -40,7 +40,7 @@ async def fetch_context(remote: Remote, folder: str) -> str:
     if remote.where.startswith(("http://", "https://")):
         await asyncio.to_thread(_download, remote.where, folder, remote.dockerfile)
         return ""
-    raise Invalid(f"unable to prepare context: unsupported remote {remote.where!r}", reason="bad-remote")
+    raise Invalid(f"remoteURL ({remote.where}) could not be recognized as URL", reason="bad-remote")
 
 
 def _download(url: str, folder: str, dockerfile: str) -> None:
@@ -64,7 +64,8 @@ def _download(url: str, folder: str, dockerfile: str) -> None:
                     raise Invalid(f"{url} is neither an archive nor a Dockerfile", reason="bad-remote")
             _write(os.path.join(folder, dockerfile), bytes(text))
     except urllib3.exceptions.HTTPError as error:
-        raise Unavailable(f"{url}: {error}", reason="remote-failed") from error
+        why = str(getattr(error, "reason", None) or error).rpartition(": ")[2]
+        raise Unavailable(f"error downloading remote context {url}: {why}", reason="remote-failed") from error
 
 
 def _write(path: str, content: bytes) -> None:
