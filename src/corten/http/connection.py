@@ -14,6 +14,7 @@ a stream (its generator is closed) and a body (ClientGone), but never a handler 
 import asyncio
 import select
 import socket
+import struct
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Final
@@ -22,7 +23,7 @@ import h11
 
 from corten.http.message import Headers
 from corten.http.reader import RequestReader, is_persistent
-from corten.http.request import ClientGone, Hijacked, Request
+from corten.http.request import ClientGone, Hijacked, Peer, Request
 from corten.http.response import NO_BODY, HeadWriter, Reply, Response, Stream, Taken
 from corten.lazy import LazyModule
 
@@ -42,6 +43,7 @@ HEAD_SECONDS: Final = 300.0
 LINGER_SECONDS: Final = 0.5
 """How long a refused sender may go on before its connection is reset, so that it sees the answer first."""
 PEER_CHECK_SECONDS: Final = 5.0
+_CREDENTIALS: Final = struct.Struct("=iII")  # struct ucred
 
 
 class HttpConnection(asyncio.Protocol):
@@ -140,6 +142,10 @@ class HttpConnection(asyncio.Protocol):
             self._announce()
 
     # What a request calls (corten.http.request.Channel).
+
+    @property
+    def peer(self) -> Peer | None:
+        return _peer(self._transport)
 
     async def read_chunk(self) -> bytes:
         while (chunk := self._reader.next_chunk()) is None:
@@ -300,6 +306,13 @@ class HttpConnection(asyncio.Protocol):
             self._transport.abort()
         else:
             self._loop.call_later(PEER_CHECK_SECONDS, self._watch_peer)
+
+
+def _peer(transport: asyncio.BaseTransport) -> Peer | None:
+    sock: socket.socket = transport.get_extra_info("socket")
+    if sock.family != socket.AF_UNIX:
+        return None
+    return Peer(*_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)))
 
 
 def _duplicate(transport: asyncio.Transport) -> socket.socket:

@@ -7,7 +7,7 @@ import termios
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from corten.errors import Invalid
 from corten.http.message import Headers, find_redirect, parse_query, split_target
@@ -44,8 +44,19 @@ class Hijacked:
         self.sock.close()
 
 
+class Peer(NamedTuple):
+    """The process that opened a unix socket's other end, as the kernel knew it then; 0 for one of a PID namespace that is not seen."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
 class Channel(Protocol):
     """The connection a request came in on."""
+
+    @property
+    def peer(self) -> "Peer | None": ...
 
     async def read_chunk(self) -> bytes:
         """The next piece of the body, b"" at its end. Raises ClientGone."""
@@ -67,6 +78,11 @@ class Request:
         self.headers = headers
         self._channel = channel
         self._query: Mapping[str, list[str]] | None = None
+
+    @property
+    def peer(self) -> Peer | None:
+        """None on TCP."""
+        return self._channel.peer
 
     @property
     def query(self) -> Mapping[str, list[str]]:

@@ -13,7 +13,7 @@ from corten.api.build_limits import check_parameters, read_limits
 from corten.api.narration import stream_line
 from corten.api.registry_config import read_registry_config
 from corten.api.request import Request
-from corten.api.types.build import BuildAux, BuildUlimit
+from corten.api.types.build import BuildAux, BuildUlimit, FolderSaid, FoldersSaid
 from corten.api.types.images import ErrorDetail, StreamMessage
 from corten.build.events import BuildEvent
 from corten.engine.build.builds import BuildRequest, Built
@@ -26,9 +26,11 @@ from corten.oci.reference import Reference, parse_reference
 if TYPE_CHECKING:
     from corten.build import options, solve
     from corten.engine.build import classic, delivery, trace
+    from corten.engine.build.folders import claims
 else:
     options, solve = LazyModule("corten.build.options"), LazyModule("corten.build.solve")
     classic, delivery, trace = (LazyModule(f"corten.engine.build.{name}") for name in ("classic", "delivery", "trace"))
+    claims = LazyModule("corten.engine.build.folders.claims")
 
 Events = asyncio.Queue[BuildEvent | None]
 _SOON = 10.0
@@ -45,6 +47,8 @@ async def build(request: Request) -> Reply:
     check_parameters(request)
     wanted = _request(request)
     if wanted.parcel:
+        if wanted.folders is not None:
+            await asyncio.to_thread(wanted.folders.check)
         return Stream(_trace_lines(request, wanted))
     events, running = _started(request, wanted)
     text = classic.ClassicText(remove=request.flag("rm", default=True), no_cache=wanted.options.no_cache)
@@ -198,10 +202,30 @@ def _request(request: Request) -> BuildRequest:
         dockerfile=request.text("dockerfile") or "Dockerfile",
         remote=request.text("remote"),
         parcel=request.headers.get("content-type") == delivery.PARCEL_TYPE,
+        folders=_folders(request),
         tags=tags,
         credentials=read_registry_config(request.headers.get("x-registry-config", "")),
         cache_from=[{"type": "here", "ref": name} for name in _list(request, "cachefrom")],
     )
+
+
+def _folders(request: Request) -> "claims.Claims | None":
+    """Contexts that the client wants read where they lie. Raises Invalid, Unavailable."""
+    text = request.headers.get("x-corten-folders")
+    if not text:
+        return None
+    try:
+        said = msgspec.json.decode(text, type=FoldersSaid)
+    except msgspec.DecodeError as error:
+        raise Invalid(f"X-Corten-Folders: {error}", reason="bad-build-parameter") from error
+    peer = request.http.peer
+    named = {name: _claim(folder) for name, folder in said.named.items()}
+    context = _claim(said.context) if said.context else None
+    return claims.Claims(peer.pid if peer else 0, peer.uid if peer else 0, said.boot, context, named)
+
+
+def _claim(said: FolderSaid) -> "claims.Claim":
+    return claims.Claim(said.fd, said.device, said.inode)
 
 
 def _tag(text: str) -> Reference:

@@ -36,3 +36,19 @@ class CacheAnswer(AnswerStruct, frozen=True, kw_only=True):
 
 class CacheFreed(AnswerStruct, frozen=True, kw_only=True):
     space_reclaimed: int
+
+
+class FolderSaid(msgspec.Struct, frozen=True):
+    """A directory that the client has open as `fd`."""
+
+    fd: int
+    device: int
+    inode: int
+
+
+class FoldersSaid(msgspec.Struct, frozen=True):
+    """X-Corten-Folders: the context and the named ones, on the machine of that boot id."""
+
+    boot: str
+    context: FolderSaid | None = None
+    named: dict[str, FolderSaid] = {}

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from corten.build.files.readers import Reader
+
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Shared(Generic[T]):
-    """`copy` makes a private tree of what is there and not left out."""
+    """`copy` makes a private tree of what is there and not left out. `reader` is whose folder it is, None for root's."""
 
     copy: Callable[[], T]
+    reader: Reader | None = None
     settled: T | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -163,8 +163,12 @@ class Tree:
     def _walk(self, folder: int, name: str, path: str) -> Iterator[Entry]:
         try:
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if self.shared is not None and stat.S_ISSOCK(found.st_mode):
+                return  # as a client leaves it out
             ignored = self.ignores(path)
             is_walked = stat.S_ISDIR(found.st_mode) and not (ignored and self.rules and self.rules.prunes(path))
+            if self.shared is not None and self.shared.reader is not None and (is_walked or not ignored):
+                self.shared.reader.check(folder, name, path, found)
             inner = os.open(name, _DIRECTORY, dir_fd=folder) if is_walked else -1
         except OSError as error:
             if self.shared is not None and error.errno in GONE:

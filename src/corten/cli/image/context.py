@@ -68,7 +68,7 @@ def local_context(folder: str, dockerfile: str, *, root: str = ".") -> tuple[Ite
         if name.startswith(".."):
             with open(path, "rb") as file:
                 name, outside = INNER_DOCKERFILE, (INNER_DOCKERFILE, file.read())
-    return _context_stream(folder, root, _keeper(folder, name), outside), name
+    return _context_stream(folder, root, keeper(folder, name), outside), name
 
 
 def _context_stream(folder: str, root: str, keep: Callable[[str, bool], bool] | None, outside: tuple[str, bytes] | None) -> Iterator[bytes]:
@@ -81,19 +81,27 @@ def _context_stream(folder: str, root: str, keep: Callable[[str, bool], bool] | 
     yield from pack(folder, root, keep=keep, follow=True)
 
 
-def _keeper(folder: str, dockerfile: str) -> Callable[[str, bool], bool] | None:
-    """What .dockerignore lets through: `Dockerfile.dockerignore` beside the Dockerfile goes first. The engine needs both files."""
+def keeper(folder: str, dockerfile: str, ignored: bytes | None = None) -> Callable[[str, bool], bool] | None:
+    """What .dockerignore lets through: `Dockerfile.dockerignore` beside the Dockerfile goes first. The engine needs both files.
+
+    `dockerfile` "": it is not in the folder; `ignored` is what lies beside it then.
+    """
+    if ignored is not None:
+        return _rules(ignored.decode(errors="surrogateescape"), set())
     for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
         path = os.path.join(folder, name)
         if os.path.isfile(path):
             break
     else:
         return None
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return _rules(file.read(), {dockerfile, ".dockerignore", name})
+
+
+def _rules(text: str, needed: set[str]) -> Callable[[str, bool], bool]:
     from corten.ignore import IgnoreRules, parse_ignore_file
 
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        rules = IgnoreRules(parse_ignore_file(file.read()))
-    needed = {dockerfile, ".dockerignore", name}
+    rules = IgnoreRules(parse_ignore_file(text))
 
     def keep(path: str, is_folder: bool) -> bool:
         if path in needed or any(n.startswith(path + "/") for n in needed):

@@ -22,6 +22,7 @@ from corten.store.records.uses import Uses
 if TYPE_CHECKING:
     from corten.build.events import Emit
     from corten.build.options import BuildOptions, Executor
+    from corten.engine.build.folders.claims import Claims
     from corten.engine.build.making import Making
 
 MIGRATIONS: Final = (*build_cache.MIGRATIONS, *build_caches.MIGRATIONS)
@@ -33,7 +34,7 @@ class BuildRequest:
     is to be fetched from. `credentials` by registry domain.
 
     `parcel`: the body is one (see `delivery`). `explain` gets the Dockerfile's text once it is known, for errors.
-    `cache_from`: as `Extras` has it.
+    `cache_from`: as `Extras` has it. `folders` are read where they lie, and do not come with the body.
     """
 
     options: "BuildOptions"
@@ -41,6 +42,7 @@ class BuildRequest:
     dockerfile: str = "Dockerfile"
     remote: str = ""
     parcel: bool = False
+    folders: "Claims | None" = None
     tags: Sequence[Reference] = ()
     explain: Callable[[str], None] = lambda text: None
     credentials: dict[str, Credentials] = field(default_factory=dict)

@@ -12,14 +12,9 @@ from corten.ignore import IgnoreRules, parse_ignore_file
 LARGEST_IGNORE = 4 << 20
 
 
-def read_dockerfile(tree: Tree, name: str) -> str:
-    """Raises NotFound in BuildKit's words, Invalid for one that is no text."""
-    clean = posixpath.normpath("/" + name).lstrip("/")
-    try:
-        raw = _read(tree, clean, LARGEST + 1)
-    except OSError as error:
-        hint = f"the context has no file {name}"
-        raise NotFound(f"failed to read dockerfile: open {name}: no such file or directory", reason="no-dockerfile", hint=hint) from error
+def read_dockerfile(tree: Tree, name: str, sent: bytes | None) -> str:
+    """`sent`: it came beside the context. Raises NotFound in BuildKit's words, Invalid for one that is no text."""
+    raw = _found(tree, name) if sent is None else sent
     if len(raw) > LARGEST:
         raise DockerfileError(f"the Dockerfile is larger than {LARGEST >> 20} MiB", line=1)
     if b"\0" in raw:
@@ -30,9 +25,23 @@ def read_dockerfile(tree: Tree, name: str) -> str:
         raise Invalid(f"{name} is not UTF-8 text: {error}", reason="dockerfile-encoding") from error
 
 
-def ignore_rules(tree: Tree, dockerfile: str) -> IgnoreRules | None:
-    """`NAME.dockerignore` beside the Dockerfile wins over `.dockerignore`; the Dockerfile itself is read in any case."""
-    for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
+def _found(tree: Tree, name: str) -> bytes:
+    clean = posixpath.normpath("/" + name).lstrip("/")
+    try:
+        return _read(tree, clean, LARGEST + 1)
+    except OSError as error:
+        hint = f"the context has no file {name}"
+        raise NotFound(f"failed to read dockerfile: open {name}: no such file or directory", reason="no-dockerfile", hint=hint) from error
+
+
+def ignore_rules(tree: Tree, dockerfile: str, sent: bytes | None = None) -> IgnoreRules | None:
+    """`NAME.dockerignore` beside the Dockerfile wins over `.dockerignore`; the Dockerfile itself is read in any case.
+
+    `dockerfile` "": it is not one of the tree's files; `sent` is what lies beside it then.
+    """
+    if sent is not None:
+        return IgnoreRules(parse_ignore_file(sent.decode(errors="replace")))
+    for name in (f"{dockerfile}.dockerignore", ".dockerignore") if dockerfile else (".dockerignore",):
         try:
             return IgnoreRules(parse_ignore_file(_read(tree, name, LARGEST_IGNORE).decode(errors="replace")))
         except OSError:

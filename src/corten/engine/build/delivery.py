@@ -4,6 +4,8 @@ A parcel is a tar whose members are named by their part, in this order:
 
     options.json        what has no place in the query (`Extras`)
     secret/ID           a secret's value; it stays in memory
+    dockerfile          the Dockerfile, when it is not one of the context's files
+    dockerignore        what lies beside that one as its own ignore file
     named/NAME/...      the folder of a --build-context
     context/...         the context
 
@@ -61,6 +63,8 @@ class Delivery:
     named: dict[str, Tree | str] = field(default_factory=dict)
     secrets: dict[str, bytes] = field(default_factory=dict)
     extras: Extras = field(default_factory=Extras)
+    definition: bytes | None = None
+    ignored: bytes | None = None
 
 
 class Counted:
@@ -87,6 +91,7 @@ async def received(layers: Layers, body: AsyncIterator[bytes], *, parcel: bool) 
         parts = _Parts(folder, stack)
         await with_body(body, lambda chunks: _unpack(chunks, parts, parts.parcel if parcel else parts.whole))
         delivery = Delivery(Tree(parts.opened("context"), own=False), secrets=parts.secrets, extras=parts.extras)
+        delivery.definition, delivery.ignored = parts.texts.get("dockerfile"), parts.texts.get("dockerignore")
         delivery.named |= {name: Tree(parts.opened(f"named/{name}"), own=False) for name in parts.names}
         yield delivery
 
@@ -104,6 +109,7 @@ class _Parts:
         self._unpackers: dict[str, Unpacker] = {}
         self.names: dict[str, None] = {}
         self.secrets: dict[str, bytes] = {}
+        self.texts: dict[str, bytes] = {}
         self.extras = Extras()
 
     def opened(self, part: str) -> int:
@@ -130,6 +136,8 @@ class _Parts:
                 self._secret(os.fsdecode(rest), entry, reader)
             case b"options.json":
                 self.extras = _extras(_payload(reader, entry, LARGEST_OPTIONS))
+            case b"dockerfile" | b"dockerignore":
+                self.texts[part.decode()] = _payload(reader, entry, LARGEST_OPTIONS)
             case _:
                 raise Invalid(f"a build parcel has no part {os.fsdecode(part)!r}", reason="bad-parcel")
 

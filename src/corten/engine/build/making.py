@@ -27,6 +27,9 @@ from corten.engine.build.bases import Bases
 from corten.engine.build.builds import BuildRequest, Built, Footing
 from corten.engine.build.context import ignore_rules, read_dockerfile
 from corten.engine.build.delivery import Counted, Delivery, received, root_of
+from corten.engine.build.folders.claims import Claims
+from corten.engine.build.folders.known import KnownContexts
+from corten.engine.build.folders.lying import lying
 from corten.engine.build.internal import Internal
 from corten.engine.build.keeping import CacheKeeping
 from corten.engine.build.lookover import asked
@@ -67,6 +70,7 @@ class Making:
         self._remotes = Remotes()
         self._pulling: Flights[None] = Flights()
         self._seen = Seen()
+        self._contexts = KnownContexts(os.path.join(footing.store.root.path, "build", "contexts"))
         self._cache = BuildCache(footing.store.db, footing.store.layers)
         self._sharing = CacheSharing(footing.store, footing.pulls, footing.pulls.settings)
 
@@ -107,6 +111,8 @@ class Making:
         with inside.step("load build context") as step:
             counted = Counted(body)
             delivery = await stack.enter_async_context(received(self._store.layers, counted, parcel=request.parcel))
+            if request.folders is not None:
+                await self._take(request.folders, delivery, stack)
             inside.moved(step, "transferring context", counted.size)
         options = with_extras(request.options, delivery.extras, self._usual_ca)
         if request.remote:
@@ -116,14 +122,23 @@ class Making:
             remote = Remote(source, keep_git_dir=options.keep_git_dir)
             delivery.named[name] = await stack.enter_async_context(self._fetched(remote, inside))
         with inside.step(f"load build definition from {request.dockerfile}") as step:
-            text = await asyncio.to_thread(read_dockerfile, delivery.context, request.dockerfile)
+            text = await asyncio.to_thread(read_dockerfile, delivery.context, request.dockerfile, delivery.definition)
             request.explain(text)
             inside.moved(step, "transferring dockerfile", len(text.encode()))
         dockerfile = parse(text, request.dockerfile, options.frontend)
-        delivery.context.rules = ignore_rules(delivery.context, request.dockerfile)
-        delivery.context.gives = not binds_context(dockerfile) and not delivery.extras.sbom
+        beside = "" if delivery.definition is not None else request.dockerfile
+        delivery.context.rules = ignore_rules(delivery.context, beside, delivery.ignored)
+        delivery.context.gives = delivery.context.shared is None and not binds_context(dockerfile) and not delivery.extras.sbom
         bases = Bases(self._store.images, self._uses, self._pulls, request.credentials, self._pulling)
         return _Job(delivery, text, dockerfile, options, bases, _sources(bases, delivery), started)
+
+    async def _take(self, claims: Claims, delivery: Delivery, stack: AsyncExitStack) -> None:
+        """Folders of the client's that are read where they lie."""
+        found = await stack.enter_async_context(lying(claims, self._contexts, self._store.layers))
+        delivery.context = found.context or delivery.context
+        for name, tree in found.named.items():
+            tree.rules = await asyncio.to_thread(ignore_rules, tree, "")
+            delivery.named[name] = tree
 
     async def _compare(self, job: "_Job", first: Result, lease: Lease, emit: Emit) -> None:
         """Builds once more without the step cache. Raises Conflict when that gives another image."""
