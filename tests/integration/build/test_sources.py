@@ -191,6 +191,8 @@ def test_add_from_a_url(build: Build, engine: Daemon, name: str, web: tuple[str,
     assert shown(engine, name, "stat", "-c", "%a %u %Y", "/d/file.txt", "/named") == "600 0 400000000\n644 0 400000000\n"
     assert "digest mismatch" in build(f"FROM corpus/base\nADD --checksum=sha256:{'0' * 64} {address}/file.txt /x\n", fails=True).err
     assert "invalid response status 404" in build(f"FROM corpus/base\nADD {address}/none /x\n", fails=True).err
+    said = build("FROM corpus/base\nADD http://127.0.0.1:1/x /x\n", fails=True).err
+    assert said.splitlines()[-1].endswith("http://127.0.0.1:1/x: [Errno 111] Connection refused")
 
 
 def test_url_contexts(build: Build, engine: Daemon, name: str, web: tuple[str, Path], context: Path) -> None:

@@ -91,7 +91,8 @@ def _fetch(url: str, checksum: str, headers: dict[str, str], around: Surrounding
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, urllib3.exceptions.HTTPError):
-            raise Unavailable(f"{url}: {error}", reason="add-url") from error
+            why = str(getattr(error, "reason", None) or error).rpartition(": ")[2]
+            raise Unavailable(f"{url}: {why}", reason="add-url") from error
         raise
 
 
