@@ -21,13 +21,14 @@ class Reader:
     groups: frozenset[int]
 
     def check(self, folder: int, name: str, path: str, found: os.stat_result) -> None:
-        """Raises Denied when `name` of `folder`, which looks like `found`, cannot be read, or entered, by this user. `path` is what is told."""
+        """Raises Denied when this user cannot read or enter `name` of `folder`, which looks like `found`. `path` is what is told."""
         if self.uid == 0 or not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
             return
         shift = 6 if found.st_uid == self.uid else 3 if found.st_gid in self.groups else 0
         wanted = 0o5 if stat.S_ISDIR(found.st_mode) else 0o4
         if found.st_mode >> shift & wanted != wanted and not _has_acl(folder, name):
-            raise Denied(f"error from sender: open {path}: permission denied", reason="context-denied", hint="leave it out by .dockerignore")
+            text = f"error from sender: open {path}: permission denied"
+            raise Denied(text, reason="context-denied", hint="leave it out by .dockerignore")
 
 
 def _has_acl(folder: int, name: str) -> bool:

@@ -22,7 +22,7 @@ from corten.build.files.shared import Shared
 from corten.build.files.witness import Changed, Witness
 from corten.errors import NotFound
 from corten.ignore import IgnoreRules, pattern_to_regex
-from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
+from corten.kernel.openat2 import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, openat2
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
@@ -55,13 +55,40 @@ class Tree:
         return openat2(self.root, path or ".", flags | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT)
 
     def resolved(self, path: str) -> str:
-        """The path without links of what `path` leads to. Raises OSError."""
+        """The path without links of what `path` leads to. Raises OSError, Changed when a shared tree does not let it be told."""
+        if not path or posixpath.normpath(path) == path:
+            try:
+                os.close(openat2(self.root, path or ".", os.O_PATH, resolve=RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS))
+            except OSError as error:
+                if error.errno != errno.ELOOP:
+                    raise
+            else:
+                return path
         fd = self.open(path, os.O_PATH)
         try:
             root, found = (os.readlink(f"/proc/self/fd/{which}") for which in (self.root, fd))
+            clean = "" if found == root else posixpath.relpath(found, root)
+            if not self._is_at(clean, fd):  # something is mounted there that only the client sees, or it was moved
+                if self.shared is None:
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+                raise Changed(self.shared.settle, path)
         finally:
             os.close(fd)
-        return "" if found == root else posixpath.relpath(found, root)
+        return clean
+
+    def _is_at(self, path: str, fd: int) -> bool:
+        try:
+            there = self.open(path, os.O_PATH | os.O_NOFOLLOW)
+        except OSError:
+            return False
+        try:
+            return os.path.sameopenfile(there, fd)
+        finally:
+            os.close(there)
+
+    def private(self) -> "Tree":
+        """Itself, or a copy of a shared one, which a process may see. Blocks."""
+        return self if self.shared is None else self.shared.settle()
 
     def steady(self) -> "Tree":
         """Itself, or the copy that has taken its place."""

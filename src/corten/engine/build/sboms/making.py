@@ -87,7 +87,7 @@ class SbomMaking:
 
     def _listed(self, target: Target, brake: Brake) -> Statement:
         if target.tree is not None:
-            return self._document(Root(target.tree.root, brake.check), target.name)
+            return self._document(Root(target.tree.private().root, brake.check), target.name)
         with self.workshop.viewed(target.layers) as fd:
             return self._document(Root(fd, brake.check), target.name)
 
@@ -128,7 +128,8 @@ class SbomMaking:
     async def _mounted(self, target: Target) -> AsyncIterator[str]:
         """The root at a host path."""
         if target.tree is not None:
-            yield os.readlink(f"/proc/self/fd/{target.tree.root}")
+            tree = await asyncio.to_thread(target.tree.private)
+            yield os.readlink(f"/proc/self/fd/{tree.root}")
             return
         key = await asyncio.to_thread(self.workshop.prepare, target.layers)
         folder = tempfile.mkdtemp(prefix="corten-scan-")
