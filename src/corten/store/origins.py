@@ -111,3 +111,8 @@ class Origins:
     def attachments_of(self, image: ImageId) -> dict[Digest, StoredManifest]:
         rows = self._db.query("SELECT digest, image, media_type, raw FROM attachments WHERE image = ?", (image,))
         return {row[0]: StoredManifest(*row) for row in rows}
+
+    def attachment_sizes(self, image: ImageId) -> dict[Digest, tuple[str, int]]:
+        """Media type and bytes of each, without reading them."""
+        rows = self._db.query("SELECT digest, media_type, length(raw) FROM attachments WHERE image = ?", (image,))
+        return {row[0]: (row[1], row[2]) for row in rows}

@@ -143,6 +143,48 @@ def test_a_scanner_without_a_command_and_one_that_is_nowhere(engine: Daemon, reg
     assert "nowhere" in built(engine, f"--sbom=generator={registry}/nowhere:1", str(tmp_path), status=1).err
 
 
+def test_archives_carry_them(engine: Daemon, registry: str, tmp_path: Path) -> None:
+    """Through `save` and `load`, and through `--output type=oci`, to the same statements at a registry."""
+    (tmp_path / "Dockerfile").write_text("FROM corpus/base\nRUN echo x > /x\n")
+    first, second = f"{registry}/saved:1", f"{registry}/saved:2"
+    flags = ("--sbom=true", "--provenance", "mode=max", str(tmp_path))
+    built(engine, "-t", first, *flags)
+    archive = engine.call("GET", f"/images/get?names={first}").body
+    built(engine, "-o", f"type=oci,dest={tmp_path}/out.tar", "-t", second, *flags)
+    engine.call("DELETE", f"/images/{first}?force=1").ok()
+    pushed = []
+    for tag, data in ((first, archive), (second, (tmp_path / "out.tar").read_bytes())):
+        engine.call("POST", "/images/load", data).ok()
+        assert corten(engine.host, "push", tag).status == 0
+        found = shape(fetcher(registry, entering(engine)), "saved", tag[-1], registry)
+        pushed.append([statement["predicateType"] for statement in found["statements"]])
+        (spdx,) = sboms(engine, registry, "saved", tag[-1])
+        assert spdx["spdxVersion"] == "SPDX-2.3"
+        engine.call("DELETE", f"/images/{tag}?force=1").ok()
+    assert pushed == [["https://spdx.dev/Document", "https://slsa.dev/provenance/v0.2"]] * 2
+
+
+def test_listings_show_them_and_the_trash_keeps_them(engine: Daemon, registry: str, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM corpus/base\nRUN echo x > /x\n")
+    tag = f"{registry}/shown:1"
+    built(engine, "-t", tag, "--sbom=true", str(tmp_path))
+
+    def attested() -> list[dict[str, Any]]:
+        found = next(i for i in engine.call("GET", "/images/json?manifests=1").json() if tag in (i["RepoTags"] or ()))
+        return [one for one in found["Manifests"] if one["Kind"] == "attestation"]
+
+    (before,) = attested()
+    assert before["Available"]
+    assert before["Size"]["Content"] > 500
+    assert corten(engine.host, "rmi", tag).status == 0
+    assert corten(engine.host, "trash", "restore", tag).status == 0
+    assert attested() == [before]
+    assert corten(engine.host, "push", tag).status == 0
+    (after,) = attested()
+    assert after["Available"]
+    assert after["Descriptor"]["digest"] != before["Descriptor"]["digest"]
+
+
 def test_none_when_disabled(engine: Daemon, registry: str, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM corpus/base\nRUN echo x > /x\n")
     said = built(engine, "--push", "-t", f"{registry}/none:1", "--attest", "type=sbom", "--sbom=false", str(tmp_path))

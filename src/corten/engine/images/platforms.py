@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from corten.oci.manifest import ATTESTATION_SUBJECT, OCI_MANIFEST, Descriptor, Index, digest_of, parse_manifest
+from corten.store.archive.attesting import SAID
 from corten.store.images import Image, Images
 from corten.store.origins import Origins, StoredManifest
 
@@ -35,16 +36,27 @@ def entries_of(image: Image, images: Images, origins: Origins) -> Sequence[Entry
     singles = [one for one, found in parsed if not isinstance(found, Index) and one.digest not in listed]
     entries = [*_listed(listed, image, images, origins), *(Entry(_descriptor(one), image, True) for one in singles)]
     alone = Descriptor(media_type=OCI_MANIFEST, digest=image.id, size=len(image.raw))
-    return entries or [Entry(alone, image, True)]
+    entries = entries or [Entry(alone, image, True)]
+    if any(entry.is_attestation for entry in entries):
+        return entries
+    return [*entries, *_said(entries[0].descriptor.digest, image, origins)]
+
+
+def _said(about: str, image: Image, origins: Origins) -> Iterator[Entry]:
+    """What builds of ours said about an image that was not pushed with it: as one attestation, whose manifest is not made yet."""
+    kept = {digest: size for digest, (media_type, size) in origins.attachment_sizes(image.id).items() if media_type in SAID}
+    if kept:
+        yield Entry(Descriptor(media_type=OCI_MANIFEST, digest=min(kept), size=sum(kept.values())), None, True, about, sum(kept.values()))
 
 
 def _listed(listed: dict[str, Descriptor], image: Image, images: Images, origins: Origins) -> Iterator[Entry]:
-    attachments = {str(digest): kept for digest, kept in origins.attachments_of(image.id).items()}
-    kept = sum(len(one.raw) for one in attachments.values())
+    sizes = origins.attachment_sizes(image.id) if listed else {}
+    attachments, kept = {str(digest) for digest in sizes}, sum(size for _, size in sizes.values())
+    is_said = any(media_type in SAID for media_type, _ in sizes.values())
     for digest, descriptor in listed.items():
         if descriptor.is_attestation:
             about = (descriptor.annotations or {}).get(ATTESTATION_SUBJECT, "")
-            is_here = digest in attachments
+            is_here = is_said or digest in attachments
             yield Entry(descriptor, None, is_here, about or digest, kept if is_here else 0)
             continue
         known = origins.find_manifest(digest_of(descriptor))

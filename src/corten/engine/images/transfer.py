@@ -18,6 +18,7 @@ from corten.kernel.libc import give_back_memory
 from corten.oci.image import History, ImageConfig, RootFs, RunConfig, encode_image_config
 from corten.oci.platform import Platform, host_platform
 from corten.oci.reference import Reference, parse_reference
+from corten.store.archive.attesting import statements_of
 from corten.store.archive.load import LoadedImage, load_archive
 from corten.store.archive.save import Saved, save_archive
 from corten.store.layers import Layer
@@ -135,11 +136,15 @@ class Transfer:
                 offered = found.setdefault(image_id, [])
                 offered += [tag for tag in tags if tag not in offered]
         try:
-            return [Saved(self._catalog.get(image_id, platform), tuple(tags)) for image_id, tags in found.items()]
+            images = [(self._catalog.get(image_id, platform), tuple(tags)) for image_id, tags in found.items()]
         except NotFound as error:
             if error.reason != "no-such-platform":
                 raise
             raise NotFound(f"no suitable export target found for platform {platform}", reason=error.reason) from error
+        if platform is not None:  # the image alone
+            return [Saved(image, tags) for image, tags in images]
+        origins = self._store.origins
+        return [Saved(image, tags, statements_of(origins.attachments_of(image.id).values())) for image, tags in images]
 
     def _resolve(self, name: str) -> list[tuple[ImageId, list[Reference]]]:
         images = self._store.images

@@ -40,6 +40,7 @@ SBOMS: Final = "application/vnd.corten.sboms+json"
 """An attachment: `Sboms`."""
 SPDX: Final = "https://spdx.dev/Document"
 SLSA: Final = {PROVENANCE: "https://slsa.dev/provenance/v0.2", PROVENANCE_V1: "https://slsa.dev/provenance/v1"}
+SAID: Final = (*SLSA, SBOMS)
 IN_TOTO: Final = "application/vnd.in-toto+json"
 _STATEMENT: Final = "https://in-toto.io/Statement/v0.1"
 

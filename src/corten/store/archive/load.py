@@ -10,7 +10,7 @@ import hashlib
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ from corten.oci.digest import sha256_digest
 from corten.oci.image import ImageConfig, parse_image_config
 from corten.oci.platform import Platform, can_run, normalise
 from corten.oci.reference import Reference
+from corten.store.archive.attested import as_attachments, attested_configs
+from corten.store.archive.attesting import Statement
 from corten.store.archive.documents import ArchivedImage, read_images
 from corten.store.layers import Layer
 from corten.store.layertar.unpack import UNLIMITED, Limits, unpack_layer
@@ -73,13 +75,16 @@ def load_archive(
             members = stages.enter_context(_Members(store, lease, report, limits))
             members.read(TarReader(plain))
             images = read_images(members.documents, platform)
-            return [_record(store, members, image, platform) for image in images]
+            attested = attested_configs(members.documents)
+            return [_record(store, members, image, platform, attested) for image in images]
     finally:
         store.layers.collect()
         store.durability.settle_later()
 
 
-def _record(store: Store, members: "_Members", image: ArchivedImage, platform: Platform | None) -> LoadedImage:
+def _record(
+    store: Store, members: "_Members", image: ArchivedImage, platform: Platform | None, attested: Mapping[str, list[Statement]]
+) -> LoadedImage:
     raw = members.document(image.config)
     config = parse_image_config(raw)
     _check_platform(config, platform)
@@ -94,6 +99,8 @@ def _record(store: Store, members: "_Members", image: ArchivedImage, platform: P
         if image.manifest is not None:
             digest, media_type, manifest = image.manifest
             store.origins.add_manifest(StoredManifest(digest, image_id, media_type, manifest))
+        for attachment in as_attachments(attested.get(image_id, []), image_id):
+            store.origins.replace_attachment(attachment)
     return LoadedImage(image_id, image.tags, tuple(replaced))
 
 

@@ -13,10 +13,12 @@ from corten.ids import DiffId, Digest, ImageId
 from corten.oci import manifest as oci
 from corten.oci.digest import hex_of, sha256_digest
 from corten.oci.reference import Reference
+from corten.store.archive.attesting import Attested, Statement, attest
 from corten.store.archive.documents import INDEX, LAYOUT, MANIFEST, REPOSITORIES, blob_name
 from corten.store.images import Image
 from corten.store.layers import Layer, Layers
 from corten.store.layertar.rebuild import layer_tar
+from corten.store.origins import StoredManifest
 from corten.store.tar.header import DIRECTORY, FILE, Entry
 from corten.store.tar.writer import END, header, padding
 
@@ -26,10 +28,17 @@ _REF_NAME: Final = "org.opencontainers.image.ref.name"
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """An image to save, and the tags under which the archive shall offer it."""
+    """An image to save, the tags under which the archive shall offer it, and what is said about it."""
 
     image: Image
     tags: tuple[Reference, ...]
+    statements: Sequence[Statement] = ()
+
+    def attested(self, manifest: bytes) -> Attested | None:
+        if not self.statements:
+            return None
+        stored = StoredManifest(sha256_digest(manifest), self.image.id, oci.OCI_MANIFEST, manifest)
+        return attest(self.image, stored, self.tags, self.statements)
 
 
 def save_archive(layers: Layers, wanted: Sequence[Saved]) -> Iterator[bytes]:
@@ -43,6 +52,8 @@ def save_archive(layers: Layers, wanted: Sequence[Saved]) -> Iterator[bytes]:
     for saved in wanted:
         blobs[Digest(saved.image.id)] = saved.image.raw
         blobs[sha256_digest(manifests[saved.image.id])] = manifests[saved.image.id]
+        if attested := saved.attested(manifests[saved.image.id]):
+            blobs |= {one.digest: one.raw for one in (*attested.blobs, attested.manifest, attested.index)}
     yield _member(LAYOUT, b'{"imageLayoutVersion": "1.0.0"}')
     yield _member(INDEX, _index(wanted, manifests))
     yield _member(MANIFEST, _docker_manifest(wanted, needed))
@@ -79,10 +90,11 @@ def _manifest(image: Image, needed: dict[DiffId, Layer]) -> bytes:
 def _index(wanted: Sequence[Saved], manifests: dict[ImageId, bytes]) -> bytes:
     descriptors = []
     for saved in wanted:
-        raw = manifests[saved.image.id]
+        attested = saved.attested(manifests[saved.image.id])
+        media_type, raw = (oci.OCI_INDEX, attested.index.raw) if attested else (oci.OCI_MANIFEST, manifests[saved.image.id])
         named: list[dict[str, str] | None] = [{_FULL_NAME: str(tag), _REF_NAME: tag.tag or ""} for tag in saved.tags]
         for annotations in named or [None]:
-            descriptor = oci.Descriptor(media_type=oci.OCI_MANIFEST, digest=sha256_digest(raw), size=len(raw), annotations=annotations)
+            descriptor = oci.Descriptor(media_type=media_type, digest=sha256_digest(raw), size=len(raw), annotations=annotations)
             descriptors.append(descriptor)
     return oci.encode(oci.Index(schema_version=2, media_type=oci.OCI_INDEX, manifests=descriptors))
 

@@ -63,6 +63,7 @@ class ImageBin:
         """What is to be kept of an image that is still there. `names` are full references and when they were given; `lost` those that it
         had lost before, which come back where they are free."""
         manifests = [[m.digest, m.media_type, _text(m.raw)] for m in self._origins.manifests_of(image.id)]
+        attachments = [[a.digest, a.media_type, _text(a.raw)] for a in self._origins.attachments_of(image.id).values()]
         return {
             "id": image.id,
             "config": _text(image.raw),
@@ -72,6 +73,7 @@ class ImageBin:
             "names": dict(names),
             "lost": {name: tagged for name, tagged in (lost or {}).items() if name not in names},
             "manifests": manifests,
+            "attachments": attachments,
         }
 
     def names_of(self, image_id: ImageId) -> dict[str, int]:
@@ -132,6 +134,8 @@ class ImageBin:
                 tx.executemany(f"INSERT OR {verb} INTO image_names VALUES (?, ?, ?)", rows)
             for digest, media_type, raw in record["manifests"]:
                 self._origins.add_manifest(StoredManifest(Digest(digest), image_id, media_type, base64.b64decode(raw)))
+            for digest, media_type, raw in record.get("attachments", ()):
+                self._origins.add_attachment(StoredManifest(Digest(digest), image_id, media_type, base64.b64decode(raw)))
         return image_id
 
     def _forget(self, entry: Entry) -> None:
