@@ -16,7 +16,7 @@ from corten.build.files.tree import Tree, missing_source
 from corten.build.files.witness import Changed
 from corten.build.options import BindMount
 from corten.build.steps.brake import Brake
-from corten.build.steps.surroundings import Surroundings
+from corten.build.steps.surroundings import Origin, Surroundings
 from corten.errors import Invalid, NotFound
 from corten.ids import DiffId
 from corten.kernel.mount import mount, umount2
@@ -49,11 +49,21 @@ async def mount_key(draft: Draft, flag: ins.MountFlag, around: Surroundings) -> 
     if "from" in options:
         origin = await around.stage(options["from"])
         if origin.tree is None:
-            return ("bind", options["target"], source, origin.key)
+            return ("bind", options["target"], await asyncio.to_thread(_content, source, origin, around))
         context = origin.tree
     else:
         context = _context(around)
     return ("bind", options["target"], await asyncio.to_thread(context.steady().digest, source))
+
+
+def _content(source: str, origin: Origin, around: Surroundings) -> object:
+    """What is at `source` in a stage or image. Blocks. All of it is named by its layers: an image of gigabytes is not read for that."""
+    if not source:
+        return origin.layers
+    try:
+        return around.workshop.looked(origin.layers, ("bound", source), lambda root: Tree(root).digest(source))
+    except NotFound:
+        return origin.key  # the mount itself tells it, in its own words
 
 
 def _context(around: Surroundings) -> Tree:
