@@ -73,6 +73,8 @@ class Workbench:
     executor: Executor
     workshop: Callable[[Lease, int], Workshop]  # newest time (ns)
     elsewhere: CacheSource | None = None
+    give_up: Callable[[], None] = lambda: None
+    """Ends what `elsewhere` is fetching."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +326,7 @@ class Build:
             newest=newest,
             created=_rfc3339(self._epoch),
             elsewhere=self._bench.elsewhere,
+            give_up=self._bench.give_up,
         )
 
     async def _step(self, draft: Draft, step: ins.Instruction, begun: StepStarted, around: Surroundings) -> Draft:

@@ -4,7 +4,10 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -195,6 +198,40 @@ def test_from_one_engine_to_another(build: Build, daemon: Daemon, registry: str,
     part = build("--target", "tools", "--cache-from", sources["registry"][0])
     assert all(steps(part).values())
     assert len([path for path in (daemon.data_root / "layers").iterdir() if path.name != "empty"]) == 2, "the base and the tools' own"
+
+
+STALLING = """
+import sys
+from tests.support.faulty_registry import Faults, running_registry
+with running_registry(Faults(stall_after=30000)) as registry:
+    print(registry.host, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("step", ["COPY big /big", "RUN head -c 300000 /dev/urandom > /big"])
+def test_who_goes_while_a_layer_is_fetched_ends_the_download(build: Build, daemon: Daemon, context: Path, step: str) -> None:
+    """From a registry that never sends all of it."""
+    (context / "big").write_bytes(os.urandom(300_000))
+    (context / "Dockerfile").write_text(f"FROM corpus/base\n{step}\n")
+    words = ["nsenter", f"--net=/proc/{daemon.namespace_pid}/ns/net", sys.executable, "-c", STALLING]
+    environment = {**os.environ, "DOCKER_HOST": daemon.host, "PYTHONPATH": ":".join(sys.path)}
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as registry:
+        assert registry.stdin is not None
+        assert registry.stdout is not None
+        cache = f"type=registry,ref={registry.stdout.readline().strip()}/cache:1"
+        build("--cache-to", cache)
+        forget(daemon)
+        command = [sys.executable, "-m", "corten.cli.main", "build", "--progress", "plain", "--cache-from", cache, str(context)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as client:
+            assert client.stderr is not None
+            assert any("importing cached layer" in line for line in client.stderr)
+            client.kill()
+        deadline = time.monotonic() + 10
+        while any((daemon.data_root / "tmp/work").iterdir()):
+            assert time.monotonic() < deadline, "the build still has its context"
+            time.sleep(0.02)
+        registry.stdin.close()
 
 
 FORMS = (

@@ -14,8 +14,10 @@ T = TypeVar("T")
 class Brake:
     """Ends work in threads early: they call `check` now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, give_up: Callable[[], None] = lambda: None) -> None:
+        """`give_up` ends what else the work may be waiting for."""
         self._gone = threading.Event()
+        self._give_up = give_up
 
     def check(self) -> None:
         """Raises Unavailable once the work is not wanted any more."""
@@ -29,5 +31,6 @@ class Brake:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             self._gone.set()
+            self._give_up()
             await over(task)
             raise

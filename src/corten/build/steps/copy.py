@@ -72,7 +72,7 @@ class _Found:
 async def copy_step(draft: Draft, step: ins.Copy, around: Surroundings) -> Done:
     """Raises NotFound for a source that is not there, Invalid for what cannot be copied."""
     plan = _plan(draft, step)
-    brake = Brake()
+    brake = Brake(around.give_up)
     async with AsyncExitStack() as stack:
         remotes: list[Remote] = []
         for url in plan.sources:
@@ -113,7 +113,7 @@ async def workdir_step(draft: Draft, step: ins.Workdir, around: Surroundings) ->
     created_by = f"WORKDIR {path}"
     key = step_key(draft.key, "WORKDIR", clean, draft.config.user)
     make = _Making(draft, key, created_by, around, draft.config.user, line=step.place.start)
-    brake = Brake()
+    brake = Brake(around.give_up)
     if clean == "/" or not await brake.in_thread(lambda: make.is_missing(clean)):
         return Done(draft.noted(created_by, around.created), cached=True)
     if (done := await brake.in_thread(make.cached)) is not None:

@@ -11,6 +11,7 @@ from corten.build.events import StepOutput, StepRunning
 from corten.build.flights import Output
 from corten.build.options import BuildOptions, RunJob
 from corten.build.steps.authorities import trust_authorities
+from corten.build.steps.brake import Brake
 from corten.build.steps.leave import check_leave
 from corten.build.steps.mounts import MountedExtras, mount_key, opened_mounts
 from corten.build.steps.surroundings import Done, Surroundings
@@ -119,7 +120,7 @@ class _Running:
 async def _known(key: str, draft: Draft, created_by: str, around: Surroundings) -> tuple[DiffId | None] | None:
     if around.elsewhere is None:
         return around.cached(key, draft)
-    return await asyncio.to_thread(around.cached, key, draft, created_by)
+    return await Brake(around.give_up).in_thread(lambda: around.cached(key, draft, created_by))
 
 
 def _did_not_start(command: str, error: EngineError) -> EngineError:

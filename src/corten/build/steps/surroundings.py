@@ -46,6 +46,8 @@ class Surroundings:
     newest: int
     created: str
     elsewhere: CacheSource | None = None
+    give_up: Callable[[], None] = lambda: None
+    """Ends what `elsewhere` is fetching."""
 
     def cached(self, key: str, draft: Draft, created_by: str = "") -> tuple[DiffId | None] | None:
         """(layer,) that the recipe `key` made, None when nobody knows it. `created_by` as `CacheSource.find` has it.

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -86,7 +86,7 @@ class Making:
             lease = stack.enter_context(self._store.layers.lease())
             sharing = stack.enter_context(self._sharing.session(request.credentials, emit))
             elsewhere = await sharing.opened(read_origins([*extras.cache_from, *request.cache_from]))
-            result = await Build(job.dockerfile, job.options, job.sources, self._bench(elsewhere), lease, emit).run()
+            result = await Build(job.dockerfile, job.options, job.sources, self._bench(elsewhere, sharing.give_up), lease, emit).run()
             if extras.check_reproducible:
                 await self._compare(job, result, lease, emit)
             of_image = chain_of(result.records, result.draft.key)
@@ -185,7 +185,7 @@ class Making:
             finally:
                 os.close(root)
 
-    def _bench(self, elsewhere: CacheSource | None) -> Workbench:
+    def _bench(self, elsewhere: CacheSource | None, give_up: Callable[[], None] = lambda: None) -> Workbench:
         return Workbench(
             cache=self._cache,
             caches=self._keeping.caches,
@@ -195,6 +195,7 @@ class Making:
             executor=self._executor,
             workshop=self._workshop,
             elsewhere=elsewhere,
+            give_up=give_up,
         )
 
     def _workshop(self, lease: Lease, newest: int) -> Workshop:

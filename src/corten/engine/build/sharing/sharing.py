@@ -55,6 +55,10 @@ class SharingSession:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def give_up(self) -> None:
+        """Ends downloads, which are then missed."""
+        self._gone.set()
+
     async def opened(self, origins: Sequence[CacheOrigin]) -> CacheSource | None:
         """What `--cache-from` names, as far as it can be had: what cannot is told as a step's error."""
         found = [source for origin in origins for source in await self._opened(origin)]
