@@ -40,7 +40,7 @@ from corten.build.workshop import Workshop
 from corten.errors import EngineError, Invalid, NotFound
 from corten.ids import DiffId
 from corten.oci.image import History, ImageConfig, RunConfig
-from corten.oci.platform import Platform, host_platform, parse_platform
+from corten.oci.platform import Platform, can_run, host_platform, parse_platform
 from corten.oci.reference import parse_reference
 from corten.store.files import disk_error
 from corten.store.records.leases import Lease
@@ -412,11 +412,13 @@ def _platform_values(target: str, stage: str) -> Iterator[tuple[str, str]]:
 
 
 def _refuse_foreign(platform: str, wanted: Platform) -> None:
-    if (wanted.os, wanted.architecture) != (host_platform().os, host_platform().architecture):
+    same = (wanted.os, wanted.architecture) == (host_platform().os, host_platform().architecture)
+    if not same and not can_run(host_platform(), wanted):
         raise NotFound(
             f"no match for platform in manifest: {platform} cannot be built on {host_platform()}",
             reason="foreign-platform",
-            hint="build on a machine of that kind",
+            hint="a stage FROM scratch that copies from stages FROM --platform=$BUILDPLATFORM may be for any platform; "
+            "RUN needs a machine of that kind: Corten uses no binfmt emulation",
         )
 
 

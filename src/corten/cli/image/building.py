@@ -47,13 +47,19 @@ SWITCHES = {"force-rm": "forcerm", "no-cache": "nocache", "squash": "squash", "q
 
 
 def build(session: Session, values: Values, arguments: list[str]) -> int:
-    if "," in values.text("platform"):
-        raise Failure("--platform takes one platform: an engine builds for its own machine")
     session.debug = session.debug or values.on("debug")
     query = build_query(values, proxy_variables(session.config.table("proxies"), session.api.endpoint.host))
     where = arguments[0]
+    if is_corten(session.api) and "," in values.text("platform"):
+        from corten.cli.building.platforms import build_each
+
+        return build_each(
+            values, BUILD.flags, where, lambda one: build_here(session, one, {**query, "platform": one.text("platform")}, where)
+        )
     if is_corten(session.api):
         return build_here(session, values, query, where)
+    if "," in values.text("platform"):
+        raise Failure("--platform takes one platform at another engine")
     if wanted := next((name for name in CORTEN_ONLY if values.given(name)), ""):
         raise Failure(f"--{wanted} needs a Corten engine; {session.api.endpoint.host} is another one")
     stream: Iterator[bytes] | None = None
@@ -88,7 +94,7 @@ def build_query(values: Values, proxies: Mapping[str, str]) -> dict[str, str | l
         query["extrahosts"] = hosts
     if values.on("pull"):
         query["pull"] = "1"
-    if values.text("platform"):
+    if values.text("platform") and "," not in values.text("platform"):
         query["platform"] = normalized_platform(values.text("platform"))
     query["networkmode"] = values.text("network")
     return query
