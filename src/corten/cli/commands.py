@@ -49,18 +49,18 @@ REFUSED: dict[str, str] = {
     "trust": "Corten does not sign images; pin them by digest (NAME@sha256:…)",
     "manifest": "Corten does not edit manifest lists",
     "checkpoint": "Corten cannot checkpoint containers",
-    "bake": "Corten reads no bake files; `corten compose build` builds what a compose file names",
+    "bake": "Corten reads no bake files: Docker's buildx plug-in does, and `corten compose build` compose files",
     **{
         f"{group} {verb}": reason
         for group in ("builder", "buildx")
         for verb, reason in (
-            ("bake", "Corten reads no bake files; `corten compose build` builds what a compose file names"),
+            ("bake", "Corten reads no bake files: Docker's buildx plug-in does, and `corten compose build` compose files"),
             ("create", "the engine is the only builder; `corten context create` names another engine"),
             ("dap", "Corten has no debugger of builds"),
             ("debug", "Corten has no debugger of builds; a stage that failed is there with --target"),
             ("dial-stdio", "the engine is the builder; `corten system dial-stdio` connects to it"),
             ("history", "Corten keeps no history of builds; --metadata-file and --provenance tell of one"),
-            ("imagetools", "Corten edits no manifest lists; `corten pull` and `corten image inspect` show an image"),
+            ("imagetools", "Corten edits no manifest lists: Docker's buildx plug-in does; `corten pull` fetches one image"),
             ("policy", "Corten evaluates no policies about sources; pin images by digest"),
             ("rm", "the engine is the only builder, and stays"),
             ("stop", "the engine is the only builder; `systemctl stop corten` ends it"),

@@ -72,7 +72,7 @@ def test_prune_under_both_names(filled: Daemon) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("bake",), "Corten reads no bake files; `corten compose build`"),
+        (("bake",), "Docker's buildx plug-in does, and `corten compose build`"),
         (("buildx", "bake"), "Corten reads no bake files"),
         (("buildx", "create", "--name", "x"), "the engine is the only builder; `corten context create`"),
         (("buildx", "dap", "build"), "Corten has no debugger of builds"),
