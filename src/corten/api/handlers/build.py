@@ -139,7 +139,8 @@ async def _trace_lines(request: Request, wanted: BuildRequest) -> AsyncIterator[
             yield b"".join(stream_line(StreamMessage(id=trace.TRACE_ID, aux=status)) for status in told)
         built = await _result(running)
         if built.image:
-            yield stream_line(StreamMessage(aux=BuildAux(id=built.image, new=built.is_new)))
+            aux = BuildAux(id=built.image, new=built.is_new, provenance=msgspec.Raw(built.provenance))
+            yield stream_line(StreamMessage(aux=aux))
     except EngineError as error:
         details = trace.failure_details(error, tracing, "".join(source), wanted.dockerfile)
         yield stream_line(StreamMessage(id=trace.TRACE_ID, aux={"error": details}))

@@ -6,10 +6,11 @@ from corten.api.wire import AnswerStruct
 
 
 class BuildAux(AnswerStruct, frozen=True, kw_only=True):
-    """`new` is Corten's, for a build whose result goes elsewhere: there was no such image before."""
+    """`new` is Corten's, for a build whose result goes elsewhere: there was no such image before; `provenance`, too."""
 
     id: str
     new: bool | msgspec.UnsetType = msgspec.UNSET
+    provenance: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class BuildUlimit(msgspec.Struct, frozen=True, rename="pascal"):

@@ -3,10 +3,11 @@
 import io
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from corten.cli.archive.unpacking import PieceReader, Unpacker
 from corten.cli.building.layouts import named_archive, write_pieces
-from corten.cli.building.outputs import Output
+from corten.cli.building.outputs import Delivered, Output
 from corten.cli.output.progress import show_progress
 from corten.cli.references import named
 from corten.cli.session import Session
@@ -14,28 +15,35 @@ from corten.client.credentials import registry_header
 from corten.client.urls import quoted
 
 
-def deliver(session: Session, output: Output, image: str, tags: Sequence[str]) -> None:
+def deliver(session: Session, output: Output, image: str, tags: Sequence[str]) -> list[Delivered]:
     """Raises Failure and what the API raises."""
     names = tuple(tags) or output.names
     if output.push:
-        _push(session, names)
-    elif output.kind in ("docker", "oci") and output.destination:
+        return _push(session, names, image)
+    if output.kind in ("docker", "oci") and output.destination:
         pieces = session.api.call("GET", "/images/get", {"names": image}).pieces()
-        archive = named_archive(pieces, [named(name) for name in names], docker=output.kind == "docker")
+        described: dict[str, Any] = {}
+        archive = named_archive(pieces, [named(name) for name in names], docker=output.kind == "docker", described=described)
         if output.unpacked:
             _unpack(output.destination, PieceReader(archive))
         else:
             write_pieces(output.destination, archive)
-    elif output.kind in ("tar", "local"):
+        return [Delivered(image=image, descriptor=described)]
+    if output.kind in ("tar", "local"):
         _files(session, output, image)
+    return []
 
 
-def _push(session: Session, names: Sequence[str]) -> None:
+def _push(session: Session, names: Sequence[str], image: str) -> list[Delivered]:
+    found = []
     for name in names:
         repository, tag, _ = named(name)
         headers = {"X-Registry-Auth": registry_header(session.config, repository.partition("/")[0])}
         answer = session.api.call("POST", f"/images/{quoted(repository)}/push", {"tag": tag or "latest"}, headers=headers)
-        show_progress(answer.json_lines(), io.StringIO())
+        aux = list[Any]()
+        show_progress(answer.json_lines(), io.StringIO(), aux=aux)
+        found += [Delivered(f"{repository}:{one['Tag']}", one["Digest"], image) for one in aux if "Digest" in one]
+    return found
 
 
 def _files(session: Session, output: Output, image: str) -> None:

@@ -1,14 +1,13 @@
 """`build` against a Corten engine: one request that carries everything, status messages back, then the outputs."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from corten.cli.building.attestations import read_attestations
 from corten.cli.building.board import Board
 from corten.cli.building.calls import answer, read_call
 from corten.cli.building.folders import Sending, read_definition, sent, takes_folders
-from corten.cli.building.outputs import Output, read_outputs, stored_names
+from corten.cli.building.outputs import Delivered, Output, read_outputs, stored_names
 from corten.cli.building.painters import painter
 from corten.cli.building.parts import (
     PARCEL_TYPE,
@@ -25,23 +24,22 @@ from corten.cli.errors import Failure
 from corten.cli.flags import Values
 from corten.cli.image.context import local_context, stdin_context
 from corten.cli.kinds import parse_bool
-from corten.cli.references import named
 from corten.cli.session import Session
 from corten.client.configfile import ConfigFile
 from corten.client.urls import quoted
 
 TRACE_ID = "corten.build.trace"
-BUILD_TYPE = "urn:corten:dockerfile:v1"
 OCI_LAYOUT = "oci-layout://"
 REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 Query = dict[str, str | list[str]]
 
 
 class Built(NamedTuple):
-    """`image` is its id, "" for a check; `is_new`: the engine had no such image before."""
+    """`image` is its id, "" for a check; `is_new`: the engine had no such image before; `provenance` as the metadata file has it."""
 
     image: str
     is_new: bool
+    provenance: Mapping[str, Any] = {}
 
 
 def build_here(session: Session, values: Values, query: Query, where: str) -> int:
@@ -64,7 +62,7 @@ def build_here(session: Session, values: Values, query: Query, where: str) -> in
     if kind not in ("quiet", "rawjson") and (text := warnings_text(board.warnings, long=session.debug)):
         session.warn(text)
     try:
-        _deliver(session, outputs, built.image, tags)
+        delivered = _deliver(session, outputs, built.image, tags)
     finally:
         kept = _kept(session, outputs, built)
     if values.on("check-reproducible") and kind not in ("quiet", "rawjson"):
@@ -72,7 +70,11 @@ def build_here(session: Session, values: Values, query: Query, where: str) -> in
     if values.on("quiet"):
         session.say(built.image if kept else "")
     write_id(values.text("iidfile"), built.image)
-    _write_metadata(values.text("metadata-file"), built.image if kept else "", query, values.text("platform"))
+    if path := values.text("metadata-file"):
+        from corten.cli.building.metadata import results, write_metadata
+
+        names = tags or [name for output in outputs for name in output.names]
+        write_metadata(path, built.provenance, results(session, built.image if kept else "", names, delivered))
     return 0
 
 
@@ -103,13 +105,12 @@ def _wants_platforms(values: Values) -> bool:
         raise Failure(f"ERROR: failed to build: failed to solve: invalid boolean value for multi-platform: {given[-1]}") from None
 
 
-def _deliver(session: Session, outputs: Sequence[Output], image: str, tags: Sequence[str]) -> None:
+def _deliver(session: Session, outputs: Sequence[Output], image: str, tags: Sequence[str]) -> list[Delivered]:
     if not any(output.is_elsewhere for output in outputs):
-        return
+        return []
     from corten.cli.building.delivering import deliver
 
-    for output in outputs:
-        deliver(session, output, image, tags)
+    return [delivered for output in outputs for delivered in deliver(session, output, image, tags)]
 
 
 def _kept(session: Session, outputs: Sequence[Output], built: Built) -> bool:
@@ -170,7 +171,7 @@ def _built(session: Session, query: Query, sending: Sending, board: Board, kind:
             if message.get("id") == TRACE_ID:
                 paint(message["aux"])
             elif isinstance(aux := message.get("aux"), dict):
-                built = Built(str(aux["ID"]), is_new=bool(aux.get("New")))
+                built = Built(str(aux["ID"]), is_new=bool(aux.get("New")), provenance=aux.get("Provenance") or {})
             elif message.get("error"):
                 failed = str(message["error"])
     paint(None)
@@ -185,29 +186,3 @@ def write_id(path: str, image: str) -> None:
     if path:
         with open(path, "w", encoding="ascii") as file:
             file.write(image)
-
-
-def _write_metadata(path: str, image: str, query: Query, platform: str) -> None:
-    """As buildx, without a reference into a build history. `image` "": nothing of it stayed in the engine."""
-    if not path:
-        return
-    where: dict[str, Any] = {"uri": query["remote"]} if "remote" in query else {}
-    parameters: dict[str, Any] = {"frontend": "dockerfile.v0"}
-    if not where:
-        parameters["locals"] = [{"name": "context"}, {"name": "dockerfile"}]
-    invocation = {"configSource": {**where, "entryPoint": query["dockerfile"]}, "parameters": parameters}
-    if platform:
-        invocation["environment"] = {"platform": platform}
-    provenance = {"builder": {"id": ""}, "buildType": BUILD_TYPE, "invocation": invocation}
-    found: dict[str, Any] = {"buildx.build.provenance": provenance}
-    if image:
-        found |= {"containerimage.config.digest": image, "containerimage.digest": image}
-    if names := query["t"]:
-        found["image.name"] = ",".join(_full_name(name) for name in names)
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(found, file, indent=2)
-
-
-def _full_name(text: str) -> str:
-    repository, tag, _ = named(text)
-    return f"{repository}:{tag}" if tag else repository

@@ -19,15 +19,20 @@ FULL_NAME, REF_NAME = "io.containerd.image.name", "org.opencontainers.image.ref.
 PIECE = 1 << 20
 
 
-def named_archive(pieces: Iterator[bytes], names: Sequence[Name], *, docker: bool) -> Iterator[bytes]:
-    """The archive of one image with `names` in its documents. Without `docker` an OCI layout and nothing else."""
+def named_archive(pieces: Iterator[bytes], names: Sequence[Name], *, docker: bool, described: dict[str, Any]) -> Iterator[bytes]:
+    """The archive of one image with `names` in its documents. Without `docker` an OCI layout and nothing else.
+
+    `described` gets the image's descriptor.
+    """
     with tarfile.open(fileobj=PieceReader(pieces), mode="r|") as archive:  # type: ignore[call-overload]
         for info in archive:
             if info.name == "repositories" or (info.name == "manifest.json" and not docker):
                 continue
             source = archive.extractfile(info) if info.isreg() else io.BytesIO()
             if info.name in ("index.json", "manifest.json"):
-                renamed = _with_names(info.name, json.loads(source.read()) if source else {}, names)
+                document = json.loads(source.read()) if source else {}
+                described |= document["manifests"][0] if info.name == "index.json" else {}
+                renamed = _with_names(info.name, document, names)
                 source = io.BytesIO(json.dumps(renamed, separators=(",", ":")).encode())
                 info.size = len(source.getvalue())
             yield info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")

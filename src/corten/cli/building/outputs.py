@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from corten.cli.building.refusals import check_option
 from corten.cli.errors import Failure
@@ -39,6 +39,15 @@ class Output(NamedTuple):
     def is_elsewhere(self) -> bool:
         """Something has to be brought somewhere."""
         return bool(self.push or self.destination)
+
+
+class Delivered(NamedTuple):
+    """What went elsewhere: `name` with its tag and `digest` at a registry, or an archive's own `descriptor` of the image `image`."""
+
+    name: str = ""
+    digest: str = ""
+    image: str = ""
+    descriptor: Mapping[str, Any] = {}
 
 
 def read_outputs(texts: Sequence[str], *, push: bool, load: bool, split: bool = False) -> list[Output]:

@@ -50,10 +50,11 @@ class BuildRequest:
 
 
 class Built(NamedTuple):
-    """`image` is "" for a mere check; `is_new`: there was no such image before."""
+    """`image` is "" for a mere check; `is_new`: there was no such image before. `provenance` is for whoever asked, in JSON."""
 
     image: ImageId
     is_new: bool = False
+    provenance: bytes = b""
 
 
 class CacheUsage(NamedTuple):

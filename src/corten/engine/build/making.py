@@ -33,7 +33,7 @@ from corten.engine.build.folders.lying import lying
 from corten.engine.build.internal import Internal
 from corten.engine.build.keeping import CacheKeeping
 from corten.engine.build.lookover import asked
-from corten.engine.build.provenance import Made, Wish, provenance, read_wish
+from corten.engine.build.provenance import Made, Wish, provenance, read_wish, told
 from corten.engine.build.remote import Remote, fetch_context
 from corten.engine.build.sboms.making import SbomMaking
 from corten.engine.build.sboms.wishes import Wish as SbomWish
@@ -94,10 +94,11 @@ class Making:
             inline = of_image if job.options.inline_cache or any(target.kind == "inline" for target in targets) else ()
             raw = _encoded(result, request.options, inline)
             sboms = await self._sboms(sbom, job, result, lease, emit, ImageId(sha256_digest(raw))) if sbom else None
+            made = _made(job, result, request)
             with inside.step("exporting to image", internal=False) as step:
-                built = self._record(raw, request)
+                built = self._record(raw, request)._replace(provenance=told(wish or Wish(False), made, time.time()))
                 if wish is not None:
-                    self._attach(wish, job, result, request, built.image)
+                    self._store.origins.replace_attachment(provenance(wish, made, built.image, time.time()), *SLSA)
                 if sboms is not None:
                     self._store.origins.replace_attachment(stored_sboms(sboms, built.image))
                 for name in (f"writing image {built.image}", *(f"naming to {tag}" for tag in request.tags)):
@@ -159,19 +160,6 @@ class Making:
         )
         wanted = roots_of(result, global_values(job.dockerfile, job.options), job.sources.context)
         return await making.kept_or_made(wish, wanted, self._store.origins.attachments_of(image))
-
-    def _attach(self, wish: Wish, job: "_Job", result: Result, request: BuildRequest, image: ImageId) -> None:
-        made = Made(
-            options=job.options,
-            dockerfile=request.dockerfile,
-            text=job.text,
-            remote=request.remote,
-            started=job.started,
-            materials=job.bases.materials(),
-            steps=list(result.records.values()),
-            stages=[job.dockerfile.stages[index] for index in result.stages],
-        )
-        self._store.origins.replace_attachment(provenance(wish, made, image, time.time()), *SLSA)
 
     @asynccontextmanager
     async def _fetched(self, remote: Remote, inside: Internal) -> AsyncIterator[Tree]:
@@ -238,6 +226,19 @@ def _sources(bases: Bases, delivery: Delivery) -> Sources:
 
 def _seal(store: Store, key: str, lease: Lease, *, newest: int) -> DiffId:
     return seal_snapshot(store.snapshots, store.layers, key, lease, newest=newest).diff_id
+
+
+def _made(job: _Job, result: Result, request: BuildRequest) -> Made:
+    return Made(
+        options=job.options,
+        dockerfile=request.dockerfile,
+        text=job.text,
+        remote=request.remote,
+        started=job.started,
+        materials=job.bases.materials(),
+        steps=list(result.records.values()),
+        stages=[job.dockerfile.stages[index] for index in result.stages],
+    )
 
 
 def _encoded(result: Result, options: BuildOptions, inline: Sequence[StepRecord]) -> bytes:

@@ -88,6 +88,17 @@ def provenance(wish: Wish, made: Made, image: ImageId, now: float) -> StoredMani
     return StoredManifest(sha256_digest(raw), image, PROVENANCE_V1 if wish.version == "v1" else PROVENANCE, raw)
 
 
+def told(wish: Wish, made: Made, now: float) -> bytes:
+    """The predicate without its long parts, as buildx writes it into `--metadata-file`."""
+    found = predicate(wish, made, now)
+    for path in (("buildConfig",), ("metadata",), ("buildDefinition", "internalParameters", "buildConfig"), ("runDetails", "metadata")):
+        inner = found
+        for key in path[:-1]:
+            inner = inner.get(key, {})
+        inner.pop(path[-1], None)
+    return msgspec.json.encode(found)
+
+
 def predicate(wish: Wish, made: Made, now: float) -> dict[str, Any]:
     found = _predicate(wish, made, now)
     return _as_v1(found) if wish.version == "v1" else found
