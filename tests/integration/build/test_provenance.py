@@ -100,3 +100,32 @@ def test_none_unless_asked_for(engine: Daemon, registry: str, tmp_path: Path) ->
     (tmp_path / "Dockerfile").write_text("FROM corpus/base\nRUN echo plain > /plain\n")
     assert corten(engine.host, "build", "-q", "--push", "-t", f"{registry}/plain:1", str(tmp_path)).status == 0
     assert "manifests" not in fetched(engine, registry, "plain/manifests/1")
+
+
+def predicate(engine: Daemon, registry: str, tag: str) -> Any:
+    index = fetched(engine, registry, f"app/manifests/{tag}")
+    manifest = fetched(engine, registry, f"app/manifests/{index['manifests'][1]['digest']}")
+    return fetched(engine, registry, f"app/blobs/{manifest['layers'][0]['digest']}")
+
+
+def test_version_one_has_buildkits_fields(engine: Daemon, registry: str, tmp_path: Path) -> None:
+    pushed(engine, tmp_path, f"{registry}/app:v1", "--target", "one", "--provenance", "mode=min,version=v1,reproducible=true")
+    statement = predicate(engine, registry, "v1")
+    assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
+    made, run = statement["predicate"]["buildDefinition"], statement["predicate"]["runDetails"]
+    assert set(made) == {"buildType", "externalParameters", "internalParameters", "resolvedDependencies"}
+    assert made["externalParameters"]["configSource"] == {"path": "Dockerfile"}
+    locals_ = [{"name": "context"}, {"name": "dockerfile"}]
+    assert made["externalParameters"]["request"] == {"frontend": "dockerfile.v0", "args": {"target": "one"}, "locals": locals_}
+    assert made["internalParameters"] == {"builderPlatform": "linux/amd64"}
+    assert run["metadata"]["buildkit_completeness"] == {"request": False, "resolvedDependencies": False}
+    assert run["metadata"]["buildkit_reproducible"] is True
+
+
+def test_the_most_names_secrets_and_shows_the_dockerfile_where_docker_does(engine: Daemon, registry: str, tmp_path: Path) -> None:
+    pushed(engine, tmp_path, f"{registry}/app:most", "--provenance", "mode=max")
+    found = predicate(engine, registry, "most")["predicate"]
+    assert found["invocation"]["parameters"]["secrets"] == [{"id": "s", "optional": True}]
+    (info,) = found["metadata"]["https://mobyproject.org/buildkit@v1#metadata"]["source"]["infos"]
+    assert base64.b64decode(info["data"]).startswith(b"FROM corpus/base AS one")
+    assert found["metadata"]["completeness"] == {"parameters": True, "environment": True, "materials": False}
