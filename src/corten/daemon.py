@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from corten import __version__
 from corten.api.app import COMMON_HEADERS, App, Services
+from corten.api.buildkit.door import BuildKit
 from corten.api.routes import ROUTES
 from corten.config import Config, load_settings, usage
 from corten.engine import execs
@@ -56,6 +57,8 @@ from corten.engine.containers.stats import Stats
 from corten.engine.containers.streams import Streams
 from corten.engine.containers.update import Update
 from corten.engine.containers.upkeep import Upkeep
+from corten.engine.devices.nvidia.diagnosis import diagnosis
+from corten.engine.devices.nvidia.specification import NvidiaSource
 from corten.engine.devices.registry import Registry
 from corten.engine.devices.requests import Devices
 from corten.engine.events import Events
@@ -148,7 +151,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     staging = Staging(paths.mounts, store.layers)
     rented = Rented(parts.monitors, parts.networks, volumes, staging, paths)
     root_files = RootFiles(store.snapshots, store.layers)
-    devices = Devices(Registry(config.cdi_spec_dirs))
+    devices = Devices(Registry(config.cdi_spec_dirs, NvidiaSource()), diagnosis)
     bundles = Bundles(containers, Ground(parts.machine, paths, store.snapshots, root_files, dict(config.runtimes), devices))
     sessions = Execs(store.db, containers, parts.monitors, events, bundles.exec_process)
     release = Release(rented, bundles)
@@ -181,6 +184,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         networks=parts.known_networks,
         connections=network_parts.Connections(parts.known_networks, containers, paths, events),
         builds=making,
+        buildkit=BuildKit(tasks),
         pulls=pulls,
         pushes=pushes,
         registries=registries,

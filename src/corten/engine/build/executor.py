@@ -11,6 +11,7 @@ from corten.build.options import BindMount, RunJob
 from corten.engine.containers.create.checks import check_resources
 from corten.engine.containers.run.bundles import Bundles
 from corten.engine.containers.run.release import Release, Rented
+from corten.engine.devices.loader import all_folders
 from corten.engine.devices.registry import Registry
 from corten.engine.devices.requests import CDI
 from corten.engine.host import HostFacts
@@ -58,7 +59,8 @@ class BuildDevices:
 
     def targets(self, names: Sequence[str]) -> list[str]:
         edits, _ = self._registry.edits(names)
-        return [*(mount.container_path for mount in edits.mounts), *(node.path for node in edits.device_nodes)]
+        libraries = [f"{folder}/{library.name}" for folder in all_folders() for library in edits.libraries]
+        return [*(mount.container_path for mount in edits.mounts), *(node.path for node in edits.device_nodes), *libraries]
 
 
 class BuildExecutor:

@@ -70,6 +70,13 @@ class NetDevice(_Part, frozen=True, kw_only=True):
     name: str = ""
 
 
+class Library(_Part, frozen=True, kw_only=True):
+    """A shared library of the host that the container's loader shall find under `name`. In no file: for what Corten generates."""
+
+    path: str = ""
+    name: str = ""
+
+
 class Edits(_Part, frozen=True, kw_only=True):
     """What changes in a container's OCI spec."""
 
@@ -80,6 +87,7 @@ class Edits(_Part, frozen=True, kw_only=True):
     mounts: tuple[Mount, ...] = ()
     intel_rdt: IntelRdt | None = None
     additional_gids: tuple[int, ...] = ()
+    libraries: tuple[Library, ...] = ()
 
 
 NOTHING: Final = Edits()
@@ -128,6 +136,7 @@ def merged(parts: Iterable[Edits]) -> Edits:
         mounts=tuple(mount for part in known for mount in part.mounts),
         intel_rdt=next((part.intel_rdt for part in reversed(known) if part.intel_rdt), None),
         additional_gids=tuple(gid for part in known for gid in part.additional_gids),
+        libraries=tuple(library for part in known for library in part.libraries),
     )
 
 
@@ -232,6 +241,8 @@ def _has_newer_rdt(edits: Edits) -> bool:
 
 
 def _check_edits(edits: Edits) -> None:
+    if edits.libraries:
+        raise ValueError("unknown field `libraries`")
     _check_env(edits.env)
     for node in edits.device_nodes:
         _check_node(node)

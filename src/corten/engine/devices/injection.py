@@ -3,6 +3,7 @@
 import os
 import posixpath
 import stat
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from corten.engine.devices.cdi import DeviceNode, Edits, Hook, IntelRdt, Mount
@@ -13,8 +14,11 @@ _KINDS = {stat.S_IFBLK: "b", stat.S_IFCHR: "c", stat.S_IFIFO: "p"}
 FAILED = "CDI device injection failed: "
 
 
-def inject(spec: dict[str, Any], edits: Edits) -> None:
-    """Changes `spec` in place. Raises EngineError where a node is not on this machine, Unsupported for what Corten cannot do."""
+def inject(spec: dict[str, Any], edits: Edits, folders: Callable[[], Sequence[str]] = tuple) -> None:
+    """Changes `spec` in place. `folders`: where the container's loader looks for libraries, asked only when there are some.
+
+    Raises EngineError where a node is not on this machine, Unsupported for what Corten cannot do.
+    """
     if edits.net_devices:
         names = ", ".join(device.host_interface_name for device in edits.net_devices)
         hint = "give the container the host's network, or move the interface by hand"
@@ -25,7 +29,7 @@ def inject(spec: dict[str, Any], edits: Edits) -> None:
     groups += [gid for gid in dict.fromkeys(edits.additional_gids) if gid and gid not in groups]
     for node in edits.device_nodes:
         _add_node(spec["linux"], node)
-    _add_mounts(spec, edits.mounts)
+    _add_mounts(spec, (*edits.mounts, *(_library_mounts(edits, folders()) if edits.libraries else ())))
     for hook in edits.hooks:
         spec.setdefault("hooks", {}).setdefault(hook.hook_name, []).append(_hook(hook))
     if edits.intel_rdt is not None:
@@ -78,6 +82,13 @@ def _add_mounts(spec: dict[str, Any], wanted: tuple[Mount, ...]) -> None:
         spec["mounts"] = [known for known in spec["mounts"] if posixpath.normpath(known["destination"]) != target]
         spec["mounts"].append(_mount(mount, target))
     spec["mounts"].sort(key=lambda mount: posixpath.normpath(mount["destination"]).count("/"))
+
+
+def _library_mounts(edits: Edits, folders: Sequence[str]) -> Iterator[Mount]:
+    options = ("ro", "nosuid", "nodev", "rbind", "rprivate")
+    for folder in folders:
+        for library in edits.libraries:
+            yield Mount(host_path=library.path, container_path=f"{folder}/{library.name}", options=options)
 
 
 def _mount(mount: Mount, target: str) -> dict[str, Any]:

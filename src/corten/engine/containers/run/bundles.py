@@ -11,6 +11,7 @@ from corten.engine.containers.run.needs import NetworkPlace
 from corten.engine.containers.run.rootfiles import RootFiles
 from corten.engine.containers.state import has_process
 from corten.engine.devices.injection import inject
+from corten.engine.devices.loader import library_folders
 from corten.engine.devices.requests import Devices
 from corten.engine.links.environment import link_environment
 from corten.engine.paths import Paths
@@ -54,9 +55,10 @@ class Bundles:
         bundle = paths.bundle(container.id)
         try:
             os.makedirs(os.path.join(bundle, "rootfs"), mode=0o711, exist_ok=True)
-            spec = build_spec(container, replace(self._placement(container, place), sources=sources or {}))
+            placement = replace(self._placement(container, place), sources=sources or {})
+            spec = build_spec(container, placement)
             if edits is not None:
-                inject(spec, edits)
+                inject(spec, edits, lambda: library_folders(placement.read_file, placement.machine.arch))
             _write(os.path.join(bundle, "config.json"), json.dumps(spec, separators=(",", ":"), ensure_ascii=True))
         except OSError as error:
             raise Unavailable(f"preparing the start of {container.name}: {error}", reason="bundle") from error
