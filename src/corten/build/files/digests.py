@@ -12,14 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from typing import Final, TypeVar
 
 RACY: Final = 2 * 10**9
 """ns: coarser than the times of any file system that a context lies on."""
 WORKERS: Final = min(4, os.cpu_count() or 1)
 _SMALL: Final = 128 << 10
-"""Bytes of a file that is read at once: `file_digest` fills a buffer of 256 KiB with zeros for each."""
+"""Bytes of a file that is read at once, into no buffer of its own."""
+_PIECE: Final = 1 << 20
 _WORTH: Final = 4 << 20
 """Bytes that are worth a second thread, a file counting for as many as `_OPENING` at least."""
 _OPENING: Final = 32 << 10
@@ -65,8 +66,8 @@ class Digests:
         self._used.add(inode)
         return entry[3]
 
-    def read(self, folder: int, name: str) -> Reading:
-        """Reads the file `name` of `folder` (an fd). Raises Moving, OSError."""
+    def read(self, folder: int, name: str, check: Callable[[], object] = lambda: None) -> Reading:
+        """Reads the file `name` of `folder` (an fd). Raises Moving, OSError, and what `check` raises, which is called now and then."""
         for _ in range(_TRIES):
             began = self._clock()
             fd = os.open(name, _OPEN, dir_fd=folder)
@@ -74,7 +75,7 @@ class Digests:
                 found = os.fstat(fd)
                 if not stat.S_ISREG(found.st_mode):
                     break
-                digest = digest_of(fd, found.st_size)
+                digest = digest_of(fd, found.st_size, check)
                 if self._private or _look(os.fstat(fd)) == _look(found):
                     return self._noted(Reading(found, digest, self._private or found.st_ctime_ns + RACY < began))
             finally:
@@ -106,14 +107,17 @@ def _look(found: os.stat_result) -> tuple[int, int, int]:
     return (found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def digest_of(fd: int, size: int) -> bytes:
-    """sha256 of the whole file, which has about `size` bytes."""
+def digest_of(fd: int, size: int, check: Callable[[], object] = lambda: None) -> bytes:
+    """sha256 of the whole file, which has about `size` bytes. `check` is called now and then, and may raise."""
     data = os.pread(fd, size + 1, 0) if size < _SMALL else b""
     if data and len(data) == size:
         return sha256(data).digest()
-    os.lseek(fd, 0, os.SEEK_SET)
-    with os.fdopen(fd, "rb", buffering=0, closefd=False) as file:
-        return file_digest(file, "sha256").digest()
+    total, buffer, position = sha256(), memoryview(bytearray(_PIECE)), 0
+    while count := os.preadv(fd, [buffer], position):
+        check()
+        total.update(buffer[:count])
+        position += count
+    return total.digest()
 
 
 def side_by_side(work: Callable[[Sequence[tuple[T, int]]], None], files: Sequence[tuple[T, int]]) -> None:

@@ -16,6 +16,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from corten.build.files.digests import Digests, Moving, Reading, side_by_side
 from corten.build.files.shared import Shared
@@ -161,8 +162,9 @@ class Tree:
                 fd = self.open(folder, os.O_RDONLY | os.O_DIRECTORY)
                 try:
                     for path, _ in files:
-                        keep(path)  # which raises when the build is cancelled
-                        found[path] = self.digests.read(fd, posixpath.basename(path))
+                        check = partial(keep, path)  # raises when the build is cancelled
+                        check()
+                        found[path] = self.digests.read(fd, posixpath.basename(path), check)
                 finally:
                     os.close(fd)
 
