@@ -21,4 +21,8 @@ if ! command -v docker-registry >/dev/null && [ ! -x .venv/debian/usr/bin/docker
     (cd .venv && { apt-get download -q docker-registry || { apt-get update -q && apt-get download -q docker-registry; }; } &&
         dpkg -x docker-registry_*.deb debian && rm docker-registry_*.deb)
 fi
+# The docker CLI's buildx plug-in, for the tests that build with it; Debian 12 has none.
+if [ ! -x .venv/debian/usr/libexec/docker/cli-plugins/docker-buildx ] && apt-cache show docker-buildx >/dev/null 2>&1; then
+    (cd .venv && apt-get download -q docker-buildx && dpkg -x docker-buildx_*.deb debian && rm docker-buildx_*.deb) || true
+fi
 touch .venv/ready

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from corten import __version__
 from corten.api.app import COMMON_HEADERS, App, Services
+from corten.api.buildkit.door import BuildKit
 from corten.api.routes import ROUTES
 from corten.config import Config, load_settings, usage
 from corten.engine import execs
@@ -183,6 +184,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         networks=parts.known_networks,
         connections=network_parts.Connections(parts.known_networks, containers, paths, events),
         builds=making,
+        buildkit=BuildKit(tasks),
         pulls=pulls,
         pushes=pushes,
         registries=registries,

@@ -26,3 +26,9 @@ def test_what_it_lacks_is_an_attribute_error() -> None:
 
 def test_an_idle_daemon_carries_no_http_client() -> None:
     assert loaded_after("import corten.daemon") & {"urllib3", "urllib.request", "http.client", "dnslib"} == set()
+
+
+def test_an_idle_daemon_carries_neither_grpc_nor_yaml() -> None:
+    loaded = loaded_after("import corten.daemon")
+    assert "corten.api.buildkit.door" in loaded, "the door is there, what is behind it is not"
+    assert loaded & {"h2", "hpack", "hyperframe", "yaml", "corten.http.grpc", "corten.api.buildkit.face", "corten.build.solve"} == set()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from corten import __version__
+from corten.api.buildkit.door import BuildKit
 from corten.api.errors import error_response, failure
 from corten.api.request import Request
 from corten.api.router import Match, Route, Router, split_version
@@ -71,6 +72,7 @@ class Services:
     networks: Networks
     connections: Connections
     builds: Builds
+    buildkit: BuildKit
     pulls: Pulls
     pushes: Pushes
     registries: Registries

@@ -6,6 +6,7 @@ compatibility page is generated from this table. The owner of a handler module p
 
 from typing import Final
 
+from corten.api.buildkit import handlers as buildkit
 from corten.api.handlers import (
     build,
     caches,
@@ -31,7 +32,6 @@ from corten.api.router import Route
 _CHECKPOINT = unbuilt("checkpointing containers", "checkpoint-unbuilt", "pause the container")
 _WEBSOCKET = unbuilt("attaching through a web socket", "attach-ws-unbuilt", "attach with POST and Upgrade: tcp")
 _COMMIT = unbuilt("committing containers", "commit-unbuilt", "write what you did into a Dockerfile")
-_BUILD = unbuilt("BuildKit sessions", "buildkit-unbuilt", "set DOCKER_BUILDKIT=0, or use `corten build`")
 _PLUGINS = unbuilt("plugins", "plugins-unbuilt", "Corten's drivers are built in")
 
 ROUTES: Final = (
@@ -99,8 +99,8 @@ ROUTES: Final = (
     Route("POST", "/build", build.build),
     Route("POST", "/build/prune", prunes.build_prune, (1, 31)),
     Route("POST", "/build/cancel", build.cancel, (1, 31)),
-    Route("POST", "/session", _BUILD, (1, 31)),
-    Route("POST", "/grpc", _BUILD, (1, 38)),
+    Route("POST", "/session", buildkit.session, (1, 31)),
+    Route("POST", "/grpc", buildkit.grpc, (1, 38)),
     Route("GET", "/corten/caches", caches.cache_list),
     Route("DELETE", "/corten/caches", caches.cache_remove),
     Route("POST", "/corten/caches", caches.cache_limit),

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -22,7 +23,9 @@ from corten.store.records.uses import Uses
 if TYPE_CHECKING:
     from corten.build.events import Emit
     from corten.build.options import BuildOptions, Executor
+    from corten.engine.build.delivery import Delivery
     from corten.engine.build.folders.claims import Claims
+    from corten.engine.build.internal import Internal
     from corten.engine.build.making import Making
 
 MIGRATIONS: Final = (*build_cache.MIGRATIONS, *build_caches.MIGRATIONS)
@@ -47,6 +50,7 @@ class BuildRequest:
     explain: Callable[[str], None] = lambda text: None
     credentials: dict[str, Credentials] = field(default_factory=dict)
     cache_from: Sequence[dict[str, str]] = ()
+    deliver: "Callable[[Internal, Store], AbstractAsyncContextManager[Delivery]] | None" = None
 
 
 class Built(NamedTuple):
@@ -91,6 +95,7 @@ class Builds:
         self.keeping = keeping
         self.caches = keeping.caches
         self.cache = BuildCache(footing.store.db, footing.store.layers)
+        self.layers = footing.store.layers
         self._running: dict[asyncio.Task[Any], str] = {}
         self._making: Making | None = None
         self._scratch = Scratch(os.path.join(footing.store.root.path, "tmp", "build"))

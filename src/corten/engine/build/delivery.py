@@ -21,6 +21,7 @@ from typing import Literal
 import msgspec
 
 from corten.build.files.tree import Tree
+from corten.build.options import Agents, Secrets
 from corten.errors import Invalid
 from corten.store.files import free_bytes
 from corten.store.layers import Layers
@@ -63,6 +64,9 @@ class Delivery:
     named: dict[str, Tree | str] = field(default_factory=dict)
     secrets: dict[str, bytes] = field(default_factory=dict)
     extras: Extras = field(default_factory=Extras)
+    text: str | None = None  # the Dockerfile's, where it does not lie in the context
+    secret_source: Secrets | None = None
+    agent_source: Agents | None = None
     definition: bytes | None = None
     ignored: bytes | None = None
 

@@ -77,7 +77,8 @@ class Making:
     async def built(self, request: BuildRequest, body: AsyncIterator[bytes], emit: Emit) -> Built:
         inside = Internal(emit)
         async with AsyncExitStack() as stack:
-            job = await self._loaded(request, body, inside, stack)
+            loaded = self._delivered(request, inside, stack) if request.deliver else self._loaded(request, body, inside, stack)
+            job = await loaded
             extras = job.delivery.extras
             targets, wish, sbom = read_targets(extras.cache_to), read_wish(extras.provenance), read_sbom(extras.sbom)
             await asked(extras.call, job.dockerfile, job.options, job.sources, emit)
@@ -140,6 +141,25 @@ class Making:
         for name, tree in found.named.items():
             tree.rules = await asyncio.to_thread(ignore_rules, tree, "")
             delivery.named[name] = tree
+
+    async def _delivered(self, request: BuildRequest, inside: Internal, stack: AsyncExitStack) -> "_Job":
+        """As `_loaded`, of parts that a client's session has."""
+        assert request.deliver is not None, "somebody fetches the parts"
+        started = time.time()
+        delivery = await stack.enter_async_context(request.deliver(inside, self._store))
+        options, text = with_extras(request.options, delivery.extras, self._usual_ca), delivery.text
+        if text is None:
+            remote = Remote(request.remote, request.dockerfile, options.keep_git_dir)
+            delivery.context = await stack.enter_async_context(self._fetched(remote, inside))
+            text = await asyncio.to_thread(read_dockerfile, delivery.context, request.dockerfile, None)
+            delivery.context.rules = ignore_rules(delivery.context, request.dockerfile)
+        for name, source in remote_contexts(delivery.extras).items():
+            remote = Remote(source, keep_git_dir=options.keep_git_dir)
+            delivery.named[name] = await stack.enter_async_context(self._fetched(remote, inside))
+        request.explain(text)
+        dockerfile = parse(text, request.dockerfile, options.frontend)
+        bases = Bases(self._store.images, self._uses, self._pulls, request.credentials, self._pulling)
+        return _Job(delivery, text, dockerfile, options, bases, _sources(bases, delivery), started)
 
     async def _compare(self, job: "_Job", first: Result, lease: Lease, emit: Emit) -> None:
         """Builds once more without the step cache. Raises Conflict when that gives another image."""
@@ -219,8 +239,8 @@ def _sources(bases: Bases, delivery: Delivery) -> Sources:
         context=delivery.context,
         named={**delivery.named, **named_images(delivery.extras)},
         images=bases,
-        secrets=SentSecrets(delivery.secrets),
-        agents=LocalAgents(delivery.extras.ssh),
+        secrets=delivery.secret_source or SentSecrets(delivery.secrets),
+        agents=delivery.agent_source or LocalAgents(delivery.extras.ssh),
     )
 
 

@@ -1,0 +1,1 @@
+"""A client's session: the services of buildx that the engine calls for files, secrets, agents and credentials."""
