@@ -161,7 +161,6 @@ def test_git_context(build: Build, engine: Daemon, name: str, repository: str) -
 
 
 def test_git_context_with_its_repository(build: Build, engine: Daemon, name: str, repository: str) -> None:
-
     keep = ("--build-arg", "BUILDKIT_CONTEXT_KEEP_GIT_DIR=1")
     dockerfile = "FROM corpus/base\nCOPY --from=src / /\n"
     build(dockerfile, "-t", name, "--build-context", f"src={repository}", *keep)

@@ -112,8 +112,8 @@ class _Running:
             ulimits=options.ulimits,
             privileged=self.step.security == "insecure",
             limits=options.limits,
-            devices=self.devices,
             hostname=options.hostname,
+            devices=self.devices,
         )
 
 
