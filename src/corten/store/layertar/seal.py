@@ -6,15 +6,9 @@ Nothing is copied and no tar is written. The tar is the one that this module wou
 sorted, whole seconds, whiteouts in tar's form.
 """
 
-import hashlib
 import os
 import stat
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
-
-from isal import isal_zlib
 
 from corten.errors import Invalid
 from corten.ids import DiffId
@@ -22,6 +16,7 @@ from corten.oci.whiteout import OPAQUE, OPAQUE_VALUE, OPAQUE_XATTR, is_private_x
 from corten.store.files import disk_error
 from corten.store.layers import Layer, Layers
 from corten.store.layertar.bytecode import CACHE, set_back
+from corten.store.layertar.hashing import Hashing
 from corten.store.records.leases import Lease
 from corten.store.snapshots import Snapshots
 from corten.store.tar.contents import Content
@@ -30,20 +25,17 @@ from corten.store.tar.places import is_whiteout
 from corten.store.tar.split import SplitWriter
 from corten.store.tar.writer import END, header, padding
 
-_PIECE: Final = 1 << 20
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BYTE_CODE: Final = os.fsencode(CACHE)
-_LARGE: Final = 16 << 20
-_AHEAD: Final = 4  # pieces
-_SECOND: Final = 1_000_000_000
-_TYPES: Final = (
-    (stat.S_ISREG, FILE),
-    (stat.S_ISDIR, DIRECTORY),
-    (stat.S_ISLNK, SYMLINK),
-    (stat.S_ISCHR, CHAR),
-    (stat.S_ISBLK, BLOCK_DEVICE),
-    (stat.S_ISFIFO, FIFO),
-)
+_TYPES: Final = {
+    stat.S_IFREG: FILE,
+    stat.S_IFDIR: DIRECTORY,
+    stat.S_IFLNK: SYMLINK,
+    stat.S_IFCHR: CHAR,
+    stat.S_IFBLK: BLOCK_DEVICE,
+    stat.S_IFIFO: FIFO,
+}
 
 
 def seal_snapshot(snapshots: Snapshots, layers: Layers, key: str, lease: Lease, *, newest: int | None = None) -> Layer:
@@ -68,9 +60,9 @@ def seal_snapshot(snapshots: Snapshots, layers: Layers, key: str, lease: Lease, 
 def _sealed(work: str, newest: int | None) -> Layer:
     root = os.open(os.path.join(work, "diff"), _DIRECTORY_FLAGS)
     try:
-        with open(os.path.join(work, "split"), "wb", buffering=0) as file:
+        with open(os.path.join(work, "split"), "wb", buffering=0) as file, Hashing() as hashing:
             disk = os.fstatvfs(root)
-            tar = _Tar(SplitWriter(file.write), newest, disk.f_blocks * disk.f_frsize)
+            tar = _Tar(hashing, SplitWriter(file.write), newest, disk.f_blocks * disk.f_frsize)
             tar.directory(root, b"")
             return tar.finish()
     finally:
@@ -80,13 +72,14 @@ def _sealed(work: str, newest: int | None) -> Layer:
 class _Tar:
     """The tar of a directory as it would be, hashed and split, never written."""
 
-    def __init__(self, split: SplitWriter, newest: int | None, largest: int) -> None:
+    def __init__(self, hashing: Hashing, split: SplitWriter, newest: int | None, largest: int) -> None:
+        self._hashing = hashing
         self._split = split
         self._newest = newest
         self._largest = largest
-        self._hash = hashlib.sha256()
         self._links: dict[tuple[int, int], bytes] = {}
-        self._size = self._tar_size = self._entries = 0
+        self._waiting = b""  # padding, to be noted with what follows
+        self._size = self._entries = 0
 
     def directory(self, fd: int, path: bytes) -> None:
         """The directory's own member, an opaque mark if it has one, then what is in it, sorted. Times are set last: on the way out."""
@@ -108,22 +101,23 @@ class _Tar:
     def finish(self) -> Layer:
         self._raw(END)
         self._split.finish()
-        return Layer(DiffId(f"sha256:{self._hash.hexdigest()}"), self._size, self._tar_size, self._entries)
+        return Layer(DiffId(f"sha256:{self._hashing.hexdigest()}"), self._size, self._hashing.size, self._entries)
 
     def _member(self, folder: int, name: bytes, path: bytes) -> None:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if stat.S_ISDIR(found.st_mode):
+        kind = stat.S_IFMT(found.st_mode)
+        if kind == stat.S_IFDIR:
             fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=folder)
             try:
                 self.directory(fd, path)
             finally:
                 os.close(fd)
             return
-        if is_whiteout(found):
+        if kind == stat.S_IFCHR and is_whiteout(found):
             parent, slash, last = path.rpartition(b"/")
             self._add(_empty(parent + slash + whiteout_name(last)))
             return
-        if stat.S_ISSOCK(found.st_mode):
+        if kind == stat.S_IFSOCK:
             os.unlink(name, dir_fd=folder)  # a tar cannot hold one, and it is dead without its process
             return
         key = (found.st_dev, found.st_ino)
@@ -137,7 +131,7 @@ class _Tar:
         self._other(folder, name, path, found)
 
     def _other(self, folder: int, name: bytes, path: bytes, found: os.stat_result) -> None:
-        kind = next(number for test, number in _TYPES if test(found.st_mode))
+        kind = _TYPES[stat.S_IFMT(found.st_mode)]
         entry = self._entry(path, found, kind)
         if kind == FILE:
             self._file(folder, name, entry, found)
@@ -157,42 +151,27 @@ class _Tar:
             raise Invalid(
                 text, reason="file-too-large", hint="it is mostly holes: remove it in the same step, or make it when the container runs"
             )
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        fd = os.open(name, _FILE_FLAGS, dir_fd=folder)
         try:
             entry.xattrs = _xattrs(fd)
             entry.size = entry.length = found.st_size
             raw = header(entry)
-            self._count(raw)
-            crc = self._counted(fd, found.st_size)
+            self._hashing.add(raw)
+            crc = self._hashing.read(fd, found.st_size)
             if self._is_later(found):
                 os.utime(fd, ns=(self._time(found), self._time(found)))
         finally:
             os.close(fd)
         self._entries += 1
         self._size += found.st_size
-        if found.st_size:
-            self._split.add_content([raw], Content(entry.name, found.st_size, crc, None))
-            self._raw(padding(found.st_size))
-        else:
+        raw = self._waiting + raw
+        if not found.st_size:
             self._split.add_raw([raw])
-
-    def _counted(self, fd: int, size: int) -> int:
-        """The CRC of a file whose content counts. A large one is read here and hashed in a thread beside, each on a processor."""
-        crc = 0
-        if size < _LARGE:
-            for piece in _pieces(fd, size):
-                crc = isal_zlib.crc32(piece, crc)
-                self._count(piece)
-            return crc
-        with ThreadPoolExecutor(1, thread_name_prefix="corten-seal") as beside:
-            under_way: deque[Future[None]] = deque()
-            for piece in _pieces(fd, size):
-                under_way.append(beside.submit(self._hash.update, piece))
-                crc = isal_zlib.crc32(piece, crc)
-                if len(under_way) > _AHEAD:
-                    under_way.popleft().result()
-        self._tar_size += size
-        return crc
+            self._waiting = b""
+            return
+        self._split.add_content([raw], Content(entry.name, found.st_size, crc, None))
+        self._waiting = padding(found.st_size)
+        self._hashing.add(self._waiting)
 
     def _entry(self, path: bytes, found: os.stat_result, kind: int) -> Entry:
         entry = Entry(path, kind, stat.S_IMODE(found.st_mode))
@@ -211,26 +190,14 @@ class _Tar:
         self._raw(header(entry))
 
     def _raw(self, data: bytes) -> None:
-        self._count(data)
-        self._split.add_raw([data])
-
-    def _count(self, data: bytes) -> None:
-        self._hash.update(data)
-        self._tar_size += len(data)
+        self._hashing.add(data)
+        self._split.add_raw([self._waiting + data])
+        self._waiting = b""
 
 
 def _empty(path: bytes) -> Entry:
     """A whiteout's member: no owner, no time."""
     return Entry(path, FILE, 0o600)
-
-
-def _pieces(fd: int, size: int) -> Iterator[bytes]:
-    while size > 0:
-        piece = os.read(fd, min(_PIECE, size))
-        if not piece:
-            raise OSError(5, "the file became shorter while its layer was made")
-        size -= len(piece)
-        yield piece
 
 
 def _xattrs(fd: int) -> dict[bytes, bytes] | None:
