@@ -40,8 +40,9 @@ def test_a_cache_from_filling_to_removal(engine_with_base: Daemon, tmp_path: Pat
     docker(engine, "rm", "user")
     assert "evicted" in corten(engine.host, "cache", "limit", "pip", "150kB").out
     assert docker(engine, "run", "--rm", "-v", "cache:pip:/p", "corpus/base", "ls", "/p") == "new\n"
-    assert corten(engine.host, "cache", "rm", "pip").out == "pip\n"
+    assert corten(engine.host, "cache", "rm", "missing", "pip").out == "pip\n"
     assert "no such cache" in corten(engine.host, "cache", "rm", "pip").err
+    assert 'invalid quota "x"' in corten(engine.host, "cache", "limit", "pip", "x").err
 
 
 def test_evictions_are_told(engine_with_base: Daemon, tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ import json
 from typing import Any
 
 from corten.cli.errors import Failure
+from corten.cli.fan_out import each
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
 from corten.cli.options.quantities import BYTES
 from corten.cli.output.units import ago, human_size
 from corten.cli.session import Action, Session
+from corten.client.api import Api
 
 HEAD = ("CACHE ID", "SIZE", "QUOTA", "LAST USED", "USES", "IN USE")
 
@@ -40,17 +42,23 @@ def _table(session: Session, rows: list[tuple[str, ...]]) -> None:
 
 
 def rm(session: Session, values: Values, arguments: list[str]) -> int:
-    total = 0
-    for cache_id in arguments:
-        total += int(session.api.delete("/corten/caches", {"id": cache_id})["SpaceReclaimed"])
-        session.say(cache_id)
-    session.warn(f"Total reclaimed space: {human_size(total)}")
-    return 0
+    reclaimed: list[int] = []
+
+    def remove(api: Api, cache_id: str) -> None:
+        reclaimed.append(int(api.delete("/corten/caches", {"id": cache_id})["SpaceReclaimed"]))
+
+    status = each(session, arguments, remove)
+    if reclaimed:
+        session.warn(f"Total reclaimed space: {human_size(sum(reclaimed))}")
+    return status
 
 
 def limit(session: Session, values: Values, arguments: list[str]) -> int:
     cache_id, text = arguments
-    quota = int(BYTES.parse(text))  # type: ignore[call-overload]
+    try:
+        quota = int(BYTES.parse(text))  # type: ignore[call-overload]
+    except ValueError as error:
+        raise Failure(f'invalid quota "{text}": {error}; 0 takes the quota away') from None
     freed = session.api.post("/corten/caches", {"id": cache_id, "quota": str(quota)})["SpaceReclaimed"]
     session.say(f"{cache_id}: {human_size(quota) if quota else 'no quota'}" + (f", {human_size(freed)} evicted" if freed else ""))
     return 0
