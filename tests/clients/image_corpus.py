@@ -223,6 +223,7 @@ DIFFERENT = {
     "docker manifest inspect --insecure 127.0.0.1:1/{n}": "corten has no `manifest`; the stock CLI's needs no engine",
     "docker manifest create {n}": "as above",
     "docker manifest rm nosuch-{n}": "as above",
+    "docker buildx imagetools": "corten takes buildx's commands by itself, but edits no manifest lists",
 }
 """Lines whose answers differ on purpose, and why. Everywhere: what storage driver is named, and its paths."""
 _DRIVER = re.compile(r'"GraphDriver": \{.*?\n        \},', re.DOTALL)
