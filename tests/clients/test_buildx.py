@@ -97,6 +97,29 @@ def test_only_what_changed_travels(buildx: DockerCli, tmp_path: Path) -> None:
     assert "transferring context: 5B" in two
 
 
+def test_target_and_no_cache(buildx: DockerCli, context: Path) -> None:
+    buildx("build", "-q", "-t", TAG, "--target", "base", str(context), check=True)
+    assert buildx("run", "--rm", TAG, "ls", "/last").returncode, "the stage above the target was built"
+
+    def said(*options: str) -> list[str]:
+        """The steps that came from the cache."""
+        lines = buildx("build", "--progress", "plain", *options, str(context), check=True).stderr.splitlines()
+        cached = {line.split()[0] for line in lines if line.endswith(" CACHED")}
+        return [line.split(" ", 1)[1].split("]")[0] + "]" for line in lines if line.split(" ")[0] in cached and " [" in line]
+
+    buildx("build", "-q", str(context), check=True)
+    assert {"[base 3/3]", "[last 1/1]"} <= set(said())
+    assert said("--no-cache", "--target", "base") == ["[base 1/3]"], "only the base image is no work"
+    assert "[base 3/3]" in said("--no-cache-filter", "last")
+    assert "[last 1/1]" not in said("--no-cache-filter", "last")
+
+
+def test_network_of_run_steps(buildx: DockerCli, tmp_path: Path) -> None:
+    folder = write(tmp_path / "c", f"FROM {IMAGE}\nRUN ls /sys/class/net > /links\n")
+    buildx("build", "-q", "-t", TAG, "--network", "none", str(folder), check=True)
+    assert buildx("run", "--rm", TAG, "cat", "/links", check=True).stdout.split() == ["lo"]
+
+
 def test_errors_show_their_place(buildx: DockerCli, tmp_path: Path) -> None:
     folder = write(tmp_path / "c", f"FROM {IMAGE}\nRUN echo told; exit 3\n")
     said = buildx("build", "--progress", "plain", str(folder))
