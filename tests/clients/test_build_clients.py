@@ -14,7 +14,7 @@ import docker.errors
 import pytest
 from testcontainers.core.image import DockerImage
 
-from tests.support.clients import DockerCli
+from tests.support.clients import DockerCli, two_stages
 from tests.support.daemon import IMAGE, Daemon
 
 pytestmark = pytest.mark.privileged
@@ -23,14 +23,7 @@ TAG = "client-built:v1"
 
 @pytest.fixture
 def context(tmp_path: Path) -> Path:
-    folder = tmp_path / "context"
-    folder.mkdir()
-    (folder / "file").write_text("content\n")
-    (folder / "secret").write_text("not sent\n")
-    (folder / ".dockerignore").write_text("secret\n")
-    text = f"ARG GREETING=hello\nFROM {IMAGE} AS base\nARG GREETING\nCOPY . /srv/\nRUN echo $GREETING > /greeting\n"
-    (folder / "Dockerfile").write_text(f"{text}FROM base AS last\nRUN echo last > /last\n")
-    return folder
+    return two_stages(tmp_path / "context")
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.support.daemon import Daemon
+from tests.support.daemon import IMAGE, Daemon
 
 GOLDEN_VERSION = 28
 
@@ -36,6 +36,17 @@ class DockerCli:
         )
         assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
+
+
+def two_stages(folder: Path) -> Path:
+    """A context of two stages: `base` copies the folder and greets with GREETING, `last` writes /last. `secret` is ignored."""
+    folder.mkdir()
+    (folder / "file").write_text("content\n")
+    (folder / "secret").write_text("not sent\n")
+    (folder / ".dockerignore").write_text("secret\n")
+    text = f"ARG GREETING=hello\nFROM {IMAGE} AS base\nARG GREETING\nCOPY . /srv/\nRUN echo $GREETING > /greeting\n"
+    (folder / "Dockerfile").write_text(f"{text}FROM base AS last\nRUN echo last > /last\n")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -126,6 +127,24 @@ def test_a_kill_leaves_no_secret_and_no_mount_of_a_step(daemon: Daemon, tmp_path
     assert "mounts" not in gained, gained
     until(lambda: sleeping() == [])
     assert not any((daemon.data_root / "tmp" / "build").glob("*"))
+    assert_whole(daemon)
+
+
+def test_a_kill_leaves_nothing_of_a_scanner(daemon: Daemon, tmp_path: Path) -> None:
+    build(daemon, context("FROM busybox\nENTRYPOINT sleep 60\n"), "scanner")
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo x > /x\n")
+    words = ["-m", "corten.cli.main", "build", "--sbom=generator=scanner", str(tmp_path)]
+    environment = {**os.environ, "DOCKER_HOST": daemon.host, "PYTHONPATH": ":".join(sys.path)}
+    before, folders = holdings(daemon), set(Path(tempfile.gettempdir()).glob("corten-*"))
+    with subprocess.Popen([sys.executable, *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
+        until(lambda: sleeping() != [])
+        daemon.kill()
+        client.wait(30)
+    daemon.start()
+    gained = wait_until_settled(daemon, before)
+    assert "mounts" not in gained, gained
+    until(lambda: sleeping() == [])
+    assert set(Path(tempfile.gettempdir()).glob("corten-*")) <= folders
     assert_whole(daemon)
 
 

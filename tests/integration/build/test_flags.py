@@ -103,7 +103,8 @@ def test_stages_that_need_nothing_of_each_other_run_side_by_side(build: Build) -
     wait = "for n in $(seq 200); do test -e /c/{other} && exit 0; sleep 0.05; done; exit 1"
     stage = "FROM corpus/base AS {name}\nRUN --mount=type=cache,id=meeting,target=/c touch /c/{name}; " + wait + "\nRUN touch /{name}\n"
     dockerfile = stage.format(name="one", other="two") + stage.format(name="two", other="one")
-    build(f"{dockerfile}FROM corpus/base\nCOPY --from=one /one /\nCOPY --from=two /two /\n", "--no-cache")
+    made = build(f"{dockerfile}FROM corpus/base\nCOPY --from=one /one /\nCOPY --from=two /two /\n", "--no-cache")
+    assert made.status == 0, "one after the other, the first would wait in vain"
 
 
 def test_pull_and_digests(build: Build, engine: Daemon) -> None:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -195,7 +194,7 @@ def test_none_when_disabled(engine: Daemon, registry: str, tmp_path: Path) -> No
 def test_scanning_leaves_nothing(engine: Daemon, registry: str, tmp_path: Path) -> None:
     scanner(engine, registry, tmp_path)
     built(engine, *app_flags(registry, tmp_path), write_app(tmp_path / "app"))
-    assert not list(Path(tempfile.gettempdir()).glob("corten-scan-*"))
+    assert not list((engine.data_root / "tmp" / "build").glob("*"))
     image = engine.call("GET", f"/images/{registry}/app:sbom/json").json()["Id"]
     engine.call("DELETE", f"/images/{registry}/app:sbom?force=1").ok()
     assert engine.call("GET", f"/images/{image}/json").status == 404

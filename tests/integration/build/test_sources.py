@@ -262,6 +262,7 @@ def test_cancelled_build_leaves_no_process(engine: Daemon, context: Path) -> Non
         until(lambda: any(path.name == "begun" for path in (engine.data_root / "build").rglob("begun")))
         building.terminate()
     until(lambda: not subprocess.run(["pgrep", "-f", "sleep 321"], capture_output=True, check=False).stdout)
+    assert building.returncode != 0
 
 
 def until(holds: Callable[[], bool]) -> None:

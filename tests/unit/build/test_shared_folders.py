@@ -176,6 +176,7 @@ def test_what_is_left_out_may_change(world: World) -> None:
     (world.folder / "d" / "other").rmdir()
     world.copier(tree, witness).copy("", "/", into=False)
     witness.finish()
+    assert [path.name for path in (world.target / "d").iterdir()] == ["a"]
 
 
 def test_the_copy_that_settles(world: World) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,14 +15,12 @@ from corten.build.files.relay import relayed
 from corten.build.files.tree import Tree, missing_source
 from corten.build.files.witness import Changed
 from corten.build.options import BindMount
-from corten.build.steps.brake import Brake
+from corten.build.steps.stacks import MNT_DETACH, mounted_stack
 from corten.build.steps.surroundings import Origin, Surroundings
 from corten.errors import Invalid, NotFound
-from corten.ids import DiffId
 from corten.kernel.mount import mount, umount2
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
 
-MNT_DETACH: Final = 2
 _SHARING: Final[dict[str, Sharing]] = {"": "shared", "shared": "shared", "private": "private", "locked": "locked"}
 _TRUE: Final = frozenset({"", "true", "1"})
 
@@ -176,7 +174,7 @@ async def _opened_source(options: dict[str, str], around: Surroundings, stack: A
     """The host path of `source` in `from` (a stage, an image, a named context) or in the context."""
     origin = await around.stage(options["from"]) if "from" in options else None
     if origin is not None and origin.tree is None:
-        root = await stack.enter_async_context(_mounted_stack(around, origin.layers))
+        root = await stack.enter_async_context(mounted_stack(around.workshop, around.scratch, origin.layers))
     else:
         tree = (origin.tree if origin and origin.tree else _context(around)).steady()
         if tree.shared is not None:
@@ -200,23 +198,6 @@ def _inside(root: str, source: str) -> str:
         return os.readlink(f"/proc/self/fd/{found}")
     finally:
         os.close(found)
-
-
-@asynccontextmanager
-async def _mounted_stack(around: Surroundings, layers: Sequence[DiffId]) -> AsyncIterator[str]:
-    """A stage's files at a host path while a step needs them; what the step writes there is thrown away."""
-    workshop, brake = around.workshop, Brake()
-    key = await asyncio.to_thread(workshop.prepare, layers)
-    folder = around.scratch.folder()
-    try:
-        await brake.in_thread(lambda: workshop.mount(key, folder))
-        try:
-            yield folder
-        finally:
-            umount2(folder, MNT_DETACH)
-    finally:
-        os.rmdir(folder)
-        workshop.drop(key)
 
 
 @asynccontextmanager

@@ -174,6 +174,7 @@ class Making:
             images=job.bases,
             executor=self._executor,
             workshop=self._workshop(lease, result.epoch * 10**9),
+            scratch=self._scratch,
             layers=self._store.layers,
             epoch=result.epoch,
             emit=emit,

@@ -147,7 +147,7 @@ async def test_a_caller_that_leaves_cancels_the_answer() -> None:
     async with connected() as client:
         async with calling(client, "/t/Forever"):
             await asyncio.sleep(0.05)
-        await asyncio.wait_for(ended.wait(), 5)
+        assert await asyncio.wait_for(ended.wait(), 5)
 
 
 async def test_calls_fail_with_the_connection() -> None:
@@ -176,6 +176,8 @@ async def test_a_peer_that_breaks_the_protocol_loses_the_connection(data: bytes)
         running = asyncio.ensure_future(server.run())
         await asyncio.to_thread(_send_all, ours, data[7:])
         await asyncio.wait_for(running, 5)
+        with pytest.raises(CallFailed):
+            server.call("/t/Echo")
 
 
 def _send_all(sock: socket.socket, data: bytes) -> None:

@@ -83,9 +83,11 @@ def test_no_message_is_deeper_than_the_limit() -> None:
 def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
     for kind in (Packet, SolveRequest, RpcStatus):
         try:
-            decode(kind, data)
+            found = decode(kind, data)
         except BadMessage:
             continue
+        assert isinstance(found, kind)
+        assert decode(kind, encode(found)) == found
 
 
 @given(

@@ -9,7 +9,6 @@ https://github.com/moby/buildkit/blob/master/docs/attestations/sbom-protocol.md
 
 import asyncio
 import os
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,9 +17,11 @@ from typing import Final
 import msgspec
 
 from corten.build.events import Emit, StepEnded, StepOutput, StepStarted
+from corten.build.files.scratch import Scratch
 from corten.build.options import BindMount, BuildOptions, Executor, Images, RunJob
 from corten.build.steps.brake import Brake
 from corten.build.steps.run import RunFailed
+from corten.build.steps.stacks import mounted_stack
 from corten.build.workshop import Workshop
 from corten.engine.build.internal import Internal
 from corten.engine.build.inventory.found import Root
@@ -30,7 +31,6 @@ from corten.engine.build.sboms.statements import LARGEST, read_statements
 from corten.engine.build.sboms.wishes import Target, Wish
 from corten.errors import EngineError, Invalid
 from corten.ids import Digest
-from corten.kernel.mount import umount2
 from corten.oci.digest import sha256_digest
 from corten.store.archive.attesting import SBOMS, SPDX, Sboms, Statement, read_sboms
 from corten.store.layers import Layers
@@ -38,7 +38,6 @@ from corten.store.origins import StoredManifest
 
 SOURCE: Final = "/run/src"
 DESTINATION: Final = "/run/out/"
-MNT_DETACH: Final = 2
 OWN: Final = "corten-inventory-1"
 
 
@@ -50,6 +49,7 @@ class SbomMaking:
     images: Images
     executor: Executor
     workshop: Workshop
+    scratch: Scratch
     layers: Layers
     epoch: int
     emit: Emit
@@ -131,17 +131,8 @@ class SbomMaking:
             tree = await asyncio.to_thread(target.tree.private)
             yield os.readlink(f"/proc/self/fd/{tree.root}")
             return
-        key = await asyncio.to_thread(self.workshop.prepare, target.layers)
-        folder = tempfile.mkdtemp(prefix="corten-scan-")
-        try:
-            await asyncio.to_thread(self.workshop.mount, key, folder)
-            try:
-                yield folder
-            finally:
-                umount2(folder, MNT_DETACH)
-        finally:
-            os.rmdir(folder)
-            self.workshop.drop(key)
+        async with mounted_stack(self.workshop, self.scratch, target.layers) as root:
+            yield root
 
 
 def _variables(wish: Wish, targets: Sequence[Target]) -> list[str]:
