@@ -27,50 +27,50 @@ from corten.api.app import COMMON_HEADERS, App, Services
 from corten.api.buildkit.door import BuildKit
 from corten.api.routes import ROUTES
 from corten.config import Config, load_settings, usage
-from corten.engine import execs
 from corten.engine.build import builds
 from corten.engine.build.builds import Builds, Footing
 from corten.engine.build.executor import BuildExecutor
-from corten.engine.build.keeping import open_caches
+from corten.engine.cachemounts import open_caches
 from corten.engine.cleanup import marks as cleanup
+from corten.engine.cleanup.gc.loop import GcLoop
 from corten.engine.cleanup.marks import make_marks
 from corten.engine.cleanup.opened import Nouns, make_cleanup
-from corten.engine.cleanup.relief import Relief
-from corten.engine.containers import catalog
-from corten.engine.containers.catalog import Catalog
-from corten.engine.containers.containers import Containers
+from corten.engine.containers import execs
+from corten.engine.containers.commit import Commits
 from corten.engine.containers.create.creation import Creation, Defaults
-from corten.engine.containers.files.files import Files
-from corten.engine.containers.mounting.staging import Staging
+from corten.engine.containers.execs import Execs
+from corten.engine.containers.files.archives import Files
+from corten.engine.containers.inspection import Containers
+from corten.engine.containers.protocols import Networks, Processes
 from corten.engine.containers.removal import Removal
 from corten.engine.containers.run.bundles import Bundles, Ground
-from corten.engine.containers.run.ends import Ends
+from corten.engine.containers.run.exit_handling import Ends
 from corten.engine.containers.run.launch import Launch
 from corten.engine.containers.run.lifecycle import Lifecycle
-from corten.engine.containers.run.needs import Networks, Processes
 from corten.engine.containers.run.reconcile import Reconcile
 from corten.engine.containers.run.release import Release, Rented
 from corten.engine.containers.run.rootfiles import RootFiles
-from corten.engine.containers.shelves import Shelves
-from corten.engine.containers.state import has_process
+from corten.engine.containers.staging import Staging
 from corten.engine.containers.stats import Stats
+from corten.engine.containers.storage import Shelves
 from corten.engine.containers.streams import Streams
 from corten.engine.containers.update import Update
 from corten.engine.containers.upkeep import Upkeep
-from corten.engine.devices.nvidia.diagnosis import diagnosis
-from corten.engine.devices.nvidia.specification import NvidiaSource
+from corten.engine.devices.nvidia_diagnosis import diagnosis
+from corten.engine.devices.nvidia_specification import NvidiaSource
 from corten.engine.devices.registry import Registry
 from corten.engine.devices.requests import Devices
 from corten.engine.events import Events
-from corten.engine.execs import Execs
 from corten.engine.host import HostFacts, read_host_facts
 from corten.engine.images.catalog import Users
-from corten.engine.images.commit import Commits
 from corten.engine.images.service import Images, make_images, reclaimable_by, users_of
 from corten.engine.init import install_init
 from corten.engine.networks import opened as network_parts
 from corten.engine.networks.opened import make_networks
 from corten.engine.paths import Paths
+from corten.engine.records import containers
+from corten.engine.records.containers import Catalog
+from corten.engine.records.state import has_process
 from corten.engine.spec.placement import Machine
 from corten.engine.spec.security import SecurityOptions
 from corten.engine.system import System
@@ -104,7 +104,7 @@ _M_ARENA_MAX, _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -8, -3, -1  # malloc.h
 _LARGE_BUFFER = 1 << 19
 _KEPT_FREE = 16 << 20
 MIGRATIONS = (
-    *catalog.MIGRATIONS,
+    *containers.MIGRATIONS,
     *execs.MIGRATIONS,
     *network_parts.MIGRATIONS,
     *volume_store.MIGRATIONS,
@@ -297,9 +297,11 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         news.tell(engine, tasks)
         tasks.spawn(engine.services.figures.keep_fresh(), "disk figures")
         tasks.spawn(engine.services.pulls.leftovers.expire(), "what pulls left")
-        tasks.spawn(engine.services.cleanup.written.keep_written(), "last uses")
-        engine.services.cleanup.room.serve_layers()
-        tasks.spawn(Relief(engine.services.cleanup, config.cache_rules).run(), "clearing away")
+        cleanup = engine.services.cleanup
+        tasks.spawn(cleanup.written.keep_written(), "last uses")
+        cleanup.room.serve_layers()
+        gc_loop = GcLoop(cleanup.gc, cleanup.trash, cleanup.prunes.caches, cleanup.written, rules=config.cache_rules)
+        tasks.spawn(gc_loop.run(), "garbage collection")
         server = await stack.enter_async_context(Server(App(engine.services, ROUTES).handle, common_headers=COMMON_HEADERS))
         settle_memory()
         for listener in listeners:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pytest
 
-from corten.engine.containers.run.needs import Processes
+from corten.engine.containers.protocols import Processes
 from corten.errors import Conflict, NotFound
 from corten.monitor.events import Event, Exited
 from corten.monitor.values import AttachOptions, JsonObject, StartSpec, StdioSpec

@@ -9,10 +9,10 @@ import pytest
 
 from corten.engine.events import Events
 from corten.engine.images.platforms import entries_of
-from corten.engine.images.progress import Message, Note
+from corten.engine.progress import Message, Note
 from corten.engine.transfer.layers import LayerPull, RemoteLayer
 from corten.engine.transfer.pull import Pulls
-from corten.engine.transfer.sharing import InFlight
+from corten.engine.transfer.singleflight import InFlight
 from corten.errors import EngineError, Invalid, NotFound, Unavailable, Unsupported
 from corten.ids import DiffId, Digest
 from corten.oci.reference import Reference, parse_reference

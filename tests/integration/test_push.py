@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from corten.engine.events import Events
-from corten.engine.images.progress import Message, Note
+from corten.engine.progress import Message, Note
 from corten.engine.transfer.pull import Pulls
 from corten.engine.transfer.push import Pushed, Pushes
 from corten.errors import NotFound

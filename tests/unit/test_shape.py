@@ -16,6 +16,27 @@ ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src" / "corten"
 BANNED = {"util", "utils", "helper", "helpers", "common", "misc", "base", "manager"}
 STDLIB_ONLY = ("kernel", "runtime", "monitor")
+SMALL_FOLDERS = {  # of fewer than four files, and why each is one
+    "api/handlers/container": "paths below /containers/ID that stream",
+    "api/types/cleanup": "wire structs of one noun",
+    "cli/archive": "tar without the store's",
+    "cli/bootstrap": "images from this machine's files",
+    "cli/builder": "one noun's commands",
+    "cli/cleanup": "one noun's commands",
+    "cli/context": "one noun's commands",
+    "cli/network": "one noun's commands",
+    "cli/registry": "one noun's commands",
+    "cli/volume": "one noun's commands",
+    "engine/build/folders": "contexts read in place",
+    "engine/build/sboms": "attestations of what is in an image",
+    "engine/init": "the init program, C with its binaries",
+    "engine/records": "a floor: what is stored of containers, below everything that acts on it",
+    "engine/values": "a floor: containers, execs and links as data",
+    "kernel/nftables": "one netlink protocol",
+    "store/contents": "what fills volumes and how much is in them",
+    "store/streams": "bytes between loop and threads",
+    "store/trashbin": "deferred deletion of two nouns",
+}
 MODULES = sorted(SRC.rglob("*.py"))
 
 
@@ -69,9 +90,9 @@ def complaints(path: Path) -> list[str]:
         if len(public) > 12 and not any(getattr(b, "id", "") == "Protocol" for b in c.bases):
             found.append(f"{where}:{c.lineno}: class {c.name} has {len(public)} public methods (12)")
         found += [
-            f"{where}:{m.lineno}: {c.name}() takes {parameter_count(m)} arguments (6)"
+            f"{where}:{m.lineno}: {c.name}() takes {parameter_count(m)} arguments (6, or 8 of which all but two are keyword-only)"
             for m in methods
-            if m.name == "__init__" and parameter_count(m) > 6
+            if m.name == "__init__" and parameter_count(m) > (8 if len(m.args.args) <= 3 else 6)
         ]
     return found
 
@@ -83,8 +104,9 @@ def test_sizes_and_names() -> None:
 
 def test_folders_stay_small() -> None:
     folders = {p.parent for p in MODULES}
-    big = {str(f.relative_to(ROOT)): n for f in folders if (n := len([p for p in f.glob("*.py") if p.name != "__init__.py"])) > 15}
-    assert big == {}
+    sizes = {str(f.relative_to(SRC)): len([p for p in f.glob("*.py") if p.name != "__init__.py"]) for f in folders}
+    assert {name: n for name, n in sizes.items() if n > 25} == {}
+    assert {name for name, n in sizes.items() if n < 4} == set(SMALL_FOLDERS), "join it with another, or list it with its reason"
 
 
 def foreign_imports(path: Path) -> set[str]:

@@ -13,9 +13,11 @@ from corten.api.router import Match, Route, Router, split_version
 from corten.api.versions import CURRENT, find_refusal, format_version, parse_version
 from corten.engine.build.builds import Builds
 from corten.engine.cleanup.opened import Cleanup
-from corten.engine.containers.containers import Containers
+from corten.engine.containers.commit import Commits
 from corten.engine.containers.create.creation import Creation
-from corten.engine.containers.files.files import Files
+from corten.engine.containers.execs import Execs
+from corten.engine.containers.files.archives import Files
+from corten.engine.containers.inspection import Containers
 from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.containers.stats import Stats
 from corten.engine.containers.streams import Streams
@@ -23,8 +25,6 @@ from corten.engine.containers.update import Update
 from corten.engine.containers.upkeep import Upkeep
 from corten.engine.devices.requests import Devices
 from corten.engine.events import Events
-from corten.engine.execs import Execs
-from corten.engine.images.commit import Commits
 from corten.engine.images.service import Images
 from corten.engine.networks.connections import Connections
 from corten.engine.networks.networks import Networks

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from corten.engine.moments import parse_moment
+from corten.engine.timestamps import parse_moment
 from corten.errors import Invalid
 
 _GO_TRUE: Final = frozenset(("1", "t", "T", "TRUE", "true", "True"))

@@ -4,7 +4,7 @@ from msgspec import UNSET
 
 from corten.api.types.images import ErrorDetail, ProgressDetail, StreamMessage
 from corten.api.wire import encode
-from corten.engine.images.progress import Message, Note, Progress, bar
+from corten.engine.progress import Message, Note, Progress, bar
 from corten.errors import EngineError
 
 

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from corten.config import Config
-from corten.engine.containers.catalog import Catalog
-from corten.engine.containers.state import is_up
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
 from corten.engine.localdriver import NAME as DRIVER
+from corten.engine.records.containers import Catalog
+from corten.engine.records.state import is_up
 from corten.ids import random_hex64
 from corten.kernel.probe import KernelFeatures, shortcomings
 from corten.store.opened import Store

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from corten.engine.containers.catalog import Catalog
-from corten.engine.containers.state import has_process
+from corten.engine.records.containers import Catalog
+from corten.engine.records.state import has_process
 from corten.engine.values.container import Container
 from corten.store.contents.figures import Figure, Figures, walk
 from corten.store.snapshots import Snapshots

@@ -6,23 +6,72 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
-from corten.engine.cleanup.volumes import VolumeRemoval
 from corten.engine.containers import mounts
 from corten.engine.events import Events
+from corten.engine.filters import has_labels
 from corten.engine.localdriver import NAME as DRIVER
 from corten.engine.localdriver import check_options, is_lasting_kind, is_mounted_kind, mount_volume, unmount_volume
+from corten.engine.models import Models
+from corten.engine.protection import Protection
 from corten.engine.values.container import MountRequest
-from corten.errors import EngineError, Invalid, NotFound, Unavailable
+from corten.errors import Conflict, EngineError, Invalid, NotFound, Unavailable
 from corten.ids import ContainerId, DiffId, random_hex64
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
 from corten.store.layers import Layers
-from corten.store.trashbin.bin import UNKNOWN
+from corten.store.opened import Store
+from corten.store.records.uses import Uses
+from corten.store.trashbin.bin import UNKNOWN, Entry
+from corten.store.trashbin.volumes import VolumeBin
 from corten.store.view import opened_view
 from corten.store.volumes import ANONYMOUS_LABEL, Volume
 from corten.store.volumes import Volumes as VolumeStore
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+
+
+class VolumeRemoval:
+    """Belongs to the event loop; microseconds, whatever the volume holds."""
+
+    def __init__(self, store: Store, volumes: VolumeStore, bin: VolumeBin, protection: Protection, models: Models, uses: Uses) -> None:
+        self._store = store
+        self._volumes = volumes
+        self._bin = bin
+        self._protection = protection
+        self._models = models
+        self._uses = uses
+
+    def is_protected(self, volume: Volume) -> bool:
+        return self._protection.covers(volume.name, volume.labels)
+
+    def check(self, volume: Volume) -> None:
+        """Raises Conflict when it is protected."""
+        self._protection.check(volume.name, volume.labels)
+
+    def remove(self, name: str, *, size: int = UNKNOWN, for_good: bool = False) -> None:
+        """`size`: what it holds, if somebody has measured. Raises NotFound, and Conflict in Docker's words while somebody uses it."""
+        volume = self._volumes.get(name)
+        if volume.users:
+            raise Conflict(f"remove {name}: volume is in use - [{', '.join(volume.users)}]", reason="volume-in-use")
+        if for_good or not self._store.bin.keep:
+            self._volumes.remove(name)
+            self._forget(name)
+            return
+        extra = {"protected": self._protection.said(name), "used": self._uses.find("volume", name)}
+        entry = self._bin.put(name, size=size, extra=extra, along=partial(self._forget, name))
+        if size == UNKNOWN:
+            self._store.background.submit(partial(_measure, self._bin, entry))
+
+    def _forget(self, name: str) -> None:
+        """Another volume of that name starts anew."""
+        self._protection.forget(name)
+        self._models.forget(name)
+        self._uses.forget("volume", name)
+
+
+def _measure(bin: VolumeBin, entry: Entry) -> None:
+    bin.measure(entry)
 
 
 class Volumes:
@@ -194,18 +243,10 @@ def _matches(volume: Volume, filters: Mapping[str, Collection[str]]) -> bool:
     return all(_MATCHERS[kind](volume, values) for kind, values in filters.items() if values and kind in _MATCHERS)
 
 
-def _has_labels(labels: Mapping[str, str], wanted: Collection[str]) -> bool:
-    for text in wanted:
-        key, equals, value = text.partition("=")
-        if key not in labels or (equals and labels[key] != value):
-            return False
-    return True
-
-
 _MATCHERS = {
     "name": lambda v, values: any(value in v.name for value in values),
     "driver": lambda v, values: v.driver in values,
-    "label": lambda v, values: _has_labels(v.labels, values),
-    "label!": lambda v, values: not any(_has_labels(v.labels, [value]) for value in values),
+    "label": lambda v, values: has_labels(v.labels, values),
+    "label!": lambda v, values: not any(has_labels(v.labels, [value]) for value in values),
     "dangling": lambda v, values: all((not v.users) == (value in ("1", "true")) for value in values),
 }

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from corten.engine.cleanup.prune.asked import Chosen, Manner
+from corten.engine.cleanup.prune.options import Chosen, Manner
 from corten.engine.images.removal import PruneWhat
 from corten.engine.values.container import HostConfig
 from corten.errors import EngineError

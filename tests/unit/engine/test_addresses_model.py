@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from corten.engine.networks.values import IpamPool, NetworkRequest, NetworkSettings
+from corten.engine.networks.network import IpamPool, NetworkRequest, NetworkSettings
 from corten.engine.values.container import Container, Endpoint, EndpointConfig
 from corten.errors import Denied, EngineError, Invalid, NotFound, Unavailable
 from tests.unit.engine.conftest import _IN_MEMORY

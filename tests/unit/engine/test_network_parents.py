@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.engine.networks.values import NetworkRequest
+from corten.engine.networks.network import NetworkRequest
 from corten.errors import EngineError
 from tests.unit.engine.test_networks import Ground, container, ground
 

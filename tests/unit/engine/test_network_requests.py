@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from corten.engine.filters import has_labels
 from corten.engine.networks import checks
 from corten.engine.networks.creation import check_request, complete
-from corten.engine.networks.listing import has_labels, select
-from corten.engine.networks.plans import _sysctls
-from corten.engine.networks.values import IpamPool, Network, NetworkRequest
+from corten.engine.networks.endpoint_plans import _sysctls
+from corten.engine.networks.filters import select
+from corten.engine.networks.network import IpamPool, Network, NetworkRequest
 from corten.engine.values.container import EndpointConfig
 from corten.errors import Denied, EngineError, Invalid
 from corten.network.ipam import DEFAULT_POOLS
@@ -148,7 +149,7 @@ def test_filters() -> None:
     assert names(dangling=["0"]) == ["first"]
     assert names(type=["builtin"]) == []
     assert names(driver=["bridge"], scope=["local"]) == ["first", "second"]
-    assert not has_labels(labelled, ["a=2"])
+    assert not has_labels(labelled.labels, ["a=2"])
     for bad in ({"type": ["x"]}, {"dangling": ["maybe"]}):
         with pytest.raises(Invalid):
             select(networks, bad, used=lambda _: False)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from corten.engine.cleanup.prune.asked import Chosen, Manner
 from corten.engine.cleanup.prune.networks import NetworkPrune
+from corten.engine.cleanup.prune.options import Chosen, Manner
 from corten.engine.events import Events
 from corten.engine.networks.catalog import MIGRATIONS, NetworkCatalog
+from corten.engine.networks.endpoints import Place
+from corten.engine.networks.network import IpamPool, NetworkRequest, NetworkSettings
 from corten.engine.networks.networks import Networks
-from corten.engine.networks.places import Place
-from corten.engine.networks.values import IpamPool, NetworkRequest, NetworkSettings
 from corten.engine.paths import Paths
 from corten.engine.values.container import Container, ContainerConfig, Endpoint, EndpointConfig, HostConfig, PortBinding, State
 from corten.errors import Denied, EngineError, Invalid, NotFound

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from corten.engine.containers.catalog import MIGRATIONS as CONTAINER_TABLES
-from corten.engine.containers.catalog import Catalog
+from corten.engine.records.containers import MIGRATIONS as CONTAINER_TABLES
+from corten.engine.records.containers import Catalog
 from corten.engine.usage import DiskFigures
 from corten.engine.values.container import Container, State
 from corten.store import volumes as volume_store

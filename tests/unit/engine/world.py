@@ -10,14 +10,14 @@ import msgspec
 from corten.config import Config
 from corten.daemon import MIGRATIONS, Engine, News, Parts, compose
 from corten.engine.containers.create.creation import CreateRequest
-from corten.engine.containers.run.needs import NetworkPlace
+from corten.engine.containers.protocols import NetworkPlace
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
-from corten.engine.links.values import Link
 from corten.engine.networks.opened import make_networks
 from corten.engine.spec.placement import Machine
 from corten.engine.tasks import Tasks
 from corten.engine.values.container import Container, ContainerConfig, Endpoint, HostConfig
+from corten.engine.values.links import Link
 from corten.errors import Conflict, EngineError, NotFound
 from corten.gcmarks import GcMarks
 from corten.ids import ContainerId, NetworkId

@@ -3,7 +3,7 @@
 from corten.api.request import Request
 from corten.api.types.build import CacheAnswer, CacheFreed
 from corten.api.wire import json_response
-from corten.engine.build.keeping import KeptCache
+from corten.engine.cachemounts import KeptCache
 from corten.http.response import Reply
 
 

@@ -3,8 +3,8 @@
 from corten.api.request import Request
 from corten.api.types.images import CommitAnswer
 from corten.api.wire import json_response
+from corten.engine.containers.commit import CommitRequest
 from corten.engine.images.catalog import parse_target
-from corten.engine.images.commit import CommitRequest
 from corten.errors import Invalid
 from corten.http.response import Reply
 

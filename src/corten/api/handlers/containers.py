@@ -8,7 +8,7 @@ from corten.api.types.resources import to_resources
 from corten.api.versions import Creation, as_meant
 from corten.api.wire import json_response
 from corten.engine.containers.create.creation import CreateRequest
-from corten.engine.containers.listing import ACCEPTED, ListQuery
+from corten.engine.containers.ps import ACCEPTED, ListQuery
 from corten.http.response import Reply, Response
 
 

@@ -8,7 +8,7 @@ from msgspec import UNSET
 from corten.api.request import Request
 from corten.api.types.containers import WaitAnswer, WaitError
 from corten.api.wire import encode
-from corten.engine.containers.waiters import WaitResult, parse_condition
+from corten.engine.records.waiters import WaitResult, parse_condition
 from corten.errors import Invalid
 from corten.http.response import Reply, Response, Stream
 

@@ -5,7 +5,7 @@ from corten.api.types.containers import TopAnswer
 from corten.api.versions import stream_type
 from corten.api.wire import json_response
 from corten.engine.containers.streams import LogQuery
-from corten.engine.moments import parse_unix
+from corten.engine.timestamps import parse_unix
 from corten.errors import Invalid
 from corten.http.response import TAKEN, Reply, Response, encode_plain_head
 from corten.monitor.values import AttachOptions

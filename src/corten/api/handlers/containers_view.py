@@ -18,10 +18,10 @@ from corten.api.types.containers import (
 from corten.api.types.endpoints import from_endpoint
 from corten.api.types.host_config import from_host_config, from_port_bindings
 from corten.api.types.mounts import from_mount_point
-from corten.engine.containers.containers import Containers, Inspection, Sizes
-from corten.engine.containers.listing import status_text
-from corten.engine.containers.state import has_process, is_up
-from corten.engine.moments import format_moment
+from corten.engine.containers.inspection import Containers, Inspection, Sizes
+from corten.engine.containers.ps import status_text
+from corten.engine.records.state import has_process, is_up
+from corten.engine.timestamps import format_moment
 from corten.engine.values.container import Container, Endpoint, EndpointConfig, PortBinding, State
 from corten.ids import NetworkId
 

@@ -30,7 +30,7 @@ from corten.api.wire import json_response
 from corten.engine.images.catalog import LIST_FILTERS, Catalog, ListQuery, Summary, created_ns
 from corten.engine.images.platforms import Entry
 from corten.engine.images.removal import How, PruneWhat, Removed
-from corten.engine.moments import format_moment, parse_moment
+from corten.engine.timestamps import format_moment, parse_moment
 from corten.errors import Invalid
 from corten.http.response import Reply, Response
 from corten.ids import ContainerId

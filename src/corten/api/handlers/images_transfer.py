@@ -10,9 +10,9 @@ from corten.api.narration import error_line, progress_line
 from corten.api.request import Request
 from corten.api.types.images import StreamMessage
 from corten.api.wire import json_response
+from corten.engine.images.archives import Import
 from corten.engine.images.catalog import parse_target
-from corten.engine.images.progress import Message
-from corten.engine.images.transfer import Import
+from corten.engine.progress import Message
 from corten.errors import EngineError, Invalid
 from corten.http.response import Reply, Stream
 from corten.oci.platform import parse_platform

@@ -14,11 +14,11 @@ from corten.api.types.networks import (
     NetworkMember,
 )
 from corten.api.wire import json_response
-from corten.engine.cleanup.protection import check_labels
-from corten.engine.moments import format_moment
-from corten.engine.networks.listing import FILTERS, select
+from corten.engine.networks.filters import FILTERS, select
+from corten.engine.networks.network import IpamPool, Network, NetworkRequest
 from corten.engine.networks.networks import Member
-from corten.engine.networks.values import IpamPool, Network, NetworkRequest
+from corten.engine.protection import check_labels
+from corten.engine.timestamps import format_moment
 from corten.errors import NotFound
 from corten.http.response import Reply, Response
 

@@ -12,7 +12,7 @@ from corten.api.request import Request
 from corten.api.types.images import DescriptorAnswer, DistributionAnswer, ProgressDetail, SearchHit, StreamMessage
 from corten.api.types.system import AuthAnswer, AuthConfig
 from corten.api.wire import json_response
-from corten.engine.images.progress import Message, Report
+from corten.engine.progress import Message, Report
 from corten.engine.transfer.credentials import registry_credentials
 from corten.engine.transfer.push import Pushed
 from corten.engine.transfer.registries import SEARCH_FILTERS, Search

@@ -11,7 +11,7 @@ from corten.build import cache as build_cache
 from corten.build import caches as build_caches
 from corten.build.cache import BuildCache
 from corten.build.files.scratch import Scratch
-from corten.engine.build.keeping import CacheKeeping
+from corten.engine.cachemounts import CacheKeeping
 from corten.engine.events import Events
 from corten.engine.transfer.pull import Pulls
 from corten.ids import ImageId

@@ -31,7 +31,6 @@ from corten.engine.build.folders.claims import Claims
 from corten.engine.build.folders.known import KnownContexts
 from corten.engine.build.folders.lying import lying
 from corten.engine.build.internal import Internal
-from corten.engine.build.keeping import CacheKeeping
 from corten.engine.build.lookover import asked
 from corten.engine.build.provenance import Made, Wish, provenance, read_wish, told
 from corten.engine.build.remote import Remote, fetch_context
@@ -44,6 +43,7 @@ from corten.engine.build.sharing.exports import with_inline_cache
 from corten.engine.build.sharing.sharing import CacheSharing
 from corten.engine.build.sharing.wishes import read_origins, read_targets
 from corten.engine.build.twice import again, compare
+from corten.engine.cachemounts import CacheKeeping
 from corten.ids import DiffId, ImageId
 from corten.oci.digest import sha256_digest
 from corten.oci.image import ImageConfig, RootFs, encode_image_config

@@ -3,10 +3,10 @@
 import os
 from dataclasses import dataclass
 
-from corten.engine.cleanup import models, protection
-from corten.engine.cleanup.models import Models
-from corten.engine.cleanup.protection import Protection
-from corten.engine.cleanup.volumes import VolumeRemoval
+from corten.engine import models, protection
+from corten.engine.models import Models
+from corten.engine.protection import Protection
+from corten.engine.volumes import VolumeRemoval
 from corten.store.opened import Store
 from corten.store.records import uses
 from corten.store.records.uses import Uses

@@ -6,25 +6,24 @@ from corten.build.caches import CacheMounts
 from corten.engine.build.builds import Builds
 from corten.engine.cleanup.gc.candidates import Gathering
 from corten.engine.cleanup.gc.collection import Gc, Takers, disk_of
+from corten.engine.cleanup.last_uses import LastUses
 from corten.engine.cleanup.marks import Marks
-from corten.engine.cleanup.models import Models
-from corten.engine.cleanup.protection import Protection
 from corten.engine.cleanup.prune.caches import CachePrune
 from corten.engine.cleanup.prune.containers import ContainerPrune
+from corten.engine.cleanup.prune.dry_run import Rehearsals
 from corten.engine.cleanup.prune.networks import NetworkPrune
-from corten.engine.cleanup.prune.rehearsed import Rehearsals
 from corten.engine.cleanup.prune.service import Prunes
 from corten.engine.cleanup.prune.volumes import VolumePrune
-from corten.engine.cleanup.recognition import Recognition
-from corten.engine.cleanup.room import Room
+from corten.engine.cleanup.reclaim import Room
 from corten.engine.cleanup.trash import TrashCan
-from corten.engine.cleanup.uses import LastUses
-from corten.engine.containers.catalog import Catalog
-from corten.engine.containers.containers import Containers
+from corten.engine.containers.inspection import Containers
 from corten.engine.containers.upkeep import Upkeep
 from corten.engine.events import Events
 from corten.engine.images.removal import Removal
+from corten.engine.models import Models, Recognition
 from corten.engine.networks.networks import Networks
+from corten.engine.protection import Protection
+from corten.engine.records.containers import Catalog
 from corten.engine.usage import DiskFigures
 from corten.engine.volumes import Volumes
 from corten.gcmarks import GcMarks

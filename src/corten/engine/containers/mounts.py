@@ -7,14 +7,14 @@ Parsing (`parse_bind`, `requested`) is pure; `ensure_sources` touches the host w
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from corten.engine.spec.filesystem.tmpfs import request_text, tmpfs_options
-from corten.engine.values.container import ContainerConfig, HostConfig, MountPoint, MountRequest
+from corten.engine.spec.tmpfs import request_text, tmpfs_options
+from corten.engine.values.container import Container, ContainerConfig, HostConfig, MountPoint, MountRequest
 from corten.errors import EngineError, Invalid
-from corten.ids import ContainerId, DiffId
+from corten.ids import ContainerId, DiffId, is_hex64
 
 PROPAGATIONS = frozenset(("private", "rprivate", "slave", "rslave", "shared", "rshared"))
 _CONSISTENCIES = frozenset(("consistent", "cached", "delegated", "default"))
@@ -301,3 +301,16 @@ def _refuse_duplicates(destinations: Iterable[str]) -> None:
         if destination in seen:
             raise Invalid(f"Duplicate mount point: {destination}", reason="duplicate-mount")
         seen.add(destination)
+
+
+def held_images(container: Container) -> Iterator[tuple[str, tuple[DiffId, ...]]]:
+    """(snapshot key, layers) of each."""
+    for number, point in enumerate(container.mounts):
+        if point.type == "image":
+            yield f"{container.id}-{number}", point.layers
+
+
+def owner_of(key: str) -> str:
+    """The id of the container to which a snapshot belongs, its own or one of a mounted image; "" for others' (builds)."""
+    container_id, _, number = key.partition("-")
+    return container_id if is_hex64(container_id) and (number.isdecimal() or not number) else ""

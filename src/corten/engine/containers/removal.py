@@ -8,12 +8,12 @@ import os
 import shutil
 from collections.abc import Collection
 
-from corten.engine.containers.catalog import Catalog, Entry
-from corten.engine.containers.mounting.images import held_images, owner_of
-from corten.engine.containers.shelves import Shelves
-from corten.engine.containers.waiters import WaitResult
+from corten.engine.containers.execs import Execs
+from corten.engine.containers.mounts import held_images, owner_of
+from corten.engine.containers.storage import Shelves
 from corten.engine.events import Events
-from corten.engine.execs import Execs
+from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.waiters import WaitResult
 from corten.store.trash import Trash
 
 

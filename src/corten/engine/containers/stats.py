@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from corten.engine.containers.catalog import Catalog
-from corten.engine.containers.run.needs import Processes
-from corten.engine.containers.state import has_process
+from corten.engine.containers.protocols import Processes
+from corten.engine.records.containers import Catalog
+from corten.engine.records.state import has_process
 from corten.engine.values.container import Container
 from corten.errors import Conflict, NotFound
 from corten.kernel.cgroup.values import Stats as CgroupStats

@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from corten.engine.containers.catalog import Catalog, Entry
-from corten.engine.containers.run.ends import Ends
-from corten.engine.containers.run.logs import log_spec, stdio_spec
-from corten.engine.containers.run.needs import Processes
-from corten.engine.containers.state import has_process, require
+from corten.engine.containers.log_config import log_spec, stdio_spec
+from corten.engine.containers.protocols import Processes
+from corten.engine.containers.run.exit_handling import Ends
 from corten.engine.containers.top import Table, process_table
 from corten.engine.events import Events
 from corten.engine.paths import Paths
+from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.state import has_process, require
 from corten.errors import Conflict, Unsupported
 from corten.monitor.stdio.keys import parse_detach_keys
 from corten.monitor.values import AttachOptions, LogOptions, LogSpec

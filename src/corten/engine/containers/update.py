@@ -2,13 +2,13 @@
 
 from dataclasses import fields, replace
 
-from corten.engine.containers.catalog import Catalog
 from corten.engine.containers.create.checks import check_resources
-from corten.engine.containers.run.needs import Processes
-from corten.engine.containers.run.restart import check_policy
-from corten.engine.containers.state import has_process, require
+from corten.engine.containers.protocols import Processes
+from corten.engine.containers.restart_policy import check_policy
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
+from corten.engine.records.containers import Catalog
+from corten.engine.records.state import has_process, require
 from corten.engine.spec.resources import linux_resources
 from corten.engine.values.container import Resources, RestartPolicy
 from corten.errors import Conflict, Invalid

@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 
-from corten.engine.cleanup.protection import check_container
-from corten.engine.containers.catalog import Catalog, Entry
-from corten.engine.containers.containers import Containers
 from corten.engine.containers.create.names import check_name
+from corten.engine.containers.inspection import Containers
+from corten.engine.containers.links import linking, without_link
+from corten.engine.containers.protocols import Networks
 from corten.engine.containers.removal import Removal
 from corten.engine.containers.run.lifecycle import Lifecycle
-from corten.engine.containers.run.needs import Networks
-from corten.engine.containers.state import is_up, moved, require
 from corten.engine.events import Events
-from corten.engine.links.links import linking, without_link
+from corten.engine.protection import check_container
+from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.state import is_up, moved, require
 from corten.errors import Conflict, EngineError, Invalid
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from corten.engine.containers.listing import has_labels
 from corten.engine.events import Events
+from corten.engine.filters import has_labels
 from corten.engine.images.patterns import compile_pattern
 from corten.engine.images.platforms import Entry, entries_of
-from corten.engine.moments import parse_moment
+from corten.engine.timestamps import parse_moment
 from corten.errors import Invalid, NotFound
 from corten.ids import ContainerId, DiffId, ImageId
 from corten.oci.platform import Platform, can_run, normalise

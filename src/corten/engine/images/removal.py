@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from corten.engine.cleanup.protection import check_labels, is_protecting
-from corten.engine.cleanup.rehearsal import all_or_nothing
-from corten.engine.containers.listing import has_labels
 from corten.engine.events import Events
+from corten.engine.filters import has_labels
 from corten.engine.images.catalog import Catalog, ImageUser, Users, created_ns
+from corten.engine.protection import check_labels, is_protecting
+from corten.engine.rollback import all_or_nothing
 from corten.errors import Conflict, NotFound
 from corten.ids import ContainerId, ImageId, short_id
 from corten.oci.image import chain_ids

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from corten.engine.containers.catalog import Catalog as Containers
-from corten.engine.containers.state import is_up
 from corten.engine.events import Events
+from corten.engine.images.archives import Transfer
 from corten.engine.images.catalog import Catalog, ImageUser, Users
 from corten.engine.images.removal import Removal
-from corten.engine.images.transfer import Transfer
 from corten.engine.images.verification import Refetch, Verification
+from corten.engine.records.containers import Catalog as Containers
+from corten.engine.records.state import is_up
 from corten.store.layertar.unpack import UNLIMITED, Limits
 from corten.store.opened import Store
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 
-from corten.engine.networks.values import Network
+from corten.engine.networks.network import Network
 from corten.engine.values.container import EndpointConfig
 from corten.errors import EngineError, Unavailable
 from corten.network.ipam import AddressSpace, IPAddress

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from corten.engine.networks.values import Network
+from corten.engine.networks.network import Network
 from corten.errors import Invalid, NotFound
 from corten.ids import NetworkId
 from corten.store.db import Database, Migration

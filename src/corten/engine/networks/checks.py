@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable
 from ipaddress import ip_address
 
-from corten.engine.networks.values import ENDPOINT_SYSCTLS, Network
+from corten.engine.networks.network import ENDPOINT_SYSCTLS, Network
 from corten.engine.values.container import EndpointConfig, HostConfig
 from corten.errors import Denied, EngineError, Invalid
 from corten.network.hostfiles import parse_extra_host

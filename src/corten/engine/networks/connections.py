@@ -3,15 +3,15 @@
 import os
 from collections.abc import Callable
 
-from corten.engine.containers.catalog import Catalog, Entry
-from corten.engine.containers.state import has_process
 from corten.engine.events import Events
 from corten.engine.networks import checks
+from corten.engine.networks.endpoint_plans import dns_names
+from corten.engine.networks.endpoints import Place
+from corten.engine.networks.network import Network
 from corten.engine.networks.networks import Networks
-from corten.engine.networks.places import Place
-from corten.engine.networks.plans import dns_names
-from corten.engine.networks.values import Network
 from corten.engine.paths import Paths
+from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.state import has_process
 from corten.engine.values.container import Endpoint, EndpointConfig
 from corten.errors import Conflict, Denied, EngineError, Invalid, NotFound
 from corten.ids import NetworkId

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Network, IPv6Network, NetmaskValueError, ip_address, ip_network
 
-from corten.engine.networks.values import (
+from corten.engine.networks.network import (
     GATEWAY_MODES,
     OPTION_BRIDGE_NAME,
     OPTION_HOST_BINDING,

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 
-from corten.engine.networks.values import (
+from corten.engine.networks.network import (
     OPTION_DEFAULT_BRIDGE,
     OPTION_HOST_BINDING,
     OPTION_ICC,

@@ -4,10 +4,10 @@ import socket
 from dataclasses import dataclass
 from functools import partial
 
-from corten.engine.networks.files import resolver_of
-from corten.engine.networks.places import Place
-from corten.engine.networks.plans import EndpointPlan
-from corten.engine.networks.values import NetworkSettings
+from corten.engine.networks.endpoint_plans import EndpointPlan
+from corten.engine.networks.endpoints import Place
+from corten.engine.networks.etc_files import resolver_of
+from corten.engine.networks.network import NetworkSettings
 from corten.network.dns.directory import Member, View
 from corten.network.dns.forward import Forwarder, open_here
 from corten.network.dns.server import DnsServer

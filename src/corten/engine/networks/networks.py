@@ -5,17 +5,17 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from corten.engine.containers.run.needs import NetworkPlace
+from corten.engine.containers.protocols import NetworkPlace
 from corten.engine.events import Events
-from corten.engine.links.values import Link, links_of, not_linkable
 from corten.engine.networks import checks, creation
 from corten.engine.networks.addressing import Addressing
 from corten.engine.networks.catalog import NetworkCatalog
 from corten.engine.networks.defaults import NO_BRIDGE, bridge_spec, default_bridge, firewall_rules, mtu_of, predefined
-from corten.engine.networks.places import Ground, NameService, Places
-from corten.engine.networks.values import Network, NetworkRequest, NetworkSettings
+from corten.engine.networks.endpoints import Ground, NameService, Places
+from corten.engine.networks.network import Network, NetworkRequest, NetworkSettings
 from corten.engine.paths import Paths
 from corten.engine.values.container import Container, Endpoint, EndpointConfig
+from corten.engine.values.links import Link, links_of, not_linkable
 from corten.errors import Denied, EngineError, Invalid, Unavailable, from_wire
 from corten.ids import ContainerId, NetworkId, short_id
 from corten.network.fabric import Fabric

@@ -7,8 +7,8 @@ from corten.engine.events import Events
 from corten.engine.networks.catalog import MIGRATIONS, NetworkCatalog
 from corten.engine.networks.connections import Connections
 from corten.engine.networks.naming import Naming
+from corten.engine.networks.network import NetworkSettings
 from corten.engine.networks.networks import Networks
-from corten.engine.networks.values import NetworkSettings
 from corten.engine.paths import Paths
 from corten.network import removal
 from corten.network.dns.server import DnsServer

@@ -11,8 +11,8 @@ from corten.engine.spec import seccomp
 from corten.engine.spec.capabilities import container_capabilities
 from corten.engine.spec.devices import default_rules, mapped_devices, parse_cgroup_rules, privileged_devices
 from corten.engine.spec.environment import container_environment, replace_or_append
-from corten.engine.spec.filesystem.mounts import INIT_PATH, container_mounts
-from corten.engine.spec.filesystem.paths import READ_ONLY, masked_paths
+from corten.engine.spec.masked_paths import READ_ONLY, masked_paths
+from corten.engine.spec.mounts import INIT_PATH, container_mounts
 from corten.engine.spec.namespaces import (
     check_sysctls,
     container_namespaces,

@@ -3,11 +3,11 @@ security options, device rules, ulimits. Limits, mounts and the rest of the requ
 
 from corten.engine.spec.capabilities import normalize_capabilities
 from corten.engine.spec.devices import parse_cgroup_rules
-from corten.engine.spec.filesystem.tmpfs import tmpfs_options
 from corten.engine.spec.namespaces import is_container_mode, joined_container
 from corten.engine.spec.placement import Machine
 from corten.engine.spec.seccomp import load_profile
 from corten.engine.spec.security import BUILTIN, UNCONFINED, parse_security_options
+from corten.engine.spec.tmpfs import tmpfs_options
 from corten.engine.values.container import ContainerConfig, HostConfig, Ulimit
 from corten.errors import Invalid
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from corten.engine.images.progress import Meter, Progress, Report, human_size
-from corten.engine.transfer.leftovers import keeper_of
-from corten.engine.transfer.sharing import InFlight
+from corten.engine.progress import Meter, Progress, Report, human_size
+from corten.engine.transfer.partial_pulls import keeper_of
+from corten.engine.transfer.singleflight import InFlight
 from corten.errors import Invalid, Unavailable
 from corten.ids import DiffId, Digest, short_id
 from corten.oci.manifest import Descriptor

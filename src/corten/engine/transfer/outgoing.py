@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from corten.engine.images.progress import Meter, Progress, Report
+from corten.engine.progress import Meter, Progress, Report
 from corten.engine.transfer.packing import Packing
 from corten.errors import EngineError, Unavailable
 from corten.ids import DiffId, Digest, short_id

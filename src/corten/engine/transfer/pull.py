@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from corten.engine.events import Events
-from corten.engine.images.progress import Report, Status
+from corten.engine.progress import Report, Status
 from corten.engine.transfer.attestations import attested, fetch_attestations
-from corten.engine.transfer.interruptible import interruptible
+from corten.engine.transfer.cancellation import interruptible
 from corten.engine.transfer.layers import LayerPull, RemoteLayer
-from corten.engine.transfer.leftovers import Leftovers, keeper_of
+from corten.engine.transfer.partial_pulls import Leftovers, keeper_of
 from corten.engine.transfer.refetch import Refetch
-from corten.engine.transfer.sharing import InFlight
+from corten.engine.transfer.singleflight import InFlight
 from corten.errors import Invalid, NotFound, Unsupported
 from corten.ids import Digest, ImageId
 from corten.kernel.libc import give_back_memory

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from corten.engine.events import Events
-from corten.engine.images.progress import Report, Status
-from corten.engine.transfer.interruptible import interruptible
+from corten.engine.progress import Report, Status
+from corten.engine.transfer.cancellation import interruptible
 from corten.engine.transfer.outgoing import InMemory, LayerPush
 from corten.errors import Invalid, NotFound, Unauthenticated
 from corten.ids import Digest, ImageId

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from corten.engine.transfer.layers import LayerPull, RemoteLayer
-from corten.engine.transfer.sharing import InFlight
+from corten.engine.transfer.singleflight import InFlight
 from corten.errors import EngineError, NotFound
 from corten.ids import DiffId
 from corten.oci.reference import parse_reference

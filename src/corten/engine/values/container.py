@@ -10,6 +10,9 @@ from typing import Literal
 
 from corten.ids import ContainerId, DiffId, ImageId, NetworkId
 
+BUILT_IN_RUNTIMES = ("", "corten", "runc", "io.containerd.runc.v2")
+"""Names that mean the built-in runtime: configurations made for Docker name runc."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthCheck:

@@ -125,6 +125,17 @@ class Packer:
             self._size = 0
 
 
+def pack_root(root: int, emit: Callable[[bytes], None]) -> None:
+    """Everything below the root, names without a slash in front."""
+    packer = Packer(emit)
+    fd = os.open(".", _DIRECTORY_FLAGS, dir_fd=root)
+    try:
+        packer.directory(fd, b"", b"")
+    finally:
+        os.close(fd)
+    packer.finish()
+
+
 def _entry(path: bytes, kind: int, found: os.stat_result, xattrs: dict[bytes, bytes] | None) -> Entry:
     entry = Entry(path, kind, stat.S_IMODE(found.st_mode))
     entry.uid, entry.gid, entry.mtime_ns = found.st_uid, found.st_gid, found.st_mtime_ns

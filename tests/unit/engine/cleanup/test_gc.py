@@ -1,13 +1,14 @@
 """Garbage collection over a real store: what goes by itself, what stays, what is told."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from corten.cacherules import CacheRule
 from corten.engine.cleanup.gc.collection import Asked
-from corten.engine.cleanup.relief import Relief
+from corten.engine.cleanup.gc.loop import GcLoop
+from corten.engine.cleanup.opened import Cleanup
 from corten.gcmarks import GcMarks, Level
 from corten.ids import ImageId
 from tests.unit.engine.images.ground import Ground
@@ -35,6 +36,10 @@ def image(world: World, *names: str, age: int = OLD, labels: Mapping[str, str] =
     return made
 
 
+def gc_loop(cleanup: Cleanup, rules: Sequence[CacheRule] = ()) -> GcLoop:
+    return GcLoop(cleanup.gc, cleanup.trash, cleanup.prunes.caches, cleanup.written, rules=rules)
+
+
 def names(world: World) -> set[str]:
     return {name for image in world.store.images.all() for name in image.repo_tags or ("<none>",)}
 
@@ -48,10 +53,10 @@ async def test_the_daemon_clears_by_itself_between_its_marks(world: World) -> No
     Path(world.engine.services.volumes.mountpoint(world.engine.services.volumes.get("removed")), "file").write_bytes(bytes(50))
     await world.engine.services.volumes.remove("removed")
     cleanup.gc.disk = lambda: (90, 100)
-    await Relief(cleanup).look()
+    await gc_loop(cleanup).look()
     assert names(world) >= {"one:latest", "two:latest"}
     cleanup.gc.disk = lambda: (910, 1000)
-    await Relief(cleanup).look()  # 110 bytes are wanted: 50 from the trash, 100 of an image that a registry has
+    await gc_loop(cleanup).look()  # 110 bytes are wanted: 50 from the trash, 100 of an image that a registry has
     assert world.store.bin.all() == []
     assert names(world) == {"busybox:latest", "two:latest", "two:two", "pinned:latest", "pinned:two"}
     assert [volume.name for volume in world.engine.services.volumes.list({})] == ["data"]
@@ -127,7 +132,7 @@ async def test_the_next_look_comes_the_sooner_the_fuller_the_disk(world: World) 
     pauses = []
     for used in (0, 899, 900, 901):
         cleanup.gc.disk = lambda used=used: (used << 30, 1000 << 30)  # type: ignore[misc]
-        pauses.append(Relief(cleanup).pause())
+        pauses.append(gc_loop(cleanup).pause())
     assert pauses == [60.0, 0.5, 5.0, 5.0]
 
 
@@ -139,9 +144,9 @@ async def test_rules_keep_the_build_cache_small(world: World) -> None:
     ground.release_layers()
     world.store.db.execute("UPDATE build_cache SET used = 5 WHERE key = 'one'")
     rules = [CacheRule(unused=10**6, types=("exec.cachemount",)), CacheRule(keep=Level(1000)), CacheRule(unused=3600)]
-    await Relief(cleanup, rules).look()
+    await gc_loop(cleanup, rules).look()
     assert [entry.key for entry in cache.entries()] == ["two"]
     told = [event.attributes for event in world.events.past(0, None, {"type": ["builder"]})]
     assert told == [{"reason": "a rule of builder.gc"}]
-    await Relief(cleanup, rules).look()  # nothing goes, nothing is told
+    await gc_loop(cleanup, rules).look()  # nothing goes, nothing is told
     assert len(world.events.past(0, None, {"type": ["builder"]})) == 1

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from corten.engine.cleanup.rehearsal import rehearsal
 from corten.engine.images.removal import How, PruneWhat
+from corten.engine.rollback import rehearsal
 from corten.errors import Conflict
 from corten.oci.reference import parse_reference
 from corten.store.trashbin.images import ImageBin

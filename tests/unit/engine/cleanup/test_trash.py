@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from corten.config import load_settings
 from corten.engine.cleanup import marks
 from corten.engine.cleanup.marks import Marks, make_marks
-from corten.engine.cleanup.prune.asked import Chosen, Manner
+from corten.engine.cleanup.prune.options import Chosen, Manner
 from corten.engine.cleanup.prune.volumes import VolumePrune
 from corten.engine.cleanup.trash import TrashCan
-from corten.engine.containers import catalog
-from corten.engine.containers.catalog import Catalog
 from corten.engine.events import Events
+from corten.engine.records import containers
+from corten.engine.records.containers import Catalog
 from corten.engine.usage import DiskFigures
 from corten.engine.volumes import Volumes
 from corten.errors import Conflict, Invalid, NotFound
@@ -43,7 +43,7 @@ class Place:
     def open(self) -> None:
         self.store: Store = open_store(
             str(self.path),
-            (*catalog.MIGRATIONS, *volume_store.MIGRATIONS, *figure_store.MIGRATIONS, *marks.MIGRATIONS),
+            (*containers.MIGRATIONS, *volume_store.MIGRATIONS, *figure_store.MIGRATIONS, *marks.MIGRATIONS),
             trash_keep=self.keep,
         )
         rows = volume_store.Volumes(str(self.path / "volumes"), self.store.db, self.store.bin._sweeper)

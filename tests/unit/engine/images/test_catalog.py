@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from corten.engine.images.catalog import ListQuery, parse_target
 from corten.engine.images.changes import apply_changes
 from corten.engine.images.patterns import compile_pattern
-from corten.engine.images.progress import Progress, Throttle, bar, human_size
+from corten.engine.progress import Progress, Throttle, bar, human_size
 from corten.errors import Invalid, NotFound
 from corten.oci.image import Healthcheck, RunConfig
 from corten.oci.platform import parse_platform

@@ -7,11 +7,11 @@ import pytest
 
 from corten.engine.spec.capabilities import DEFAULT_CAPABILITIES, container_capabilities
 from corten.engine.spec.devices import DeviceNode, host_devices, mapped_devices, privileged_devices
-from corten.engine.spec.filesystem.propagation import source_mount
-from corten.engine.spec.filesystem.tmpfs import request_text, tmpfs_options
+from corten.engine.spec.mounts import source_mount
 from corten.engine.spec.resources import linux_resources
 from corten.engine.spec.seccomp import load_profile
 from corten.engine.spec.security import SecurityOptions, parse_security_options
+from corten.engine.spec.tmpfs import request_text, tmpfs_options
 from corten.engine.values.container import DeviceMapping, MountRequest, Resources, ThrottleDevice
 from corten.errors import EngineError, Invalid
 from corten.kernel.caps import CAPS

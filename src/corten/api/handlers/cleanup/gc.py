@@ -5,7 +5,7 @@ from corten.api.types.cleanup.answers import GcAnswer, GcMarksAnswer, GcRequest,
 from corten.api.wire import json_response
 from corten.engine.cleanup.gc.collection import Asked, Look
 from corten.engine.cleanup.gc.plan import Verdict
-from corten.engine.moments import format_moment
+from corten.engine.timestamps import format_moment
 from corten.errors import Invalid
 from corten.gcmarks import GcMarks, format_seconds, parse_level, parse_seconds
 from corten.http.response import Reply

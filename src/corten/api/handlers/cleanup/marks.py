@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from corten.api.request import Request
 from corten.api.types.cleanup.answers import ImageMarks, VolumeMarks
 from corten.api.wire import json_response
-from corten.engine.moments import format_moment
+from corten.engine.timestamps import format_moment
 from corten.http.response import Reply, Response
 from corten.store.volumes import Volume
 

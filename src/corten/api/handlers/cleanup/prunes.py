@@ -12,9 +12,9 @@ from corten.api.request import Request
 from corten.api.types.cleanup.answers import CachesPruned, ContainersPruned, ImagesPruned, Kept, KeptItem, NetworksPruned, VolumesPruned
 from corten.api.versions import spares_named_volumes
 from corten.api.wire import json_response
-from corten.engine.cleanup.prune.asked import Chosen, Manner, Pruned
-from corten.engine.cleanup.prune.asked import Kept as KeptThing
 from corten.engine.cleanup.prune.caches import CacheWhat
+from corten.engine.cleanup.prune.options import Chosen, Manner, Pruned
+from corten.engine.cleanup.prune.options import Kept as KeptThing
 from corten.engine.images.removal import PRUNE_FILTERS
 from corten.engine.images.removal import Pruned as PrunedImages
 from corten.errors import Invalid

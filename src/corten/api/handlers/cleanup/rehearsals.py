@@ -17,9 +17,9 @@ from corten.api.handlers.images import deleted_items
 from corten.api.request import Request
 from corten.api.types.cleanup.answers import Rehearsed, RehearsePrune, RehearseRemoval, RemovalRehearsed
 from corten.api.wire import json_response
-from corten.engine.cleanup.prune.asked import Manner
 from corten.engine.cleanup.prune.caches import CacheWhat
-from corten.engine.cleanup.prune.rehearsed import PrunePlan
+from corten.engine.cleanup.prune.dry_run import PrunePlan
+from corten.engine.cleanup.prune.options import Manner
 from corten.engine.images.removal import How, PruneWhat
 from corten.errors import EngineError, Invalid
 from corten.http.response import Reply

@@ -4,7 +4,7 @@ from corten.api.request import Request
 from corten.api.types.cleanup.answers import EmptyTrash, TrashEmptied, TrashItem, TrashRestored
 from corten.api.wire import json_response
 from corten.engine.cleanup.trash import Trashed
-from corten.engine.moments import format_moment
+from corten.engine.timestamps import format_moment
 from corten.http.response import Reply
 from corten.oci.reference import parse_reference
 

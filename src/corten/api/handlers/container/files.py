@@ -8,8 +8,8 @@ from typing import Final
 from corten.api.request import Request
 from corten.api.types.containers import ChangeAnswer
 from corten.api.wire import json_response
-from corten.engine.containers.files.places import PathStat
-from corten.engine.moments import format_moment
+from corten.engine.containers.files.paths import PathStat
+from corten.engine.timestamps import format_moment
 from corten.http.response import Reply, Response, Stream
 
 _STAT: Final = "X-Docker-Container-Path-Stat"

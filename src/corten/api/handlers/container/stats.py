@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from corten.api.request import Request
 from corten.engine.containers.stats import Reading, Sample
-from corten.engine.moments import format_moment
+from corten.engine.timestamps import format_moment
 from corten.errors import Invalid
 from corten.http.response import Reply, Response, Stream
 

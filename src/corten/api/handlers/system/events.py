@@ -9,7 +9,7 @@ from corten.api.request import Request
 from corten.api.types.events import EventActor, EventAnswer
 from corten.api.wire import encode
 from corten.engine.events import Event
-from corten.engine.moments import parse_unix
+from corten.engine.timestamps import parse_unix
 from corten.errors import Invalid
 from corten.http.response import Reply, Stream
 

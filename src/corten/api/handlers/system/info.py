@@ -11,8 +11,8 @@ from corten.api.types.info import DeviceInfo, IndexInfo, InfoAnswer, PluginsInfo
 from corten.api.versions import Version, has_discovered_devices
 from corten.api.wire import json_response
 from corten.engine.devices.registry import Findings, Registry
-from corten.engine.moments import format_moment
 from corten.engine.system import LOG_DRIVERS, NETWORK_DRIVERS, VOLUME_DRIVERS, Info
+from corten.engine.timestamps import format_moment
 from corten.http.response import Reply
 
 _LOOPBACK: Final = ("::1/128", "127.0.0.0/8")

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from corten.engine.build.inventory.found import Component, Root
-from corten.engine.cleanup.models import is_safetensors, kind_of_weights
+from corten.engine.models import is_safetensors, kind_of_weights
 
 SUFFIXES: Final = (".safetensors", ".gguf", ".bin", ".pt", ".pth")
 _CACHED: Final = re.compile(r"(?:^|/)models--([^/]+?)--([^/]+)/blobs$")

@@ -16,7 +16,7 @@ from corten.build.events import Emit
 from corten.engine.build.internal import Internal
 from corten.engine.build.sharing.config import CONFIG_TYPE, INLINE, LARGEST, NAME, UNCOMPRESSED, decode, decode_inline
 from corten.engine.transfer.layers import LayerPull, RemoteLayer
-from corten.engine.transfer.leftovers import keeper_of
+from corten.engine.transfer.partial_pulls import keeper_of
 from corten.errors import EngineError, Invalid, NotFound
 from corten.ids import DiffId, Digest, short_id
 from corten.oci.digest import hex_of, parse_digest, sha256_digest

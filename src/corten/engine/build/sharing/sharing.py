@@ -10,7 +10,7 @@ from corten.engine.build.internal import Internal
 from corten.engine.build.sharing.exports import FolderCache, to_registry
 from corten.engine.build.sharing.imports import FetchedCache, Folder, ImageHistory, Several, puller, read_registry
 from corten.engine.build.sharing.wishes import CacheOrigin, CacheTarget
-from corten.engine.transfer.interruptible import interruptible
+from corten.engine.transfer.cancellation import interruptible
 from corten.engine.transfer.outgoing import LayerPush
 from corten.engine.transfer.pull import Pulls
 from corten.errors import EngineError

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from corten.build.cache import BuildCache
 from corten.build.caches import CacheMount, CacheMounts
 from corten.engine.cleanup.gc.plan import Candidate, Kind, Layered
-from corten.engine.cleanup.protection import LABEL, is_protecting
+from corten.engine.cleanup.last_uses import LastUses
 from corten.engine.cleanup.trash import TrashCan
-from corten.engine.cleanup.uses import LastUses
-from corten.engine.containers.catalog import Catalog
+from corten.engine.protection import LABEL, is_protecting
+from corten.engine.records.containers import Catalog
 from corten.ids import ImageId, short_id
 from corten.store.images import Image
 from corten.store.opened import Store

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from corten.build.cache import BuildCache, CacheEntry
 from corten.build.caches import CacheMounts
-from corten.engine.cleanup.prune.asked import Pruned
+from corten.engine.cleanup.prune.options import Pruned
 from corten.engine.events import Events
 from corten.store.files import free_bytes
 from corten.store.opened import Store

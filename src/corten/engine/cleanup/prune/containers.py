@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from corten.engine.cleanup.protection import is_protected_container
-from corten.engine.cleanup.prune.asked import PROTECTED, Chosen, Kept, Manner, Pruned
-from corten.engine.containers.catalog import Catalog
-from corten.engine.containers.containers import Containers
-from corten.engine.containers.state import is_up
+from corten.engine.cleanup.prune.options import PROTECTED, Chosen, Kept, Manner, Pruned
+from corten.engine.containers.inspection import Containers
 from corten.engine.containers.upkeep import Upkeep
 from corten.engine.events import Events
+from corten.engine.protection import is_protected_container
+from corten.engine.records.containers import Catalog
+from corten.engine.records.state import is_up
 from corten.engine.values.container import Container
 from corten.errors import Conflict, NotFound
 

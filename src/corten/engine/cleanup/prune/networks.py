@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from corten.engine.cleanup.protection import is_protecting
-from corten.engine.cleanup.prune.asked import PROTECTED, Chosen, Kept, Manner, Pruned
+from corten.engine.cleanup.prune.options import PROTECTED, Chosen, Kept, Manner, Pruned
 from corten.engine.events import Events
 from corten.engine.networks.networks import Networks
+from corten.engine.protection import is_protecting
 from corten.errors import Denied
 
 

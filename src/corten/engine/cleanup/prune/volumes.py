@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from corten.engine.cleanup.models import Models
-from corten.engine.cleanup.protection import Protection
-from corten.engine.cleanup.prune.asked import PROTECTED, Chosen, Kept, Manner, Pruned
+from corten.engine.cleanup.prune.options import PROTECTED, Chosen, Kept, Manner, Pruned
 from corten.engine.events import Events
+from corten.engine.models import Models
+from corten.engine.protection import Protection
 from corten.engine.volumes import Volumes
 from corten.errors import Conflict, NotFound
 from corten.store.volumes import Volume

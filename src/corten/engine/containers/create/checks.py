@@ -8,19 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from corten.config import Config
-from corten.engine.containers.run.restart import check_policy
+from corten.engine.containers.restart_policy import check_policy
 from corten.engine.host import HostFacts, parse_list
 from corten.engine.signals import parse_signal
-from corten.engine.spec.filesystem.paths import READ_ONLY, masked_paths
+from corten.engine.spec.masked_paths import READ_ONLY, masked_paths
 from corten.engine.spec.security import parse_security_options
-from corten.engine.values.container import ContainerConfig, HealthCheck, HostConfig, LogConfig, PortBinding, Resources
+from corten.engine.values.container import BUILT_IN_RUNTIMES, ContainerConfig, HealthCheck, HostConfig, LogConfig, PortBinding, Resources
 from corten.errors import Invalid, Unsupported
 from corten.oci.platform import Platform, can_run, normalise
 
 MIN_MEMORY = 6 << 20
 DEFAULT_SHM_SIZE = 64 << 20
-BUILT_IN_RUNTIMES = ("", "corten", "runc", "io.containerd.runc.v2")
-"""Names that mean the built-in runtime: configurations made for Docker name runc."""
 LOG_OPTIONS: Mapping[str, frozenset[str]] = {
     "json-file": frozenset(
         ("max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size")

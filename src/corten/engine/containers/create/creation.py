@@ -9,22 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from corten.config import Config
-from corten.engine.build.keeping import with_caches
-from corten.engine.containers.catalog import Catalog
+from corten.engine.cachemounts import with_caches
 from corten.engine.containers.create.checks import check, platform_warning, warnings, with_defaults
 from corten.engine.containers.create.merge import argv, merged
-from corten.engine.containers.create.names import check_name, free_name, name_in_use
-from corten.engine.containers.files.leftovers import MARK
-from corten.engine.containers.mounting.borrowed import borrowed
-from corten.engine.containers.mounting.images import held_images
-from corten.engine.containers.mounts import requested, with_images, with_volumes
-from corten.engine.containers.run.logs import log_spec
-from corten.engine.containers.run.needs import Networks
-from corten.engine.containers.shelves import Shelves
+from corten.engine.containers.create.names import check_name, free_name
+from corten.engine.containers.create.volumes_from import borrowed
+from corten.engine.containers.files.mount_stubs import MARK
+from corten.engine.containers.links import settled_links
+from corten.engine.containers.log_config import log_spec
+from corten.engine.containers.mounts import held_images, requested, with_images, with_volumes
+from corten.engine.containers.protocols import Networks
+from corten.engine.containers.storage import Shelves
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
 from corten.engine.images.catalog import Catalog as ImageCatalog
-from corten.engine.links.links import settled_links
+from corten.engine.records.containers import Catalog, name_in_use
 from corten.engine.spec.checks import check_options
 from corten.engine.spec.limits import discard_unsupported
 from corten.engine.spec.placement import Machine

@@ -4,8 +4,7 @@ import re
 import secrets
 from collections.abc import Callable
 
-from corten.errors import Conflict, Invalid
-from corten.ids import ContainerId
+from corten.errors import Invalid
 
 _VALID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
@@ -35,14 +34,6 @@ def check_name(name: str, *, shown: str | None = None) -> None:
     if not _VALID.fullmatch(name):
         given = name if shown is None else shown
         raise Invalid(f"Invalid container name ({given}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", reason="bad-name")
-
-
-def name_in_use(name: str, owner: ContainerId) -> Conflict:
-    return Conflict(
-        f'Conflict. The container name "/{name}" is already in use by container "{owner}". '
-        "You have to remove (or rename) that container to be able to reuse that name.",
-        reason="name-in-use",
-    )
 
 
 def free_name(is_taken: Callable[[str], bool]) -> str:

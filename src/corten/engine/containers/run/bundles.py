@@ -5,20 +5,19 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from corten.engine.containers.catalog import Catalog
-from corten.engine.containers.create.checks import BUILT_IN_RUNTIMES
-from corten.engine.containers.run.needs import NetworkPlace
+from corten.engine.containers.link_environment import link_environment
+from corten.engine.containers.protocols import NetworkPlace
 from corten.engine.containers.run.rootfiles import RootFiles
-from corten.engine.containers.state import has_process
 from corten.engine.devices.injection import inject
 from corten.engine.devices.loader import library_folders
 from corten.engine.devices.requests import Devices
-from corten.engine.links.environment import link_environment
 from corten.engine.paths import Paths
+from corten.engine.records.containers import Catalog
+from corten.engine.records.state import has_process
 from corten.engine.spec.build import ExecRequest, build_exec, build_spec
 from corten.engine.spec.namespaces import is_container_mode, joined_container
 from corten.engine.spec.placement import Machine, Placement
-from corten.engine.values.container import Container
+from corten.engine.values.container import BUILT_IN_RUNTIMES, Container
 from corten.engine.values.exec import ExecConfig
 from corten.errors import Conflict, EngineError, NotFound, Unavailable
 from corten.kernel.mount import MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, umount2

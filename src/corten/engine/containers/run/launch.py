@@ -3,17 +3,17 @@
 from dataclasses import replace
 from typing import NoReturn
 
-from corten.engine.containers.catalog import Catalog, Entry
+from corten.engine.containers.links import check_linked
+from corten.engine.containers.log_config import stdio_spec
 from corten.engine.containers.mounts import ensure_sources
+from corten.engine.containers.protocols import NetworkPlace
 from corten.engine.containers.removal import Removal
 from corten.engine.containers.run.bundles import Bundles
-from corten.engine.containers.run.failures import start_failure
-from corten.engine.containers.run.logs import stdio_spec
-from corten.engine.containers.run.needs import NetworkPlace
 from corten.engine.containers.run.release import Release, Rented, disconnected
-from corten.engine.containers.state import failed_to_start, started
+from corten.engine.containers.start_errors import start_failure
 from corten.engine.events import Events
-from corten.engine.links.links import check_linked
+from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.state import failed_to_start, started
 from corten.engine.spec.namespaces import is_container_mode
 from corten.engine.values.container import Container
 from corten.errors import EngineError

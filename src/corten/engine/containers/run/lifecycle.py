@@ -1,19 +1,19 @@
 """Start, stop, restart, kill, pause and wait: what moves a container through its states by a user's will.
 
 A container's lock is held while its state changes, never while its process takes its time to end: ends are noted by
-`corten.engine.containers.run.ends`, under the same lock, whoever caused them.
+`corten.engine.containers.run.exit_handling`, under the same lock, whoever caused them.
 """
 
 import asyncio
 from dataclasses import replace
 
-from corten.engine.containers.catalog import Catalog, Entry
-from corten.engine.containers.run.ends import Ends
+from corten.engine.containers.protocols import Processes
+from corten.engine.containers.run.exit_handling import Ends
 from corten.engine.containers.run.launch import Launch
-from corten.engine.containers.run.needs import Processes
-from corten.engine.containers.state import has_process, is_up, moved, require
-from corten.engine.containers.waiters import Condition, WaitResult
 from corten.engine.events import Events
+from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.state import has_process, is_up, moved, require
+from corten.engine.records.waiters import Condition, WaitResult
 from corten.engine.signals import parse_signal
 from corten.errors import Conflict, EngineError, Invalid, NotFound
 

@@ -17,15 +17,15 @@ import os
 import time
 from dataclasses import replace
 
-from corten.engine.containers.catalog import Catalog, Entry
+from corten.engine.containers.execs import Execs
+from corten.engine.containers.protocols import Processes
 from corten.engine.containers.removal import Removal
-from corten.engine.containers.run.ends import Ends
-from corten.engine.containers.run.needs import Processes
+from corten.engine.containers.restart_policy import wants_start_with_daemon
+from corten.engine.containers.run.exit_handling import Ends
 from corten.engine.containers.run.release import Release
-from corten.engine.containers.run.restart import wants_start_with_daemon
-from corten.engine.containers.state import has_process, started
-from corten.engine.execs import Execs
 from corten.engine.paths import Paths
+from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.state import has_process, started
 from corten.engine.spec.namespaces import is_container_mode
 from corten.engine.values.container import Container
 from corten.errors import Conflict, NotFound

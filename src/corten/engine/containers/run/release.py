@@ -4,10 +4,10 @@ import os
 import shutil
 from dataclasses import dataclass
 
-from corten.engine.containers.mounting.staging import Staging
 from corten.engine.containers.mounts import Volumes
+from corten.engine.containers.protocols import Networks, Processes
 from corten.engine.containers.run.bundles import Bundles
-from corten.engine.containers.run.needs import Networks, Processes
+from corten.engine.containers.staging import Staging
 from corten.engine.paths import Paths
 from corten.engine.spec.namespaces import is_container_mode
 from corten.engine.values.container import Container, Endpoint

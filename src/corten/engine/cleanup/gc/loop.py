@@ -1,0 +1,76 @@
+"""What the daemon clears away by itself: the trash, when an entry's time is over, and what garbage collection takes when the disk fills."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from corten.cacherules import CacheRule
+from corten.engine.cleanup.gc.collection import Gc
+from corten.engine.cleanup.prune.caches import CachePrune, CacheWhat
+from corten.engine.cleanup.trash import TrashCan
+from corten.errors import EngineError
+from corten.store.records.uses import Uses
+
+logger = logging.getLogger("corten.engine")
+INTERVAL: Final = 60.0
+"""Seconds between looks at most; one look is a statvfs and a query of a small table."""
+SHORTEST: Final = 0.25
+SPEED: Final = 2 << 30
+"""Bytes per second with which a disk may fill: the nearer to the mark `high`, the sooner the next look."""
+RULED: Final = 600.0
+"""Seconds between two looks at the build cache, for which its cache mounts are walked."""
+REMEMBERED: Final = 90 * 86400 * 10**9
+"""For so long (ns) the last use of an image that is gone is known: it may come back."""
+
+
+class GcLoop:
+    """Belongs to the event loop."""
+
+    def __init__(self, gc: Gc, trash: TrashCan, caches: CachePrune, uses: Uses, *, rules: Sequence[CacheRule] = ()) -> None:
+        """`rules` for build cache, as in Docker's `builder.gc`."""
+        self._gc = gc
+        self._trash = trash
+        self._caches = caches
+        self._uses = uses
+        self._rules = rules
+        self._ruled = 0.0
+
+    async def run(self) -> None:
+        """For as long as the daemon lives."""
+        self._uses.forget_images(time.time_ns() - REMEMBERED)
+        while True:
+            try:
+                await self.look()
+            except (EngineError, OSError) as error:
+                logger.warning("garbage collection failed: %s", error)
+            await asyncio.sleep(self.pause())
+
+    def pause(self) -> float:
+        """Seconds until the next look."""
+        left = self._gc.headroom
+        return min(max(left / SPEED, SHORTEST), INTERVAL) if left > 0 else INTERVAL / 12
+
+    async def look(self) -> None:
+        """Once: what is over goes, and what is needed."""
+        await self._trash.expire()
+        if self._rules and time.monotonic() - self._ruled >= RULED:
+            self._ruled = time.monotonic()
+            await self.apply_rules()
+        if self._gc.headroom < 0:
+            await self._gc.run(reason=f"the disk is fuller than {self._gc.marks.high}")
+
+    async def apply_rules(self) -> None:
+        """One rule after another."""
+        _, total = self._gc.disk()
+        for rule in self._rules:
+            what = CacheWhat(
+                everything=rule.everything,
+                until=time.time_ns() - rule.unused * 10**9 if rule.unused else 0,
+                types=rule.types,
+                keep_bytes=rule.keep.of(total) if rule.keep else 0,
+                most_bytes=rule.most.of(total) if rule.most else 0,
+                free_bytes=rule.free.of(total) if rule.free else 0,
+            )
+            await self._caches.enforce(what, reason="a rule of builder.gc")

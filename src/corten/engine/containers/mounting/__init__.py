@@ -1,1 +1,0 @@
-"""Mount points that take more than a path: borrowed from other containers, images, parts of volumes."""

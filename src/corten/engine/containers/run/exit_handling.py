@@ -1,0 +1,114 @@
+"""What follows when a container's process is over: the state, the event, the next start or the removal, and the clean-up.
+
+    Exited ──▶ state + "die" event ──▶ policy says start again ──▶ clean-up, pause, start
+                       │          └──▶ --rm ──▶ deleted, clean-up
+                       └─ waiters answered      └──▶ clean-up
+
+Clean-up (network, cgroup, streams) takes tens of milliseconds of waiting in the kernel, so nobody waits for it but the next start.
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import replace
+
+from corten.engine.containers.removal import Removal
+from corten.engine.containers.restart_policy import Ending, next_pause, wants_restart
+from corten.engine.containers.run.launch import Launch
+from corten.engine.containers.run.release import Release, disconnected
+from corten.engine.events import Events
+from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.state import died, has_process, moved
+from corten.engine.records.waiters import WaitResult
+from corten.engine.tasks import Tasks
+from corten.errors import EngineError
+from corten.monitor.events import Exited
+
+logger = logging.getLogger("corten.engine")
+
+
+class Ends:
+    def __init__(self, catalog: Catalog, launch: Launch, removal: Removal, release: Release, events: Events, tasks: Tasks) -> None:
+        self._catalog = catalog
+        self._launch = launch
+        self._removal = removal
+        self._release = release
+        self._events = events
+        self._tasks = tasks
+
+    async def note(self, exit: Exited) -> None:
+        """A main process is over. An end that was noted already, or of a container that is gone, changes nothing."""
+        entry = self._catalog.find(exit.container_id)
+        if entry is None:
+            return
+        async with entry.lock:
+            if self._catalog.find(entry.id) is not entry or not has_process(entry.state):
+                return
+            await self._settle(entry, exit)
+
+    def note_oom(self, container_id: str) -> None:
+        """The kernel killed a process of it for memory; the container may go on."""
+        entry = self._catalog.find(container_id)
+        if entry is not None:
+            self._events.container(entry.value, "oom")
+
+    async def cleaned(self, entry: Entry) -> None:
+        """Returns when nothing is left of earlier runs; held by whoever starts the next one."""
+        if entry.cleanup is not None:
+            await asyncio.wait([entry.cleanup])
+
+    async def give_up(self, entry: Entry) -> None:
+        """End the waiting for an automatic restart."""
+        async with entry.lock:
+            if entry.state.status != "restarting":
+                return
+            if entry.restart is not None:
+                entry.restart.cancel()
+                entry.restart = None
+            self._catalog.set_live(entry, state=moved(entry.state, "gave_up"))
+            self._answer(entry)
+
+    def restart_now(self, entry: Entry) -> None:
+        """At start-up: a container that its policy wants running, with no pause."""
+        entry.restart = self._tasks.spawn(self._restart(entry, 0.0), f"restart of {entry.value.name}")
+
+    async def _settle(self, entry: Entry, exit: Exited) -> None:
+        before = entry.value
+        ended_at = exit.finished_at or time.time_ns()  # 0: nobody saw it
+        ending = Ending(exit.exit_code, max(0, ended_at - before.state.started_at), before.state.manually_stopped)
+        again = not entry.held and wants_restart(before.host.restart_policy, ending, before.state.restart_count)
+        state = died(before.state, exit_code=exit.exit_code, at=ended_at, oom_killed=exit.oom_killed)
+        entry.prepared = False
+        goes = before.host.auto_remove and not entry.held and not again
+        if again:
+            state = replace(moved(state, "will_restart"), restart_count=state.restart_count + 1)
+        if goes:
+            entry.value = replace(before, state=state)
+        else:
+            self._catalog.set_live(entry, state=state, endpoints=disconnected(before), ports={})
+        lasted = str(ending.lasted // 1_000_000_000)
+        self._events.container(before, "die", execDuration=lasted, exitCode=str(exit.exit_code))
+        if not again:
+            self._answer(entry)
+        if goes:
+            await self._removal.delete(entry, volumes=True)
+        entry.cleanup = self._tasks.spawn(self._release.run(before), f"clean-up after {before.name}")
+        if again:
+            entry.pause = next_pause(entry.pause, ending)
+            entry.restart = self._tasks.spawn(self._restart(entry, entry.pause), f"restart of {before.name}")
+
+    def _answer(self, entry: Entry) -> None:
+        entry.waiters.ended(WaitResult(entry.state.exit_code))
+
+    async def _restart(self, entry: Entry, pause: float) -> None:
+        await asyncio.sleep(pause)
+        await self.cleaned(entry)
+        async with entry.lock:
+            if self._catalog.find(entry.id) is not entry or entry.state.status not in ("restarting", "exited"):
+                return
+            entry.restart = None
+            try:
+                await self._launch.run(entry, restart_count=entry.state.restart_count)
+            except EngineError as error:
+                logger.warning("container %s was not restarted: %s", entry.value.name, error.message)
+                self._answer(entry)

@@ -1,1 +1,0 @@
-"""`--link` on the default bridge: a container knows another by an alias."""
