@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from corten import __version__
-from corten.api.app import COMMON_HEADERS, App, Services
-from corten.api.buildkit.door import BuildKit
+from corten.api.app import COMMON_HEADERS, App
+from corten.api.buildkit.listener import BuildKitListener
 from corten.api.routes import ROUTES
+from corten.api.services import Services
 from corten.config import Config, load_settings, usage
 from corten.engine.build import builds
 from corten.engine.build.builds import Builds, Footing
@@ -184,7 +185,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         networks=parts.known_networks,
         connections=network_parts.Connections(parts.known_networks, containers, paths, events),
         builds=making,
-        buildkit=BuildKit(tasks),
+        buildkit=BuildKitListener(tasks),
         pulls=pulls,
         pushes=pushes,
         registries=registries,

@@ -30,5 +30,5 @@ def test_an_idle_daemon_carries_no_http_client() -> None:
 
 def test_an_idle_daemon_carries_neither_grpc_nor_yaml() -> None:
     loaded = loaded_after("import corten.daemon")
-    assert "corten.api.buildkit.door" in loaded, "the door is there, what is behind it is not"
-    assert loaded & {"h2", "hpack", "hyperframe", "yaml", "corten.http.grpc", "corten.api.buildkit.face", "corten.build.solve"} == set()
+    assert "corten.api.buildkit.listener" in loaded, "the listener is there, what serves its connections is not"
+    assert loaded & {"h2", "hpack", "hyperframe", "yaml", "corten.http.grpc", "corten.api.buildkit.server", "corten.build.solve"} == set()

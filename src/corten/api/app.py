@@ -2,38 +2,14 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from corten import __version__
-from corten.api.buildkit.door import BuildKit
 from corten.api.errors import error_response, failure
 from corten.api.request import Request
 from corten.api.router import Match, Route, Router, split_version
+from corten.api.services import Services
 from corten.api.versions import CURRENT, find_refusal, format_version, parse_version
-from corten.engine.build.builds import Builds
-from corten.engine.cleanup.opened import Cleanup
-from corten.engine.containers.commit import Commits
-from corten.engine.containers.create.creation import Creation
-from corten.engine.containers.execs import Execs
-from corten.engine.containers.files.archives import Files
-from corten.engine.containers.inspection import Containers
-from corten.engine.containers.run.lifecycle import Lifecycle
-from corten.engine.containers.stats import Stats
-from corten.engine.containers.streams import Streams
-from corten.engine.containers.update import Update
-from corten.engine.containers.upkeep import Upkeep
-from corten.engine.devices.requests import Devices
-from corten.engine.events import Events
-from corten.engine.images.service import Images
-from corten.engine.networks.connections import Connections
-from corten.engine.networks.networks import Networks
-from corten.engine.system import System
-from corten.engine.transfer.pull import Pulls
-from corten.engine.transfer.push import Pushes
-from corten.engine.transfer.registries import Registries
-from corten.engine.usage import DiskFigures
-from corten.engine.volumes import Volumes
 from corten.errors import EngineError
 from corten.http.request import ClientGone
 from corten.http.request import Request as HttpRequest
@@ -48,36 +24,6 @@ COMMON_HEADERS: Final = (
     ("Server", f"Corten/{__version__} (linux)"),
 )
 """Sent with every answer; clients negotiate on them. For `corten.http.server.Server(common_headers=...)`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """What handlers may call: one engine object per noun, made by `corten.daemon`. Who adds a noun adds its line here."""
-
-    creation: Creation
-    containers: Containers
-    upkeep: Upkeep
-    update: Update
-    lifecycle: Lifecycle
-    streams: Streams
-    execs: Execs
-    files: Files
-    stats: Stats
-    events: Events
-    system: System
-    devices: Devices
-    volumes: Volumes
-    figures: DiskFigures
-    images: Images
-    networks: Networks
-    connections: Connections
-    builds: Builds
-    buildkit: BuildKit
-    pulls: Pulls
-    pushes: Pushes
-    registries: Registries
-    commits: Commits
-    cleanup: Cleanup
 
 
 class App:

@@ -20,7 +20,7 @@ from corten.http.request import Request as HttpRequest
 from corten.http.response import Fields, Reply
 
 if TYPE_CHECKING:
-    from corten.api.app import Services
+    from corten.api.services import Services
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Final
 
 from corten import __version__
-from corten.api.buildkit.attributes import check_frontend
-from corten.api.buildkit.failures import call_failed
+from corten.api.buildkit.errdefs import call_failed
+from corten.api.buildkit.frontend_attrs import check_frontend
 from corten.api.buildkit.jobs import Job, Jobs
 from corten.api.buildkit.messages.cache import DiskUsageRequest, DiskUsageResponse, PruneRequest, UsageRecord
 from corten.api.buildkit.messages.solve import SolveRequest, SolveResponse, StatusRequest, StatusResponse
@@ -21,7 +21,7 @@ from corten.api.buildkit.messages.worker import (
     Timestamp,
     WorkerRecord,
 )
-from corten.api.buildkit.solving import Solving, check_request
+from corten.api.buildkit.solver import Solver, check_request
 from corten.api.handlers.cleanup.prunes import cache_what
 from corten.engine.build.builds import CacheUsage
 from corten.errors import EngineError, Invalid
@@ -41,9 +41,9 @@ _FILTER_NAMES: Final = {"ID": "id", "Type": "type"}
 class Control:
     """Belongs to the event loop."""
 
-    def __init__(self, solving: Solving, jobs: Jobs) -> None:
-        self._solving = solving
-        self._services = solving.services
+    def __init__(self, solver: Solver, jobs: Jobs) -> None:
+        self._solver = solver
+        self._services = solver.services
         self._jobs = jobs
 
     def methods(self) -> Mapping[str, Method]:
@@ -84,7 +84,7 @@ class Control:
         before = {one.id: one for one in await self._services.builds.usage()}
         what = replace(what, most_bytes=request.max_used_space, free_bytes=request.min_free_space)
         pruned = await self._services.cleanup.prunes.caches.run(what)
-        self._solving.kept.forget()
+        self._solver.local_sources.forget()
         for name in pruned.names:
             yield _record(before[name]) if name in before else UsageRecord(id=name)
 
@@ -114,7 +114,7 @@ class Control:
         request = job.request
         if request.frontend:
             check_frontend(request.frontend, request.frontend_attrs)
-            return await self._solving.solve(job, request.frontend_attrs, [])
+            return await self._solver.solve(job, request.frontend_attrs, [])
         returned = await job.returned
         if returned.error is not None and returned.error.code:
             raise CallFailed(returned.error.code, returned.error.message, encode(returned.error))
@@ -127,7 +127,7 @@ class Control:
         attrs = job.results.get(ref)
         if attrs is None:
             raise CallFailed(Code.INVALID_ARGUMENT, f"no result {ref} in this build")
-        return await self._solving.solve(job, attrs, [])
+        return await self._solver.solve(job, attrs, [])
 
 
 def worker() -> WorkerRecord:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from corten.api.buildkit.messages.solve import CacheEntry, Definition
+from corten.api.buildkit.messages.solve import CacheOptionsEntry, Definition
 from corten.api.buildkit.messages.worker import RpcStatus, WorkerRecord
 from corten.http.grpc import protobuf as pb
 
@@ -44,7 +44,7 @@ class BridgeSolveRequest:
     definition: Definition | None = pb.message(1, lambda: Definition)
     frontend: str = pb.text(2)
     frontend_opt: dict[str, str] = pb.text_map(3)
-    cache_imports: list[CacheEntry] = pb.messages(12, lambda: CacheEntry)
+    cache_imports: list[CacheOptionsEntry] = pb.messages(12, lambda: CacheOptionsEntry)
     frontend_inputs: dict[str, Definition] = pb.message_map(13, lambda: Definition)
     evaluate: bool = pb.boolean(14)
 

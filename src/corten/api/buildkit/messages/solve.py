@@ -14,15 +14,15 @@ class Definition:
 
 
 @dataclass(slots=True)
-class CacheEntry:
+class CacheOptionsEntry:
     type: str = pb.text(1)
     attrs: dict[str, str] = pb.text_map(2)
 
 
 @dataclass(slots=True)
 class CacheOptions:
-    exports: list[CacheEntry] = pb.messages(4, lambda: CacheEntry)
-    imports: list[CacheEntry] = pb.messages(5, lambda: CacheEntry)
+    exports: list[CacheOptionsEntry] = pb.messages(4, lambda: CacheOptionsEntry)
+    imports: list[CacheOptionsEntry] = pb.messages(5, lambda: CacheOptionsEntry)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Secrets, agents and credentials that a client's session holds: asked for when a step needs them, kept nowhere."""
+"""Attachables of a client's session: secrets, SSH agents and registry credentials. Asked for when a step needs them, kept nowhere."""
 
 import asyncio
 import socket
@@ -12,8 +12,8 @@ from corten.api.buildkit.messages.session import (
     SecretRequest,
 )
 from corten.api.buildkit.messages.worker import Empty
+from corten.api.buildkit.session.filesync import call_error
 from corten.api.buildkit.session.sessions import ClientSession
-from corten.api.buildkit.session.syncing import call_error
 from corten.engine.build.delivery import LARGEST_SECRET
 from corten.engine.tasks import Tasks
 from corten.errors import Invalid

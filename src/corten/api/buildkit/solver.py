@@ -1,4 +1,4 @@
-"""One solve: the client's attributes to a build, its events to the client's status, its result to the client's outputs."""
+"""One solve: frontend attributes become a build, its events the client's status messages, its image the exporters' input."""
 
 import asyncio
 import time
@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from corten.api.app import Services
-from corten.api.buildkit.attributes import Asked, read_attributes
-from corten.api.buildkit.failures import build_failed
+from corten.api.buildkit.errdefs import build_failed
+from corten.api.buildkit.exporters import ExportEntry, ResultExporter, read_exporters
+from corten.api.buildkit.frontend_attrs import FrontendOptions, read_attributes
 from corten.api.buildkit.jobs import Job
-from corten.api.buildkit.messages.solve import CacheEntry, CacheOptions, SourceInfo
-from corten.api.buildkit.outputs import Delivering, Output, read_outputs
-from corten.api.buildkit.session.contexts import KeptContexts
-from corten.api.buildkit.session.delivering import SessionDelivery
+from corten.api.buildkit.messages.solve import CacheOptions, CacheOptionsEntry, SourceInfo
+from corten.api.buildkit.session.context_source import SessionContextSource
+from corten.api.buildkit.session.local_sources import LocalSources
 from corten.api.buildkit.session.sessions import ClientSession, Sessions
 from corten.api.buildkit.statuses import status_response
+from corten.api.services import Services
 from corten.build.events import BuildEvent, Described, Warned
 from corten.build.solve import StepFailed
 from corten.engine.build.builds import BuildRequest, Built
@@ -30,39 +30,39 @@ DEFINITION_STEP = "internal-1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Solving:
-    """What solves stand on."""
+class Solver:
+    """Control.Solve on the engine's builder."""
 
     services: Services
     sessions: Sessions
-    kept: KeptContexts
+    local_sources: LocalSources
     tasks: Tasks
 
-    async def solve(self, job: Job, attrs: Mapping[str, str], imports: list[CacheEntry]) -> dict[str, str]:
+    async def solve(self, job: Job, attrs: Mapping[str, str], imports: list[CacheOptionsEntry]) -> dict[str, str]:
         """Builds, and hands the result on: the exporters' answer. Raises CallFailed and EngineError."""
         cache = job.request.cache or CacheOptions()
-        asked = read_attributes(attrs, job.request.entitlements, cache.exports, [*cache.imports, *imports])
-        outputs = read_outputs(job.request.outputs())
+        frontend = read_attributes(attrs, job.request.entitlements, cache.exports, [*cache.imports, *imports])
+        outputs = read_exporters(job.request.outputs())
         session = await self.sessions.get(job.request.session)
-        work = _Work(self, job, asked, session)
-        built = await work.run(outputs)
-        return await work.deliver(built, outputs)
+        solve = _Solve(self, job, frontend, session)
+        built = await solve.run(outputs)
+        return await solve.deliver(built, outputs)
 
     async def describe(self, job: Job, attrs: Mapping[str, str]) -> tuple[dict[str, Any], list[Warned]]:
         """Answers a call that builds nothing (`--check`, `--call`): what was found, and the warnings."""
-        asked = read_attributes(attrs, (), (), ())
-        work = _Work(self, job, asked, await self.sessions.get(job.request.session))
-        await work.run([])
-        return work.described, work.warned
+        frontend = read_attributes(attrs, (), (), ())
+        solve = _Solve(self, job, frontend, await self.sessions.get(job.request.session))
+        await solve.run([])
+        return solve.described, solve.warned
 
 
-class _Work:
+class _Solve:
     """One build for a client. Belongs to the event loop; events come from any thread."""
 
-    def __init__(self, solving: Solving, job: Job, asked: Asked, session: ClientSession) -> None:
-        self._on = solving
+    def __init__(self, solver: Solver, job: Job, frontend: FrontendOptions, session: ClientSession) -> None:
+        self._solver = solver
         self._job = job
-        self._asked = asked
+        self._frontend = frontend
         self._session = session
         self._loop = asyncio.get_running_loop()
         self._trace = Trace(f"{time.time_ns()} {job.request.ref}")
@@ -71,44 +71,44 @@ class _Work:
         self.described: dict[str, Any] = {}
         self.warned: list[Warned] = []
 
-    async def run(self, outputs: list[Output]) -> Built:
+    async def run(self, outputs: list[ExportEntry]) -> Built:
         tags = [tag for output in outputs for tag in output.tags]
-        delivery = SessionDelivery(
+        delivery = SessionContextSource(
             session=self._session,
-            asked=self._asked,
-            kept=self._on.kept,
-            tasks=self._on.tasks,
+            frontend=self._frontend,
+            local_sources=self._solver.local_sources,
+            tasks=self._solver.tasks,
             credentials=self._credentials,
             explain=self._explain,
             domains=frozenset(tag.domain for output in outputs if output.push for tag in output.tags),
         )
         request = BuildRequest(
-            options=self._asked.options,
-            dockerfile=self._asked.filename,
-            remote=self._asked.context,
+            options=self._frontend.options,
+            dockerfile=self._frontend.filename,
+            remote=self._frontend.context,
             tags=tags,
             explain=self._explain,
             credentials=self._credentials,
             deliver=delivery.delivered,
         )
         try:
-            built = await self._on.services.builds.build(request, _nothing(), self._emit)
+            built = await self._solver.services.builds.build(request, _nothing(), self._emit)
             await asyncio.sleep(0)  # the last events are told first
             return built
         except EngineError as error:
             await asyncio.sleep(0)  # the last events are told first
             vertex = self._trace.vertex(error.step_id) if isinstance(error, StepFailed) else ""
-            raise build_failed(error, source=self._text, filename=self._asked.filename, vertex=vertex) from error
+            raise build_failed(error, source=self._text, filename=self._frontend.filename, vertex=vertex) from error
 
-    async def deliver(self, built: Built, outputs: list[Output]) -> dict[str, str]:
-        delivering = Delivering(
-            services=self._on.services,
-            layers=self._on.services.builds.layers,
+    async def deliver(self, built: Built, outputs: list[ExportEntry]) -> dict[str, str]:
+        exporter = ResultExporter(
+            services=self._solver.services,
+            layers=self._solver.services.builds.layers,
             session=self._session,
             credentials=self._credentials,
             inside=Internal(self._emit, "output"),
         )
-        return await delivering.deliver(built, outputs)
+        return await exporter.deliver(built, outputs)
 
     def _explain(self, text: str) -> None:
         self._text = text
@@ -124,7 +124,7 @@ class _Work:
             self.warned.append(event)
         status = self._trace.of(event)
         if status is not None:
-            source = SourceInfo(self._asked.filename, self._text.encode(), "Dockerfile")
+            source = SourceInfo(self._frontend.filename, self._text.encode(), "Dockerfile")
             self._job.tell(status_response(status, definition=self._trace.vertex(DEFINITION_STEP), source=source))
 
 
@@ -135,7 +135,7 @@ async def _nothing() -> AsyncIterator[bytes]:
 
 
 def check_request(job: Job) -> None:
-    """Raises Unsupported, Invalid for what no Dockerfile is asked for."""
+    """Raises Unsupported, Invalid for what no Dockerfile is frontend for."""
     request = job.request
     if request.definition is not None and request.definition.operations:
         raise _no_llb()

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from corten.api.buildkit.attributes import check_frontend, read_attributes
 from corten.api.buildkit.control import worker
-from corten.api.buildkit.failures import call_failed
+from corten.api.buildkit.errdefs import call_failed
+from corten.api.buildkit.frontend_attrs import check_frontend, read_attributes
 from corten.api.buildkit.jobs import Job, Jobs
 from corten.api.buildkit.messages.gateway import (
     BridgeSolveRequest,
@@ -25,7 +25,7 @@ from corten.api.buildkit.messages.gateway import (
     ReturnRequest,
 )
 from corten.api.buildkit.messages.worker import Empty
-from corten.api.buildkit.solving import Solving
+from corten.api.buildkit.solver import Solver
 from corten.build.events import Warned
 from corten.errors import EngineError
 from corten.http.grpc.calls import Method, one_to_one
@@ -44,11 +44,11 @@ _LLB: Final = (
 _NO_LLB: Final = "Corten builds Dockerfiles only"
 
 
-class Bridge:
+class LLBBridge:
     """Belongs to the event loop."""
 
-    def __init__(self, solving: Solving, jobs: Jobs) -> None:
-        self._solving = solving
+    def __init__(self, solver: Solver, jobs: Jobs) -> None:
+        self._solver = solver
         self._jobs = jobs
 
     def methods(self) -> Mapping[str, Method]:
@@ -73,10 +73,10 @@ class Bridge:
             return BridgeSolveResponse("", Result(ResultRef()))
         try:
             check_frontend(request.frontend, request.frontend_opt)
-            asked = read_attributes(request.frontend_opt, job.request.entitlements, (), request.cache_imports)
-            if asked.extras.call != "build":
-                described, warned = await self._solving.describe(job, request.frontend_opt)
-                return BridgeSolveResponse("", Result(ResultRef(), None, _found(asked.extras.call, described, warned)))
+            frontend = read_attributes(request.frontend_opt, job.request.entitlements, (), request.cache_imports)
+            if frontend.extras.call != "build":
+                described, warned = await self._solver.describe(job, request.frontend_opt)
+                return BridgeSolveResponse("", Result(ResultRef(), None, _found(frontend.extras.call, described, warned)))
             return BridgeSolveResponse("", Result(ResultRef(job.promise(request.frontend_opt))))
         except EngineError as error:
             raise call_failed(error) from error

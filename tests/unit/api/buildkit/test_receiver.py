@@ -9,7 +9,7 @@ import pytest
 
 from corten.api.buildkit.messages.session import DATA, FAILED, FINISHED, REQUEST, STAT, Packet, Stat
 from corten.api.buildkit.session.modes import GO_CHAR, GO_DEVICE, GO_DIRECTORY, GO_PIPE, GO_SETUID, GO_SYMLINK, go_mode, permissions
-from corten.api.buildkit.session.receiving import Receiver
+from corten.api.buildkit.session.receiver import Receiver
 from corten.errors import Invalid
 
 END = Packet(STAT)

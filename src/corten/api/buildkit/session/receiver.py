@@ -28,8 +28,8 @@ _LONGEST: Final = 4096
 
 
 @dataclass(slots=True)
-class _Wanted:
-    """A file that was asked for."""
+class _RequestedFile:
+    """A file that the client has been asked for."""
 
     stat: Stat
     file: int = -1
@@ -50,7 +50,7 @@ class Receiver:
     _listed: bool = False
     _last: tuple[str, ...] = ()
     _kinds: dict[str, int] = field(default_factory=dict)
-    _wanted: dict[int, _Wanted] = field(default_factory=dict)
+    _requested: dict[int, _RequestedFile] = field(default_factory=dict)
 
     def take(self, packets: Iterable[Packet]) -> list[Packet]:
         """The answers. Raises Invalid for what no well-behaved client sends, EngineError for a full disk."""
@@ -60,16 +60,16 @@ class Receiver:
                 answers += self._one(packet)
         except OSError as error:
             raise disk_error(error, "receiving the build context") from error
-        if self._listed and not self._wanted and not self.is_complete:
+        if self._listed and not self._requested and not self.is_complete:
             self.is_complete = True
             answers.append(Packet(FINISHED))
         return answers
 
     def close(self) -> None:
-        for wanted in self._wanted.values():
-            if wanted.file >= 0:
-                os.close(wanted.file)
-        self._wanted.clear()
+        for requested in self._requested.values():
+            if requested.file >= 0:
+                os.close(requested.file)
+        self._requested.clear()
 
     def _one(self, packet: Packet) -> list[Packet]:
         match packet.type:
@@ -144,11 +144,11 @@ class Receiver:
             return []
         _clear(parent, name, here)
         os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent))
-        wanted = _Wanted(found)
+        requested = _RequestedFile(found)
         if found.size <= 0:
-            self._settle(parent, name, wanted)
+            self._settle(parent, name, requested)
             return []
-        self._wanted[number] = wanted
+        self._requested[number] = requested
         return [Packet(REQUEST, None, number)]
 
     def _link(self, parent: int, name: str, here: os.stat_result | None, found: Stat) -> None:
@@ -166,40 +166,40 @@ class Receiver:
             os.close(source)
 
     def _data(self, packet: Packet) -> None:
-        wanted = self._wanted.get(packet.id)
-        if wanted is None:
+        requested = self._requested.get(packet.id)
+        if requested is None:
             raise Invalid(f"data of entry {packet.id} of a build context, which nobody asked for", reason="context-sender")
         if not packet.data:
-            self._end(packet.id, wanted)
+            self._end(packet.id, requested)
             return
-        wanted.size += len(packet.data)
+        requested.size += len(packet.data)
         self.received += len(packet.data)
-        self._write(wanted, packet.data)
+        self._write(requested, packet.data)
 
-    def _write(self, wanted: _Wanted, data: bytes) -> None:
-        if wanted.file < 0:
-            wanted.file = openat2(
-                self.root, wanted.stat.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, resolve=RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
+    def _write(self, requested: _RequestedFile, data: bytes) -> None:
+        if requested.file < 0:
+            requested.file = openat2(
+                self.root, requested.stat.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, resolve=RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
             )
         rest = memoryview(data)
         while rest:
-            rest = rest[os.write(wanted.file, rest) :]
+            rest = rest[os.write(requested.file, rest) :]
 
-    def _end(self, number: int, wanted: _Wanted) -> None:
-        del self._wanted[number]
-        if wanted.file >= 0:
-            os.close(wanted.file)
-        folder, name = posixpath.split(wanted.stat.path)
+    def _end(self, number: int, requested: _RequestedFile) -> None:
+        del self._requested[number]
+        if requested.file >= 0:
+            os.close(requested.file)
+        folder, name = posixpath.split(requested.stat.path)
         parent = self._opened(folder)
         try:
-            self._settle(parent, name, wanted)
+            self._settle(parent, name, requested)
         finally:
             os.close(parent)
 
-    def _settle(self, parent: int, name: str, wanted: _Wanted) -> None:
+    def _settle(self, parent: int, name: str, requested: _RequestedFile) -> None:
         """Mode and time; a file that changed while it was sent has another size, and is asked for again by the next build."""
-        os.chmod(name, permissions(wanted.stat.mode), dir_fd=parent)
-        moment = wanted.stat.mod_time if wanted.size == max(0, wanted.stat.size) else 0
+        os.chmod(name, permissions(requested.stat.mode), dir_fd=parent)
+        moment = requested.stat.mod_time if requested.size == max(0, requested.stat.size) else 0
         os.utime(name, ns=(moment, moment), dir_fd=parent, follow_symlinks=False)
 
     def _remove_others(self) -> None:

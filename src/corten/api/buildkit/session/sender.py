@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from corten.api.buildkit.messages.session import DATA, FAILED, FINISHED, REQUEST, STAT, BytesMessage, Packet, Stat
+from corten.api.buildkit.session.filesync import call_error
 from corten.api.buildkit.session.modes import KIND, go_mode
 from corten.api.buildkit.session.sessions import ClientSession
-from corten.api.buildkit.session.syncing import call_error
 from corten.build.files.tree import Tree
 from corten.errors import Invalid, Unavailable
 from corten.http.grpc.calls import calling, receive_message

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from corten.api.buildkit.messages.session import Packet
-from corten.api.buildkit.session.receiving import Receiver
+from corten.api.buildkit.session.receiver import Receiver
 from corten.api.buildkit.session.sessions import ClientSession
 from corten.errors import EngineError, Invalid, Unavailable
 from corten.http.grpc.calls import calling
@@ -20,7 +20,7 @@ _GATHERED: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class FilesyncRequest:
     """`name` is the client's name of a folder. `paths`: only these and what they lead to; none for all. `excludes` as a `.dockerignore`."""
 
     name: str
@@ -28,16 +28,16 @@ class Wanted:
     excludes: Sequence[str] = ()
 
 
-async def sync(session: ClientSession, wanted: Wanted, root: int) -> int:
+async def sync(session: ClientSession, request: FilesyncRequest, root: int) -> int:
     """Brings the folder that the descriptor `root` is of to what the client has: the bytes that came. Raises Invalid, Unavailable."""
     if not session.serves(DIFF_COPY):
         raise Invalid("the client offers no files to build from", reason="no-filesync")
     receiver = Receiver(root)
     try:
-        async with calling(session.connection, DIFF_COPY, _metadata(wanted)) as call:
+        async with calling(session.connection, DIFF_COPY, _metadata(request)) as call:
             await _receive(call, receiver)
     except CallFailed as error:
-        raise call_error(error, f"reading {wanted.name} from the client") from error
+        raise call_error(error, f"reading {request.name} from the client") from error
     finally:
         receiver.close()
     return receiver.received
@@ -70,9 +70,9 @@ def _decoded(receiver: Receiver, messages: Sequence[bytes]) -> list[Packet]:
         raise Invalid(f"a malformed packet from the client: {error}", reason="context-sender") from error
 
 
-def _metadata(wanted: Wanted) -> Fields:
-    found: Fields = [("dir-name", wanted.name)]
-    for key, values in (("followpaths", wanted.paths), ("exclude-patterns", wanted.excludes)):
+def _metadata(request: FilesyncRequest) -> Fields:
+    found: Fields = [("dir-name", request.name)]
+    for key, values in (("followpaths", request.paths), ("exclude-patterns", request.excludes)):
         found += header_values(key, values)
     return found
 

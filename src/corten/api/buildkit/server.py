@@ -1,28 +1,28 @@
-"""All of BuildKit's face for one engine: its services on control connections, its clients' sessions."""
+"""BuildKit's gRPC server for one engine: its services on control connections, and the sessions of its clients."""
 
 from collections.abc import Sequence
 
-from corten.api.app import Services
-from corten.api.buildkit.bridge import Bridge
 from corten.api.buildkit.control import Control
 from corten.api.buildkit.jobs import Jobs
-from corten.api.buildkit.session.contexts import KeptContexts
+from corten.api.buildkit.llbbridge import LLBBridge
+from corten.api.buildkit.session.local_sources import LocalSources
 from corten.api.buildkit.session.sessions import Sessions
-from corten.api.buildkit.solving import Solving
+from corten.api.buildkit.solver import Solver
+from corten.api.services import Services
 from corten.engine.tasks import Tasks
 from corten.http.grpc.calls import dispatch
 from corten.http.grpc.connection import Connection
 from corten.http.request import Hijacked
 
 
-class Face:
+class Server:
     """Belongs to the event loop."""
 
     def __init__(self, services: Services, tasks: Tasks) -> None:
         self._sessions = Sessions()
-        self._kept = KeptContexts()
-        solving, jobs = Solving(services=services, sessions=self._sessions, kept=self._kept, tasks=tasks), Jobs()
-        self._serve = dispatch({**Control(solving, jobs).methods(), **Bridge(solving, jobs).methods()})
+        self._local_sources = LocalSources()
+        solver, jobs = Solver(services=services, sessions=self._sessions, local_sources=self._local_sources, tasks=tasks), Jobs()
+        self._serve = dispatch({**Control(solver, jobs).methods(), **LLBBridge(solver, jobs).methods()})
 
     async def control(self, taken: Hijacked) -> None:
         with taken:
@@ -33,4 +33,4 @@ class Face:
             await self._sessions.serve(taken, session_id, shared_key, methods)
 
     def forget(self) -> None:
-        self._kept.forget()
+        self._local_sources.forget()

@@ -1,4 +1,4 @@
-"""What becomes of a build's result: an image with names, pushed or not; files or a tar that go back to the client."""
+"""The exporters `image`, `local` and `tar`: an image with names, pushed or not; files or a tar sent back to the client."""
 
 import csv
 import os
@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from corten.api.app import Services
 from corten.api.buildkit.messages.solve import Exporter
-from corten.api.buildkit.session.sending import send_stream, send_tree
+from corten.api.buildkit.session.sender import send_stream, send_tree
 from corten.api.buildkit.session.sessions import ClientSession
+from corten.api.services import Services
 from corten.build.files.tree import Tree
 from corten.engine.build.builds import Built
 from corten.engine.build.internal import Internal
@@ -44,7 +44,7 @@ _USUAL: Final = {"compression": "gzip", "mode": "copy"}
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class ExportEntry:
     """`number` is its place among the client's, by which files are sent."""
 
     kind: str
@@ -53,12 +53,12 @@ class Output:
     push: bool = False
 
 
-def read_outputs(exporters: Sequence[Exporter]) -> list[Output]:
+def read_exporters(exporters: Sequence[Exporter]) -> list[ExportEntry]:
     """Raises Invalid, Unsupported: for what is not done, by name, before anything is built."""
     return [_output(number, exporter) for number, exporter in enumerate(exporters)]
 
 
-def _output(number: int, exporter: Exporter) -> Output:
+def _output(number: int, exporter: Exporter) -> ExportEntry:
     if exporter.type not in _STORED | _TO_CLIENT:
         raise Unsupported(f"the exporter {exporter.type!r} is not supported", reason="output-kind", hint="image, local, tar")
     attrs = exporter.attrs
@@ -66,7 +66,7 @@ def _output(number: int, exporter: Exporter) -> Output:
         if key not in ("name", "source-date-epoch", *_SWITCHES) and _USUAL.get(key) != value:
             raise Unsupported(f"{key}={value} of --output type={exporter.type} is not supported", reason="output-option")
     names = [name for row in csv.reader([attrs.get("name", "")]) for name in row if name]
-    return Output(exporter.type, number, tuple(_tag(name) for name in names), _is_on(attrs, "push"))
+    return ExportEntry(exporter.type, number, tuple(_tag(name) for name in names), _is_on(attrs, "push"))
 
 
 def _is_on(attrs: Mapping[str, str], name: str) -> bool:
@@ -84,7 +84,7 @@ def _tag(name: str) -> Reference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivering:
+class ResultExporter:
     """Hands a finished image on. `session` is None for a client without one."""
 
     services: Services
@@ -93,7 +93,7 @@ class Delivering:
     credentials: Mapping[str, Credentials]
     inside: Internal
 
-    async def deliver(self, built: Built, outputs: Sequence[Output]) -> dict[str, str]:
+    async def deliver(self, built: Built, outputs: Sequence[ExportEntry]) -> dict[str, str]:
         """The exporters' answer. An image that no output keeps goes again, unless somebody named it meanwhile."""
         for output in outputs:
             if output.kind in _TO_CLIENT:
@@ -113,7 +113,7 @@ class Delivering:
         with self.inside.step(f"pushing {tag.familiar}", internal=False):
             await self.services.pushes.push(tag, lambda message: None, credentials=self.credentials.get(tag.domain))
 
-    async def _send(self, image: ImageId, output: Output) -> None:
+    async def _send(self, image: ImageId, output: ExportEntry) -> None:
         if self.session is None:
             raise Invalid("files can only be sent to a client with a session", reason="no-session")
         archive = await self.services.images.transfer.tree(image)

@@ -1,4 +1,4 @@
-"""What a client asks of the Dockerfile frontend, read from its attributes. One that is not known is refused by its name."""
+"""The attributes of the Dockerfile frontend (`FrontendAttrs`). An unknown one is refused by its name."""
 
 import csv
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from corten.api.buildkit.messages.solve import CacheEntry
+from corten.api.buildkit.messages.solve import CacheOptionsEntry
 from corten.build.options import BuildOptions, Limits
 from corten.engine.build.delivery import Extras
 from corten.errors import Invalid, Unsupported
@@ -27,7 +27,7 @@ _PREFIXES: Final = ("build-arg:", "label:", "context:", "vcs:", "local-sessionid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class FrontendOptions:
     """`context` is where the files come from when it is not the client's folder. `locals`: the client's folders that are named
     contexts, by name. `folder` and `definition` are the client's names of the context and of what holds the Dockerfile."""
 
@@ -41,8 +41,8 @@ class Asked:
 
 
 def read_attributes(
-    attrs: Mapping[str, str], entitlements: Iterable[str], exports: Iterable[CacheEntry], imports: Iterable[CacheEntry]
-) -> Asked:
+    attrs: Mapping[str, str], entitlements: Iterable[str], exports: Iterable[CacheOptionsEntry], imports: Iterable[CacheOptionsEntry]
+) -> FrontendOptions:
     """Raises Invalid and Unsupported."""
     for key in attrs:
         if key not in _READ and key not in _MEANINGLESS and not key.startswith(_PREFIXES):
@@ -54,7 +54,7 @@ def read_attributes(
         )
     folders, others = _contexts(attrs)
     no_cache = attrs.get("no-cache")
-    return Asked(
+    return FrontendOptions(
         options=_options(attrs),
         extras=Extras(
             no_cache_filter=no_cache.split(",") if no_cache else [],
@@ -152,7 +152,7 @@ def _attested(attrs: Mapping[str, str], kind: str) -> dict[str, str]:
     return fields or ({"mode": "min"} if kind == "provenance" else {"disabled": "false"})
 
 
-def _cache(entry: CacheEntry) -> dict[str, str]:
+def _cache(entry: CacheOptionsEntry) -> dict[str, str]:
     if entry.type == "local":
         raise Unsupported("a cache in a folder of the client's machine is not supported", reason="cache-kind", hint="inline, registry")
     return {"type": entry.type, **entry.attrs}
@@ -167,7 +167,7 @@ def _imports(attrs: Mapping[str, str]) -> list[dict[str, str]]:
         raise Invalid(f"error reading cache-imports: {error}", reason="bad-build-parameter") from error
     for entry in entries:
         kind, fields = entry.get("Type", ""), entry.get("Attrs", {})
-        found.append(_cache(CacheEntry(str(kind), fields if isinstance(fields, dict) else {})))
+        found.append(_cache(CacheOptionsEntry(str(kind), fields if isinstance(fields, dict) else {})))
     return found
 
 

@@ -1,4 +1,4 @@
-"""A build's sources out of a client's session: first the Dockerfile, then what it says is needed."""
+"""A build's sources read over a BuildKit client's session: first the Dockerfile, then the files that it needs."""
 
 import asyncio
 import os
@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
-from corten.api.buildkit.attributes import Asked
-from corten.api.buildkit.session.contexts import KeptContexts
-from corten.api.buildkit.session.followed import context_paths
+from corten.api.buildkit.frontend_attrs import FrontendOptions
+from corten.api.buildkit.session.attachables import SessionAgents, SessionSecrets, credentials
+from corten.api.buildkit.session.filesync import FilesyncRequest, sync
+from corten.api.buildkit.session.followpaths import context_paths
+from corten.api.buildkit.session.local_sources import LocalSources
 from corten.api.buildkit.session.sessions import ClientSession
-from corten.api.buildkit.session.sources import SessionAgents, SessionSecrets, credentials
-from corten.api.buildkit.session.syncing import Wanted, sync
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
 from corten.build.dockerfile.parser import parse
@@ -30,12 +30,12 @@ from corten.store.opened import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionDelivery:
-    """`credentials` is filled with what the client has for the registries that the build may ask; `domains` are asked for besides."""
+class SessionContextSource:
+    """`credentials` is filled with what the client has for the registries that the build may ask; `domains` are frontend for besides."""
 
     session: ClientSession
-    asked: Asked
-    kept: KeptContexts
+    frontend: FrontendOptions
+    local_sources: LocalSources
     tasks: Tasks
     credentials: dict[str, Credentials]
     domains: frozenset[str] = frozenset()
@@ -45,14 +45,14 @@ class SessionDelivery:
     async def delivered(self, inside: Internal, store: Store) -> AsyncIterator[Delivery]:
         """As `corten.engine.build.builds.BuildRequest.deliver` wants it. Raises Invalid, NotFound, Unavailable."""
         with ExitStack() as stack:
-            if self.asked.context:
+            if self.frontend.context:
                 delivery = Delivery(Tree(stack.enter_context(_empty(store)), own=False))
                 await self._authorize(None)
             else:
                 delivery = await self._local(inside, store, stack)
-            for name, folder in self.asked.locals.items():
+            for name, folder in self.frontend.locals.items():
                 delivery.named[name] = await self._named(name, folder, inside, store, stack)
-            delivery.extras = self.asked.extras
+            delivery.extras = self.frontend.extras
             delivery.secret_source = SessionSecrets(self.session)
             delivery.agent_source = SessionAgents(self.session, self.tasks)
             yield delivery
@@ -63,59 +63,60 @@ class SessionDelivery:
         text = await self._definition(inside, beside)
         self.explain(text)
         patterns = await self._patterns(inside, store, beside)
-        file = parse(text, self.asked.filename, self.asked.options.frontend)
+        file = parse(text, self.frontend.filename, self.frontend.options.frontend)
         await self._authorize(file)
         paths = self._paths(file, store)
-        root = stack.enter_context(self._folder(store, self.asked.folder, paths) if paths else _empty(store))
+        root = stack.enter_context(self._folder(store, self.frontend.folder, paths) if paths else _empty(store))
         if paths:
-            wanted = Wanted(name=self.asked.folder, paths=[p for p in paths if p], excludes=patterns)
+            request = FilesyncRequest(name=self.frontend.folder, paths=[p for p in paths if p], excludes=patterns)
             with inside.step("load build context") as step:
-                inside.moved(step, "transferring context:", await sync(self.session, wanted, root))
+                inside.moved(step, "transferring context:", await sync(self.session, request, root))
         return Delivery(Tree(root, IgnoreRules(patterns) if patterns else None, own=False), text=text)
 
     async def _definition(self, inside: Internal, beside: Tree) -> str:
-        name = self.asked.filename
+        name = self.frontend.filename
         paths = [name, f"{name}.dockerignore", *(["dockerfile"] if name == "Dockerfile" else ())]
         with inside.step(f"load build definition from {name}") as step:
-            size = await sync(self.session, Wanted(name=self.asked.definition, paths=paths), beside.root)
+            size = await sync(self.session, FilesyncRequest(name=self.frontend.definition, paths=paths), beside.root)
             inside.moved(step, "transferring dockerfile:", size)
             actual = name if name != "Dockerfile" or beside.exists(name) or not beside.exists("dockerfile") else "dockerfile"
             return await asyncio.to_thread(read_dockerfile, beside, actual, None)
 
     async def _patterns(self, inside: Internal, store: Store, beside: Tree) -> list[str]:
-        own = f"{self.asked.filename}.dockerignore"
+        own = f"{self.frontend.filename}.dockerignore"
         if beside.exists(own):
             return parse_ignore_file(await asyncio.to_thread(_text, beside, own))
         with inside.step("load .dockerignore") as step, _empty(store) as root:
-            inside.moved(
-                step, "transferring context:", await sync(self.session, Wanted(name=self.asked.folder, paths=[".dockerignore"]), root)
-            )
+            request = FilesyncRequest(name=self.frontend.folder, paths=[".dockerignore"])
+            inside.moved(step, "transferring context:", await sync(self.session, request, root))
             tree = Tree(root)
             return parse_ignore_file(await asyncio.to_thread(_text, tree, ".dockerignore")) if tree.exists(".dockerignore") else []
 
     def _paths(self, file: ins.Dockerfile, store: Store) -> list[str]:
         def may_trigger(image: str) -> bool:
-            found = None if "$" in image or self.asked.options.pull else store.images.find(image)
+            found = None if "$" in image or self.frontend.options.pull else store.images.find(image)
             return found is None or bool(found.config.run.on_build)
 
-        if self.asked.extras.call != "build":
+        if self.frontend.extras.call != "build":
             return []
-        return context_paths(file, self.asked.options.target, frozenset([*self.asked.locals, *self.asked.extras.contexts]), may_trigger)
+        return context_paths(
+            file, self.frontend.options.target, frozenset([*self.frontend.locals, *self.frontend.extras.contexts]), may_trigger
+        )
 
     async def _named(self, name: str, folder: str, inside: Internal, store: Store, stack: ExitStack) -> Tree:
         root = stack.enter_context(self._folder(store, folder, [""]))
         with inside.step(f"context {name}: load from client") as step, _empty(store) as ignore:
-            await sync(self.session, Wanted(name=folder, paths=[".dockerignore"]), ignore)
+            await sync(self.session, FilesyncRequest(name=folder, paths=[".dockerignore"]), ignore)
             rules = await asyncio.to_thread(ignore_rules, Tree(ignore), "Dockerfile")
             patterns = parse_ignore_file(_text(Tree(ignore), ".dockerignore")) if rules else []
-            inside.moved(step, f"transferring {name}:", await sync(self.session, Wanted(name=folder, excludes=patterns), root))
+            inside.moved(step, f"transferring {name}:", await sync(self.session, FilesyncRequest(name=folder, excludes=patterns), root))
         return Tree(root, rules, own=False)
 
     def _folder(self, store: Store, name: str, paths: list[str]) -> AbstractContextManager[int]:
         """Kept for the next build where the client tells which folder it is."""
         if not self.session.shared_key:
             return _empty(store)
-        return self.kept.folder(store.layers, (self.session.shared_key, name, *paths))
+        return self.local_sources.folder(store.layers, (self.session.shared_key, name, *paths))
 
     async def _authorize(self, file: ins.Dockerfile | None) -> None:
         domains = set(self.domains) | (self._domains(file) if file else set())
@@ -125,12 +126,12 @@ class SessionDelivery:
 
     def _domains(self, file: ins.Dockerfile) -> set[str]:
         """Of the registries whose images the Dockerfile names."""
-        graph, expander = Graph(file), Expander(global_values(file, self.asked.options), escape=file.escape)
+        graph, expander = Graph(file), Expander(global_values(file, self.frontend.options), escape=file.escape)
         names = [stage.base.image for stage in file.stages if graph.find(stage.base.image, stage.index) is None]
         steps = [step for stage in file.stages for step in stage.steps]
         names += [step.from_ for step in steps if isinstance(step, ins.Copy) and step.from_]
         names += [m.options["from"] for step in steps if isinstance(step, ins.Run) for m in step.mounts if m.options.get("from")]
-        names += [source.removeprefix("docker-image://") for source in self.asked.extras.contexts.values()]
+        names += [source.removeprefix("docker-image://") for source in self.frontend.extras.contexts.values()]
         found = set()
         for name in names:
             try:
