@@ -1,13 +1,15 @@
 """Root file systems made by somebody who wants out. Each trick is a known one."""
 
 import os
+import shlex
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conformance.harness import IS_OURS, Bundle
+from tests.conformance.harness import IS_OURS, RUNTIME, Bundle
 
 pytestmark = pytest.mark.privileged
 
@@ -59,7 +61,7 @@ def test_nothing_but_what_is_harmless_is_mounted_into_proc(bundle: Bundle, outsi
     assert bundle.run().ok().out == "fake"
 
 
-def test_the_masking_device_is_the_hosts(bundle: Bundle) -> None:
+def test_the_masking_device_is_no_link(bundle: Bundle) -> None:
     """/dev/null of the image is a link to something readable (CVE-2025-31133)."""
     dev = bundle.rootfs / "dev"
     (dev / "null").symlink_to("/proc/kallsyms")
@@ -67,6 +69,35 @@ def test_the_masking_device_is_the_hosts(bundle: Bundle) -> None:
     bundle.shell("cat /proc/keys | wc -c")
     done = bundle.run()
     assert done.code != 0 or done.lines == ["0"]
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["host's users", "user namespace"])
+def test_the_hosts_null_device_stays_as_it_is(bundle: Bundle, tmp_path: Path, mapped: bool) -> None:
+    """Neither a masked file nor stdin is the host's node, or it cannot be changed."""
+    null = tmp_path / "null"
+    os.mknod(null, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    if mapped:
+        bundle.map_users(100000)
+    change = "for f in /proc/keys /proc/self/fd/0; do chmod 0640 $f; chown 7 $f; touch $f; done"
+    bundle.shell(f"{change}; echo x > /proc/self/fd/0 && echo written")
+    before = os.stat(null).st_ctime_ns
+    bundle.save()
+    words = [*shlex.split(RUNTIME), "--root", str(bundle.state_root), "run", "--bundle", str(bundle.directory), bundle.id]
+    with null.open("r+b", buffering=0) as stdin:
+        done = subprocess.run(words, stdin=stdin, capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout == "written\n", done.stderr
+    assert os.stat(null).st_ctime_ns == before
+
+
+def test_a_folder_without_null_device_bound_over_dev(bundle: Bundle, tmp_path: Path) -> None:
+    """Masked files are covered by a new node then."""
+    folder = tmp_path / "dev"
+    folder.mkdir()
+    bundle.config["mounts"] = [m for m in bundle.config["mounts"] if not m["destination"].startswith("/dev")]
+    bundle.mount("/dev", "bind", "rbind", source=str(folder))
+    bundle.shell("wc -c < /proc/keys; test -c /proc/keys && echo device; ls /dev; ls -A / | grep null")
+    done = bundle.run()
+    assert done.lines == ["0", "device"], done.err
 
 
 def test_a_console_that_is_a_link(bundle: Bundle, outside: Path) -> None:

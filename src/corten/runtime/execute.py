@@ -24,6 +24,7 @@ from corten.runtime.init.descriptors import close_all_but, place_stdio
 from corten.runtime.init.finish import Finish
 from corten.runtime.init.imports import forbid_imports
 from corten.runtime.init.labels import open_labels
+from corten.runtime.rootfs.null import reopen_null
 from corten.runtime.state import ContainerState, is_alive
 from corten.runtime.values import Process, ProcessSpec, SeccompFilter, Stdio
 
@@ -158,6 +159,7 @@ class _Joiner:
             os.close(root)
         else:
             place_stdio(io)
+            reopen_null()
             credentials.own_stdio(self.finish.who.uid)
 
     def _fork_inside(self) -> None:

@@ -34,6 +34,7 @@ from corten.runtime.rootfs import masks, tree
 from corten.runtime.rootfs.cgroups import mount_cgroups
 from corten.runtime.rootfs.devices import make_devices, make_links
 from corten.runtime.rootfs.mounts import finish_readonly, mount_all
+from corten.runtime.rootfs.null import reopen_null
 from corten.runtime.values import Stdio
 
 _EARLY_HOOKS = frozenset(("prestart", "createRuntime", "createContainer"))
@@ -214,6 +215,7 @@ class Init:
             console.take_terminal(self.console[1])
         else:
             place_stdio(self.inherited.io)
+            reopen_null()
             credentials.own_stdio(self.finish.who.uid)
         if self.linux.get("personality"):
             limits.set_personality(self.linux["personality"])

@@ -75,7 +75,10 @@ def with_default_rules(resources: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_devices(devices: tuple[Device, ...], root_fd: int, *, by_bind: bool) -> None:
-    """`by_bind`: in a user namespace mknod is refused, so the host's nodes are bind-mounted."""
+    """`by_bind`: in a user namespace mknod is refused, so the host's nodes are bind-mounted; read-only, which keeps their owner and
+
+    mode from being changed and lets programs read and write them all the same.
+    """
     directories: dict[str, int] = {}
     try:
         for device in devices:
@@ -115,6 +118,7 @@ def _bind(device: Device, root_fd: int) -> None:
         target = make_file_in_root(root_fd, device.path)
         try:
             m.move_mount(source, "", target, "")
+            m.make_readonly(source)
         finally:
             os.close(target)
     finally:

@@ -2,25 +2,17 @@
 
 import errno
 import os
-import stat
 
-from corten.errors import EngineError
 from corten.kernel import mount as m
 from corten.kernel.openat2 import is_directory, open_in_root
-
-
-def open_null() -> int:
-    """The host's /dev/null, looked at: a container whose /dev/null is something else must not have that bound over its masks."""
-    fd = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
-    status = os.fstat(fd)
-    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(1, 3):
-        os.close(fd)
-        raise EngineError("/dev/null is not the null device", reason="bad-dev-null")
-    return fd
+from corten.runtime.rootfs.null import clone_null
 
 
 def mask_paths(paths: list[str], root_fd: int) -> None:
-    """Files get /dev/null over them, directories one empty read-only tmpfs. What does not exist is passed over."""
+    """Files get the container's /dev/null over them, read-only; directories one empty read-only tmpfs.
+
+    What does not exist is passed over.
+    """
     covers: dict[bool, int] = {}
     for path in paths:
         target = _open(path, root_fd)
@@ -29,8 +21,9 @@ def mask_paths(paths: list[str], root_fd: int) -> None:
         directory = is_directory(target)
         if directory not in covers:
             # Once in place it is a mount of this namespace, of which later ones are copies (before 6.15 a detached one has none).
-            covers[directory] = _empty_directory() if directory else _null_mount()
+            covers[directory] = _empty_directory() if directory else clone_null(root_fd)
             m.move_mount(covers[directory], "", target, "")
+            m.make_readonly(covers[directory])
         else:
             copy = m.open_tree(covers[directory], "", m.OPEN_TREE_CLONE)
             m.move_mount(copy, "", target, "")
@@ -68,11 +61,3 @@ def _empty_directory() -> int:
         fs.set_string("nr_inodes", "1")
         fs.create()
         return fs.mount(m.MOUNT_ATTR_RDONLY | m.MOUNT_ATTR_NOSUID | m.MOUNT_ATTR_NODEV | m.MOUNT_ATTR_NOEXEC)
-
-
-def _null_mount() -> int:
-    null = open_null()
-    try:
-        return m.open_tree(null, "", m.OPEN_TREE_CLONE)
-    finally:
-        os.close(null)

@@ -58,7 +58,7 @@ def finish_readonly(plans: tuple[MountPlan, ...], root_fd: int) -> None:
     for plan in plans:
         if is_late_readonly(plan):
             fd = open_in_root(root_fd, plan.destination, os.O_PATH)
-            m.mount_setattr(fd, "", 0, m.MountAttr(attr_set=m.MOUNT_ATTR_RDONLY))
+            m.make_readonly(fd)
             os.close(fd)
 
 
