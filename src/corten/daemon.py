@@ -36,10 +36,11 @@ from corten.engine.cleanup import marks as cleanup
 from corten.engine.cleanup.gc.loop import GcLoop
 from corten.engine.cleanup.marks import make_marks
 from corten.engine.cleanup.opened import Nouns, make_cleanup
-from corten.engine.containers import execs
+from corten.engine.containers import execs, exit_reasons
 from corten.engine.containers.commit import Commits
 from corten.engine.containers.create.creation import Creation, Defaults
 from corten.engine.containers.execs import Execs
+from corten.engine.containers.exit_reasons import ExitReasons
 from corten.engine.containers.files.archives import Files
 from corten.engine.containers.inspection import Containers
 from corten.engine.containers.protocols import Networks, Processes
@@ -111,6 +112,7 @@ MIGRATIONS = (
     *volume_store.MIGRATIONS,
     *figure_store.MIGRATIONS,
     *builds.MIGRATIONS,
+    *exit_reasons.MIGRATIONS,
     *cleanup.MIGRATIONS,
 )
 
@@ -158,7 +160,8 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
     release = Release(rented, bundles)
     removal = Removal(containers, shelves, trash, sessions, events)
     launch = Launch(containers, rented, bundles, release, removal, events)
-    ends = Ends(containers, launch, removal, release, events, tasks)
+    reasons = ExitReasons(store.db, paths, tasks)
+    ends = Ends(containers, launch, removal=removal, release=release, events=events, tasks=tasks, reasons=reasons)
     lifecycle = Lifecycle(containers, launch, ends, parts.monitors, events)
     found = Containers(containers, shelves, sessions, figures)
     images, pulls, pushes, registries = image_side(config, store, users_of(containers), events)
@@ -174,6 +177,7 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         lifecycle=lifecycle,
         streams=Streams(containers, parts.monitors, ends, paths, events),
         execs=sessions,
+        exit_reasons=reasons,
         events=events,
         files=Files(containers, shelves, staging, root_files, events, figures),
         stats=Stats(containers, parts.monitors),

@@ -73,6 +73,7 @@ ROUTES: Final = (
     Route("POST", "/containers/{id}/checkpoints", _CHECKPOINT),
     Route("DELETE", "/containers/{id}/checkpoints/{checkpoint}", _CHECKPOINT),
     Route("DELETE", "/containers/{id}", containers.container_remove),
+    Route("GET", "/corten/containers/{id}/why", containers.container_why),
     # Exec
     Route("POST", "/exec/{id}/start", exec.exec_start),
     Route("POST", "/exec/{id}/resize", exec.exec_resize),

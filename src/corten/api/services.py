@@ -9,6 +9,7 @@ from corten.engine.cleanup.opened import Cleanup
 from corten.engine.containers.commit import Commits
 from corten.engine.containers.create.creation import Creation
 from corten.engine.containers.execs import Execs
+from corten.engine.containers.exit_reasons import ExitReasons
 from corten.engine.containers.files.archives import Files
 from corten.engine.containers.inspection import Containers
 from corten.engine.containers.run.lifecycle import Lifecycle
@@ -57,6 +58,7 @@ class Services:
     lifecycle: Lifecycle
     streams: Streams
     execs: Execs
+    exit_reasons: ExitReasons
     files: Files
     stats: Stats
     events: Events

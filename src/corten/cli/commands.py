@@ -164,6 +164,13 @@ COMMANDS: tuple[Command, ...] = (
         ("container top", "top"), "container.processes:TOP", "CONTAINER [ps OPTIONS]", SOME, "List a container's processes", passes_on=True
     ),
     Command(
+        ("container why", "why"),
+        "container.why:WHY",
+        "[OPTIONS] CONTAINER [CONTAINER...]",
+        SOME,
+        "Say why containers ended",
+    ),
+    Command(
         ("container unpause", "unpause"), "container.lifecycle:UNPAUSE", "CONTAINER [CONTAINER...]", SOME, "Let frozen containers go on"
     ),
     Command(

@@ -1,14 +1,21 @@
 """The calls on containers as a collection: create, list, inspect, rename, update, remove, prune."""
 
+from msgspec import structs
+
 from corten.api.handlers.containers_view import inspect_answer, summaries
 from corten.api.request import Request
-from corten.api.types.containers import CreateAnswer, CreateBody, UpdateAnswer, UpdateBody
+from corten.api.types.containers import CortenAnswer, CreateAnswer, CreateBody, ExitReasonAnswer, UpdateAnswer, UpdateBody
 from corten.api.types.host_config import to_restart_policy
 from corten.api.types.resources import to_resources
 from corten.api.versions import Creation, as_meant
 from corten.api.wire import json_response
 from corten.engine.containers.create.creation import CreateRequest
+from corten.engine.containers.exit_reasons import Explained
 from corten.engine.containers.ps import ACCEPTED, ListQuery
+from corten.engine.records.state import is_up
+from corten.engine.timestamps import format_moment
+from corten.engine.values.container import State
+from corten.errors import NotFound
 from corten.http.response import Reply, Response
 
 
@@ -35,7 +42,38 @@ async def container_list(request: Request) -> Reply:
 
 
 async def container_inspect(request: Request) -> Reply:
-    return json_response(inspect_answer(await request.app.containers.inspect(request.params["id"], size=request.flag("size"))))
+    """With the reason of a run that failed, beside what Docker shows."""
+    found = await request.app.containers.inspect(request.params["id"], size=request.flag("size"))
+    answer = inspect_answer(found)
+    state = found.container.state
+    if not is_up(state) and (state.exit_code or state.error):
+        reason = exit_reason_answer(await request.app.exit_reasons.of(found.container), state)
+        answer = structs.replace(answer, corten=CortenAnswer(exit_reason=reason))
+    return json_response(answer)
+
+
+async def container_why(request: Request) -> Reply:
+    """Also of a container that was removed within the hour, if its last run failed."""
+    ref = request.params["id"]
+    try:
+        container = (await request.app.containers.inspect(ref)).container
+    except NotFound:
+        return json_response(exit_reason_answer(await request.app.exit_reasons.of_removed(ref), None))
+    return json_response(exit_reason_answer(await request.app.exit_reasons.of(container), container.state))
+
+
+def exit_reason_answer(found: Explained, state: State | None) -> ExitReasonAnswer:
+    """`state` None: the container is gone."""
+    return ExitReasonAnswer(
+        id=found.id,
+        name=found.name,
+        status=state.status if state else "removed",
+        exit_code=state.exit_code if state else found.exit_code,
+        finished_at=format_moment(found.at),
+        reason=found.reason.code,
+        cause=found.reason.cause,
+        action=found.reason.action,
+    )
 
 
 async def container_rename(request: Request) -> Reply:

@@ -116,6 +116,25 @@ class DriverAnswer(AnswerStruct, frozen=True, kw_only=True):
     data: dict[str, str] | None
 
 
+class ExitReasonAnswer(AnswerStruct, frozen=True, kw_only=True):
+    """Why a container does not run, or how it does: for programs (`reason`), and a line each for people."""
+
+    id: str = field(name="Id")
+    name: str
+    status: str
+    exit_code: int
+    finished_at: str
+    reason: str
+    cause: str
+    action: str
+
+
+class CortenAnswer(AnswerStruct, frozen=True, kw_only=True):
+    """What only Corten's inspect has."""
+
+    exit_reason: ExitReasonAnswer
+
+
 class ContainerInspect(AnswerStruct, frozen=True, kw_only=True):
     id: str = field(name="Id")
     created: str
@@ -142,6 +161,7 @@ class ContainerInspect(AnswerStruct, frozen=True, kw_only=True):
     mounts: list[MountPointAnswer]
     config: ContainerConfigBody
     network_settings: NetworkSettingsAnswer
+    corten: CortenAnswer | UnsetType = UNSET
 
 
 class PortAnswer(AnswerStruct, frozen=True, kw_only=True):

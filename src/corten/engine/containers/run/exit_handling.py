@@ -12,6 +12,7 @@ import logging
 import time
 from dataclasses import replace
 
+from corten.engine.containers.exit_reasons import ExitReasons
 from corten.engine.containers.removal import Removal
 from corten.engine.containers.restart_policy import Ending, next_pause, wants_restart
 from corten.engine.containers.run.launch import Launch
@@ -28,13 +29,24 @@ logger = logging.getLogger("corten.engine")
 
 
 class Ends:
-    def __init__(self, catalog: Catalog, launch: Launch, removal: Removal, release: Release, events: Events, tasks: Tasks) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        launch: Launch,
+        *,
+        removal: Removal,
+        release: Release,
+        events: Events,
+        tasks: Tasks,
+        reasons: ExitReasons,
+    ) -> None:
         self._catalog = catalog
         self._launch = launch
         self._removal = removal
         self._release = release
         self._events = events
         self._tasks = tasks
+        self._reasons = reasons
 
     async def note(self, exit: Exited) -> None:
         """A main process is over. An end that was noted already, or of a container that is gone, changes nothing."""
@@ -86,6 +98,8 @@ class Ends:
             entry.value = replace(before, state=state)
         else:
             self._catalog.set_live(entry, state=state, endpoints=disconnected(before), ports={})
+        if exit.exit_code or exit.oom_killed:
+            self._reasons.record(replace(before, state=state), before.state.pid)
         lasted = str(ending.lasted // 1_000_000_000)
         self._events.container(before, "die", execDuration=lasted, exitCode=str(exit.exit_code))
         if not again:
