@@ -42,6 +42,7 @@ from corten.engine.containers.create.creation import Creation, Defaults
 from corten.engine.containers.execs import Execs
 from corten.engine.containers.exit_reasons import ExitReasons
 from corten.engine.containers.files.archives import Files
+from corten.engine.containers.health.checks import HealthChecks
 from corten.engine.containers.inspection import Containers
 from corten.engine.containers.protocols import Networks, Processes
 from corten.engine.containers.removal import Removal
@@ -137,6 +138,7 @@ class Engine:
     ends: Ends
     executor: BuildExecutor
     reconcile: Reconcile
+    health: HealthChecks
 
 
 def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
@@ -196,7 +198,10 @@ def compose(parts: Parts, tasks: Tasks, events: Events) -> Engine:
         commits=Commits(store, containers, lifecycle, events),
         cleanup=make_cleanup(store, marks, nouns, events, gc=config.gc),
     )
-    return Engine(services, ends, executor, Reconcile(containers, ends, removal, release, sessions, parts.monitors))
+    reconcile = Reconcile(containers, ends, removal, release, sessions, parts.monitors)
+    health = HealthChecks(containers, sessions, parts.monitors, events, tasks)
+    events.follow(health.heard)
+    return Engine(services, ends, executor, reconcile, health)
 
 
 def image_side(config: Config, store: Store, users: Users, events: Events) -> tuple[Images, Pulls, Pushes, Registries]:
@@ -300,6 +305,7 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         engine.services.volumes.recover([container.id for container in containers], running)
         await engine.reconcile.settle()
         news.tell(engine, tasks)
+        engine.health.adopt()
         tasks.spawn(engine.services.figures.keep_fresh(), "disk figures")
         tasks.spawn(engine.services.pulls.leftovers.expire(), "what pulls left")
         cleanup = engine.services.cleanup

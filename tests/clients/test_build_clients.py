@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import docker.errors
 import pytest
 from testcontainers.core.image import DockerImage
 
-from tests.support.clients import DockerCli, two_stages
+from tests.support.clients import DockerCli, compose_program, two_stages
 from tests.support.daemon import IMAGE, Daemon
 
 pytestmark = pytest.mark.privileged
@@ -124,12 +123,6 @@ def test_docker_py_gets_a_build_error_with_its_log(docker_py: Any) -> None:
     assert any(line.get("stream") == "why\n" for line in caught.value.build_log)
     with pytest.raises(docker.errors.APIError, match="unknown instruction: NONSENSE"):
         docker_py.images.build(fileobj=io.BytesIO(b"NONSENSE\n"), tag=TAG)
-
-
-def compose_program() -> str | None:
-    places = [Path.home() / ".docker/cli-plugins", Path("/usr/libexec/docker/cli-plugins"), Path("/usr/lib/docker/cli-plugins")]
-    found = next((str(place / "docker-compose") for place in places if (place / "docker-compose").exists()), None)
-    return found or shutil.which("docker-compose")
 
 
 @pytest.fixture

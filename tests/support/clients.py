@@ -38,6 +38,13 @@ class DockerCli:
         return done
 
 
+def compose_program() -> str | None:
+    """The stock compose, as a plug-in or by itself."""
+    places = [Path.home() / ".docker/cli-plugins", Path("/usr/libexec/docker/cli-plugins"), Path("/usr/lib/docker/cli-plugins")]
+    found = next((str(place / "docker-compose") for place in places if (place / "docker-compose").exists()), None)
+    return found or shutil.which("docker-compose")
+
+
 def two_stages(folder: Path) -> Path:
     """A context of two stages: `base` copies the folder and greets with GREETING, `last` writes /last. `secret` is ignored."""
     folder.mkdir()

@@ -61,6 +61,13 @@ class FakeProcess:
         if signal == 9 or (signal == 15 and not self.deaf and not self.live.paused):
             self.owner.exit(self.container_id, 128 + signal)
 
+    async def kill_exec(self, exec_id: str, signal: int) -> None:
+        """Ends it at once."""
+        self.need_running()
+        if exec_id not in self.live.execs or self.live.execs[exec_id].exit_code is not None:
+            raise NotFound(f"exec {exec_id} is not running")
+        self.owner.exec_exit(self.container_id, exec_id, 128 + signal)
+
     async def pause(self) -> None:
         self.live = replace(self.live, paused=True)
 
@@ -243,6 +250,7 @@ async def world(
             engine.reconcile.adopt()
             await engine.reconcile.settle()
             news.tell(engine, tasks)
+            engine.health.adopt()
             yield World(engine, monitors, networks, tasks, events, store, path)
             await tasks.settled()
             monitors.tell = News().hear

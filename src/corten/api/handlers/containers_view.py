@@ -9,6 +9,8 @@ from corten.api.types.containers import (
     ContainerInspect,
     ContainerSummary,
     DriverAnswer,
+    HealthAnswer,
+    HealthLog,
     NetworkSettingsAnswer,
     PortAnswer,
     StateAnswer,
@@ -22,7 +24,7 @@ from corten.engine.containers.inspection import Containers, Inspection, Sizes
 from corten.engine.containers.ps import status_text
 from corten.engine.records.state import has_process, is_up
 from corten.engine.timestamps import format_moment
-from corten.engine.values.container import Container, Endpoint, EndpointConfig, PortBinding, State
+from corten.engine.values.container import Container, Endpoint, EndpointConfig, Health, PortBinding, State
 from corten.ids import NetworkId
 
 _NOWHERE = Endpoint(config=EndpointConfig(network=""), network_id=NetworkId(""))
@@ -71,6 +73,15 @@ def state_answer(state: State) -> StateAnswer:
         error=state.error,
         started_at=format_moment(state.started_at),
         finished_at=format_moment(state.finished_at),
+        health=UNSET if state.health is None else _health_answer(state.health),
+    )
+
+
+def _health_answer(health: Health) -> HealthAnswer:
+    return HealthAnswer(
+        status=health.status,
+        failing_streak=health.failing_streak,
+        log=[HealthLog(start=format_moment(r.start), end=format_moment(r.end), exit_code=r.exit_code, output=r.output) for r in health.log],
     )
 
 

@@ -43,10 +43,14 @@ _decode = msgspec.json.Decoder(Exec).decode
 
 @dataclass(slots=True, eq=False)
 class _Session:
-    """An exec and, while it starts, those who wait to resize it."""
+    """An exec and, while it starts, those who wait to resize it; `ending` is whoever waits for its exit code.
+
+    One that is not `kept` is in no database and forgotten when it is over."""
 
     value: Exec
     begun: asyncio.Event = field(default_factory=asyncio.Event)
+    ending: "asyncio.Future[int] | None" = None
+    kept: bool = True
 
 
 class Execs:
@@ -58,22 +62,34 @@ class Execs:
         self._build_process = build_process
         self._sessions: dict[str, _Session] = {row[0]: _Session(_decode(row[1])) for row in database.query("SELECT id, body FROM execs")}
 
-    def create(self, ref: str, config: ExecConfig) -> ExecId:
-        """Raises Conflict when the container does not run, Invalid without a command, for keys that are none, for an unknown user."""
+    def create(self, ref: str, config: ExecConfig, *, kept: bool = True) -> ExecId:
+        """Raises Conflict when the container does not run, Invalid without a command, for keys that are none, for an unknown user.
+
+        `kept` False: known while it runs only, for what the engine itself executes."""
         entry = self._catalog.get(ref)
         require("exec", entry.value, ref)
         if not config.cmd:
             raise Invalid("No exec command specified", reason="no-command")
         self._check(entry.value, config)
-        self._drop_old(entry.id)
-        session = _Session(Exec(id=new_exec_id(), container_id=entry.id, config=config))
-        self._database.execute("INSERT INTO execs VALUES (?, ?, ?)", (session.value.id, entry.id, _encode(session.value)))
+        session = _Session(Exec(id=new_exec_id(), container_id=entry.id, config=config), kept=kept)
+        if kept:
+            self._drop_old(entry.id)
+            self._database.execute("INSERT INTO execs VALUES (?, ?, ?)", (session.value.id, entry.id, _encode(session.value)))
         self._sessions[session.value.id] = session
-        self._tell(session.value, f"exec_create: {' '.join((*config.cmd, ''))}")
+        self._tell(session.value, f"exec_create: {_shown(config)}")
         return session.value.id
 
     def get(self, exec_id: str) -> Exec:
         return self._session(exec_id).value
+
+    def ending(self, exec_id: str) -> "asyncio.Future[int]":
+        """Resolves with its exit code when it is over and its output through. To be asked for before the start."""
+        session = self._session(exec_id)
+        session.ending = asyncio.get_running_loop().create_future()
+        return session.ending
+
+    def is_known(self, exec_id: str) -> bool:
+        return exec_id in self._sessions
 
     def running_in(self, container_id: str) -> list[ExecId]:
         """What inspect shows as ExecIDs."""
@@ -88,8 +104,10 @@ class Execs:
         require("exec", self._catalog.get(value.container_id).value)
         return value
 
-    async def start(self, exec_id: str, *, sock_fd: int | None, initial: bytes = b"", console_size: tuple[int, int] = (0, 0)) -> None:
-        """Run it with its streams at `sock_fd` (the caller's still), or detached without one.
+    async def start(
+        self, exec_id: str, *, sock_fd: int | None, initial: bytes = b"", console_size: tuple[int, int] = (0, 0), framed: bool | None = None
+    ) -> None:
+        """Run it with its streams at `sock_fd` (the caller's still), or detached without one; `framed` None: unless it has a terminal.
 
         Raises what prevented it, with Docker's text; its exit code is then 126 or 127 as a shell would say."""
         session = self._session(exec_id)
@@ -99,13 +117,14 @@ class Execs:
         self._set(session, replace(value, started=True))
         try:
             process = self._build_process(self._catalog.get(value.container_id).value, config)
-            self._tell(value, f"exec_start: {' '.join((*config.cmd, ''))}")
+            self._tell(value, f"exec_start: {_shown(config)}")
             pid = await self._monitors.exec_start(
-                value.container_id, value.id, process, options=_attach_options(config), sock_fd=sock_fd, initial=initial
+                value.container_id, value.id, process, options=_attach_options(config, framed), sock_fd=sock_fd, initial=initial
             )
         except EngineError as error:
             code, failure = exec_failure(error)
             self._set(session, replace(session.value, exit_code=code, ended_at=time.time_ns()), keep=True)
+            self._forget_unkept(session)
             raise failure from error
         finally:
             session.begun.set()
@@ -130,6 +149,9 @@ class Execs:
             return
         self._set(session, replace(session.value, exit_code=exit.exit_code, ended_at=exit.finished_at), keep=True)
         self._tell(session.value, "exec_die", exitCode=str(exit.exit_code))
+        self._forget_unkept(session)
+        if session.ending is not None and not session.ending.done():
+            session.ending.set_result(exit.exit_code)
 
     def container_ended(self, container_id: str) -> None:
         """Its execs ended with it; those that nobody reported are lost."""
@@ -178,8 +200,12 @@ class Execs:
 
     def _set(self, session: _Session, value: Exec, *, keep: bool = True) -> None:
         session.value = value
-        if keep:
+        if keep and session.kept:
             self._database.execute("UPDATE execs SET body = ? WHERE id = ?", (_encode(value), value.id))
+
+    def _forget_unkept(self, session: _Session) -> None:
+        if not session.kept:
+            self._sessions.pop(session.value.id, None)
 
     def _drop_old(self, container_id: str) -> None:
         limit = time.time_ns() - KEPT_NS
@@ -196,13 +222,18 @@ class Execs:
             self._events.container(entry.value, action, execID=value.id, **extra)
 
 
-def _attach_options(config: ExecConfig) -> AttachOptions:
+def _shown(config: ExecConfig) -> str:
+    """The command as Docker's events have it."""
+    return f"{config.cmd[0]} {' '.join(config.cmd[1:])}"
+
+
+def _attach_options(config: ExecConfig, framed: bool | None) -> AttachOptions:
     return {
         "stdin": config.attach_stdin,
         "stdout": config.attach_stdout,
         "stderr": config.attach_stderr,
         "stream": True,
         "logs": False,
-        "framed": not config.tty,
+        "framed": not config.tty if framed is None else framed,
         "detach_keys": config.detach_keys,
     }

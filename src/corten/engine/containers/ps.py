@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from corten.engine.filters import has_labels
 from corten.engine.records.containers import Catalog
 from corten.engine.records.state import is_up
-from corten.engine.values.container import Container, PortBinding
+from corten.engine.values.container import Container, HealthStatus, PortBinding
 from corten.errors import Invalid
 from corten.ids import ImageId
 
@@ -78,7 +78,7 @@ def _predicates(catalog: Catalog, filters: Filters, image_family: ImageFamily) -
         "label": lambda values: lambda c: has_labels(c.config.labels, values),
         "exited": lambda values: lambda c: not is_up(c.state) and c.state.started_at != 0 and str(c.state.exit_code) in values,
         "status": lambda values: lambda c: c.state.status in values,
-        "health": lambda values: lambda _: "none" in values,
+        "health": lambda values: lambda c: ("none" if c.state.health is None else c.state.health.status) in values,
         "volume": lambda values: lambda c: any(m.name in values or m.destination in values for m in c.mounts),
         "network": lambda values: lambda c: any(n in values or e.network_id in values for n, e in c.endpoints.items()),
         "expose": lambda values: _port_in("expose", values, lambda c: c.config.exposed_ports),
@@ -151,12 +151,12 @@ def _port_range(name: str, text: str) -> Iterable[str]:
 
 
 def status_text(container: Container, now: int | None = None) -> str:
-    """The STATUS column: "Up 5 minutes (Paused)", "Exited (0) 3 seconds ago"; `now` is ns since the epoch."""
+    """The STATUS column: "Up 5 minutes (healthy)", "Exited (0) 3 seconds ago"; `now` is ns since the epoch."""
     state = container.state
     moment = time.time_ns() if now is None else now
     ran, ended = _since(state.started_at, moment), _since(state.finished_at, moment)
     texts = {
-        "running": f"Up {ran}",
+        "running": f"Up {ran}{_HEALTH[None if state.health is None else state.health.status]}",
         "paused": f"Up {ran} (Paused)",
         "restarting": f"Restarting ({state.exit_code}) {ended} ago",
         "removing": "Removal In Progress",
@@ -165,6 +165,14 @@ def status_text(container: Container, now: int | None = None) -> str:
         "exited": f"Exited ({state.exit_code}) {ended} ago",
     }
     return texts[state.status]
+
+
+_HEALTH: Mapping[HealthStatus | None, str] = {
+    None: "",
+    "starting": " (health: starting)",
+    "healthy": " (healthy)",
+    "unhealthy": " (unhealthy)",
+}
 
 
 def _since(moment: int, now: int) -> str:

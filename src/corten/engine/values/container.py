@@ -259,12 +259,34 @@ class MountPoint:
     layers: tuple[DiffId, ...] = ()
 
 
+HealthStatus = Literal["starting", "healthy", "unhealthy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthResult:
+    """One probe: `start` and `end` are ns since the epoch; `exit_code` -1 = it could not run or took too long."""
+
+    start: int
+    end: int
+    exit_code: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How a container with a health check stands: `failing_streak` failures in a row, `log` the last results, oldest first."""
+
+    status: HealthStatus = "starting"
+    failing_streak: int = 0
+    log: tuple[HealthResult, ...] = ()
+
+
 Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """`started_at` and `finished_at` are ns since the epoch, 0 = never."""
+    """`started_at` and `finished_at` are ns since the epoch, 0 = never. `health` None: no check, or never started."""
 
     status: Status = "created"
     pid: int = 0
@@ -275,6 +297,7 @@ class State:
     finished_at: int = 0
     restart_count: int = 0
     manually_stopped: bool = False
+    health: Health | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ async def test_from_create_to_exit(tmp_path: Path) -> None:
         w.monitors.exec_exit(container_id, exec_id, 3)
         assert (execs.get(exec_id).running, execs.get(exec_id).exit_code) == (False, 3)
         assert execs.running_in(container_id) == []
-        assert w.actions()[2:] == ["exec_create: sh -c x ", "exec_start: sh -c x ", "exec_die"]
+        assert w.actions()[2:] == ["exec_create: sh -c x", "exec_start: sh -c x", "exec_die"]
 
 
 async def test_start_twice(tmp_path: Path) -> None:
