@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from corten.engine.events import Events
-from corten.engine.images.removal import How, PruneWhat
+from corten.engine.images.removal import ImagePruneFilter, RemoveOptions
 from corten.engine.images.service import make_images
 from corten.engine.transfer.pull import Pulls
 from corten.errors import NotFound
@@ -39,11 +39,11 @@ async def main(root: str, archive: str, name: str, seed: str) -> None:
             async for _ in images.transfer.load(pieces(archive), quiet=True, platform=None):
                 pass
         elif move == "prune":
-            await images.removal.prune(PruneWhat(dangling_only=False))
+            await images.removal.prune(ImagePruneFilter(dangling_only=False))
         else:
             for wanted in ("app:v1", name):
                 try:
-                    await images.removal.remove(wanted, How())
+                    await images.removal.remove(wanted, RemoveOptions())
                 except NotFound:
                     continue
 

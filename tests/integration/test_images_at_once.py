@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from corten.engine.events import Events
-from corten.engine.images.removal import How, PruneWhat
+from corten.engine.images.removal import ImagePruneFilter, RemoveOptions
 from corten.engine.images.service import make_images
 from corten.engine.transfer.pull import Pulls
 from corten.ids import DiffId
@@ -114,7 +114,7 @@ class PullsAndPrunes(RuleBasedStateMachine):
     @rule(every=st.booleans())
     def prune(self, every: bool) -> None:
         async def prune() -> None:
-            await self.images.removal.prune(PruneWhat(dangling_only=not every))
+            await self.images.removal.prune(ImagePruneFilter(dangling_only=not every))
 
         self.begun(prune()).result(60)
         if every:
@@ -136,7 +136,7 @@ class PullsAndPrunes(RuleBasedStateMachine):
     @precondition(lambda self: not self.pulling)
     def remove(self, tag: str) -> None:
         async def remove() -> None:
-            await self.images.removal.remove(self.name(tag), How(force=True))
+            await self.images.removal.remove(self.name(tag), RemoveOptions(force=True))
 
         if tag in self.tags:
             self.begun(remove()).result(60)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from corten.engine.events import Events
-from corten.engine.images.removal import How, PruneWhat
+from corten.engine.images.removal import ImagePruneFilter, RemoveOptions
 from corten.engine.images.service import make_images
 from corten.engine.transfer.pull import Pulls
 from corten.errors import EngineError
@@ -54,7 +54,7 @@ def blob_requests(registry: Registry) -> list[str]:
 
 
 def asked_bytes(registry: Registry, since: int) -> int:
-    """How much of blobs was asked for by ranges."""
+    """RemoveOptions much of blobs was asked for by ranges."""
     ranges = [h["Range"].removeprefix("bytes=").split("-") for _, path, h in registry.seen[since:] if "/blobs/" in path and "Range" in h]
     return sum(int(last) - int(first) + 1 for first, last in ranges)
 
@@ -236,9 +236,9 @@ def moves_on_a_full_disk(seed: int) -> list[str]:
             if move == "load":
                 asyncio.run(loaded(moments.choice(files)))
             elif move == "prune":
-                asyncio.run(images.removal.prune(PruneWhat(dangling_only=False)))
+                asyncio.run(images.removal.prune(ImagePruneFilter(dangling_only=False)))
             elif store.images.all():
-                asyncio.run(images.removal.remove(store.images.all()[0].id, How(force=True)))
+                asyncio.run(images.removal.remove(store.images.all()[0].id, RemoveOptions(force=True)))
             said.append(f"{move} done")
         except EngineError as error:
             assert error.reason == "disk-full", (move, error.message)

@@ -2,7 +2,7 @@
 
 import resource
 
-from corten.daemon import raise_file_limit
+from corten.daemon.process import raise_file_limit
 
 
 def test_as_many_descriptors_as_there_may_be() -> None:

@@ -29,6 +29,7 @@ SMALL_FOLDERS = {  # of fewer than four files, and why each is one
     "cli/volume": "one noun's commands",
     "engine/build/folders": "contexts read in place",
     "engine/build/sboms": "attestations of what is in an image",
+    "engine/cleanup": "what its folders prune and gc share",
     "engine/init": "the init program, C with its binaries",
     "engine/records": "a floor: what is stored of containers, below everything that acts on it",
     "engine/values": "a floor: containers, execs and links as data",

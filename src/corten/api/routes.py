@@ -22,7 +22,7 @@ from corten.api.handlers import (
     registry,
     volumes,
 )
-from corten.api.handlers.cleanup import gc, marks, prunes, rehearsals, trash
+from corten.api.handlers.cleanup import dry_runs, gc, marks, prunes, trash
 from corten.api.handlers.container import files as container_files
 from corten.api.handlers.container import stats as container_stats
 from corten.api.handlers.system import disk_usage, events, handshake, info
@@ -117,8 +117,8 @@ ROUTES: Final = (
     Route("POST", "/corten/volumes/{name}/protect", marks.volume_protect),
     Route("POST", "/corten/volumes/{name}/unprotect", marks.volume_unprotect),
     # Clean-up
-    Route("POST", "/corten/rehearse/prune", rehearsals.rehearse_prune),
-    Route("POST", "/corten/rehearse/images/remove", rehearsals.rehearse_removal),
+    Route("POST", "/corten/dry-run/prune", dry_runs.dry_run_prune),
+    Route("POST", "/corten/dry-run/images/remove", dry_runs.dry_run_removal),
     Route("POST", "/corten/gc", gc.gc_run),
     Route("GET", "/corten/trash", trash.trash_list),
     Route("POST", "/corten/trash/empty", trash.trash_empty),

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from corten.engine.build.builds import Builds
-from corten.engine.cleanup.opened import Cleanup
+from corten.engine.cleanup.service import Cleanup
 from corten.engine.containers.commit import Commits
 from corten.engine.containers.create.creation import Creation
 from corten.engine.containers.execs import Execs
 from corten.engine.containers.exit_reasons import ExitReasons
 from corten.engine.containers.files.archives import Files
 from corten.engine.containers.inspection import Containers
+from corten.engine.containers.removal import Removal
 from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.containers.stats import Stats
 from corten.engine.containers.streams import Streams
 from corten.engine.containers.update import Update
-from corten.engine.containers.upkeep import Upkeep
 from corten.engine.devices.requests import Devices
 from corten.engine.events import Events
 from corten.engine.images.service import Images
@@ -53,7 +53,7 @@ class Services:
 
     creation: Creation
     containers: Containers
-    upkeep: Upkeep
+    removal: Removal
     update: Update
     lifecycle: Lifecycle
     streams: Streams

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from corten.cli.building.refusals import check_builder
-from corten.cli.cleanup.beyond import DRY_RUN, FORCE_PROTECTED, FORCED, INCLUDE_MODELS, rehearse, tell_kept, tell_rehearsed, tell_trashed
+from corten.cli.cleanup.beyond import DRY_RUN, FORCE_PROTECTED, FORCED, INCLUDE_MODELS, ask_dry_run, tell_dry_run, tell_kept, tell_trashed
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, FILTER, STRING
@@ -75,13 +75,13 @@ class Reports:
             query["keep-storage"] = str(keep)
         self.show(self._session.api.post("/build/prune", query))
 
-    def rehearsed(self, filters: Pairs, *kinds: str, **members: Any) -> int:
+    def dry_run(self, filters: Pairs, *kinds: str, **members: Any) -> int:
         """What all this would have answered; nothing is removed."""
         table: dict[str, list[str]] = {}
         for name, value in filters:
             table.setdefault(name, []).append(value)
         body = {"Kinds": kinds, "Filters": table, "ForceProtected": bool(self._forced), "KeepModels": bool(self._models), **members}
-        found = rehearse(self._session, "prune", body)
+        found = ask_dry_run(self._session, "prune", body)
         for kind in ("Containers", "Networks", "Volumes", "Images", "BuildCache"):
             if found.get(kind) is not None:
                 self.show(found[kind])
@@ -101,7 +101,7 @@ class Reports:
             self._session.say(f"Total reclaimed space: {human_size(size)}")
         tell_kept(self._session, self.all)
         if dry:
-            tell_rehearsed(self._session)
+            tell_dry_run(self._session)
         else:
             tell_trashed(self._session, self.all)
         return 0
@@ -126,7 +126,7 @@ def _image_line(entry: Json) -> str:
 def containers(session: Session, values: Values, arguments: list[str]) -> int:
     reports, filters = Reports(session, values), _filters(session, values)
     if values.on("dry-run"):
-        return reports.rehearsed(filters, "container")
+        return reports.dry_run(filters, "container")
     if not agreed(session, values, "This will remove all stopped containers."):
         return 0
     reports.containers(filters)
@@ -136,7 +136,7 @@ def containers(session: Session, values: Values, arguments: list[str]) -> int:
 def networks(session: Session, values: Values, arguments: list[str]) -> int:
     reports, filters = Reports(session, values), _filters(session, values)
     if values.on("dry-run"):
-        return reports.rehearsed(filters, "network")
+        return reports.dry_run(filters, "network")
     if not agreed(session, values, "This will remove all custom networks not used by at least one container."):
         return 0
     reports.networks(filters)
@@ -147,7 +147,7 @@ def volumes(session: Session, values: Values, arguments: list[str]) -> int:
     every = values.on("all")
     reports, filters = Reports(session, values), _filters(session, values)
     if values.on("dry-run"):
-        return reports.rehearsed(filters, "volume", AllVolumes=every)
+        return reports.dry_run(filters, "volume", AllVolumes=every)
     which = "all local volumes" if every else "anonymous local volumes"
     if not agreed(session, values, f"This will remove {which} not used by at least one container."):
         return 0
@@ -159,7 +159,7 @@ def images(session: Session, values: Values, arguments: list[str]) -> int:
     every = values.on("all")
     reports, filters = Reports(session, values), _filters(session, values)
     if values.on("dry-run"):
-        return reports.rehearsed(filters, "image", All=every)
+        return reports.dry_run(filters, "image", All=every)
     which = "all images without at least one container associated to them" if every else "all dangling images"
     if not agreed(session, values, f"This will remove {which}."):
         return 0
@@ -175,7 +175,7 @@ def build_cache(session: Session, values: Values, arguments: list[str]) -> int:
     if values.on("dry-run") and room:
         raise Failure(f"--dry-run does not know what --{next(iter(room))} would leave", 1)
     if values.on("dry-run"):
-        return reports.rehearsed(values.items("filter"), "build-cache", All=every, KeepStorage=keep)
+        return reports.dry_run(values.items("filter"), "build-cache", All=every, KeepStorage=keep)
     which = "all build cache" if every else "all dangling build cache"
     if not agreed(session, values, f"This will remove {which}."):
         return 0
@@ -190,7 +190,7 @@ def system(session: Session, values: Values, arguments: list[str]) -> int:
     reports = Reports(session, values)
     if values.on("dry-run"):
         kinds = [kind for kind in SYSTEM_KINDS if kind != "volume" or values.on("volumes")]
-        return reports.rehearsed(filters, *kinds, All=every)
+        return reports.dry_run(filters, *kinds, All=every)
     if not agreed(session, values, _system_warning(every=every, with_volumes=values.on("volumes"), filters=filters)):
         return 0
     reports.containers(filters)

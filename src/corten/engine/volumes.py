@@ -15,6 +15,7 @@ from corten.engine.localdriver import NAME as DRIVER
 from corten.engine.localdriver import check_options, is_lasting_kind, is_mounted_kind, mount_volume, unmount_volume
 from corten.engine.models import Models
 from corten.engine.protection import Protection
+from corten.engine.space import SpaceReclaimer
 from corten.engine.values.container import MountRequest
 from corten.errors import Conflict, EngineError, Invalid, NotFound, Unavailable
 from corten.ids import ContainerId, DiffId, random_hex64
@@ -77,11 +78,12 @@ def _measure(bin: VolumeBin, entry: Entry) -> None:
 class Volumes:
     """Belongs to the event loop; file work goes to threads."""
 
-    def __init__(self, store: VolumeStore, layers: Layers, events: Events, removal: VolumeRemoval) -> None:
+    def __init__(self, store: VolumeStore, layers: Layers, events: Events, removal: VolumeRemoval, space: SpaceReclaimer) -> None:
         self._store = store
         self._removal = removal
         self._layers = layers
         self._events = events
+        self._space = space
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # by volume: one mounts or fills it at a time
         self._overdue: set[ContainerId] = set()  # gone, and a full disk refused to note that they hold nothing any more
         self._active: defaultdict[str, set[str]] = defaultdict(set)  # mounted volumes: the running containers that need them
@@ -90,8 +92,10 @@ class Volumes:
         self, name: str = "", *, driver: str = "", options: Mapping[str, str] | None = None, labels: Mapping[str, str] | None = None
     ) -> Volume:
         """The volume of that name, made if it is not there; an anonymous one for "". Raises Invalid and NotFound in Docker's words."""
-        options = options or {}
-        labels = dict(labels or {})
+        return await self._space.retry(lambda: self._create(name, driver, options or {}, labels or {}))
+
+    async def _create(self, name: str, driver: str, options: Mapping[str, str], labels: Mapping[str, str]) -> Volume:
+        labels = dict(labels)
         if not name:
             name = random_hex64()
             labels[ANONYMOUS_LABEL] = ""
@@ -138,7 +142,7 @@ class Volumes:
 
     async def ensure(self, request: MountRequest, *, user: ContainerId, layers: Sequence[DiffId] = ()) -> mounts.Volume:
         """The volume that `request` names, held by `user`; an empty one is filled from the image of `layers` at the target."""
-        volume = await self.create(request.source, driver=request.driver, options=request.driver_options, labels=request.labels)
+        volume = await self._create(request.source, request.driver, request.driver_options or {}, request.labels or {})
         self._store.hold(volume.name, user)
         if layers and not request.no_copy and is_lasting_kind(volume.options):
             async with self._locks[volume.name]:

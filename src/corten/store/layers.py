@@ -58,6 +58,8 @@ SELECT diff_id FROM layers
 EXCEPT SELECT j.value FROM images i, json_each(i.layers) j EXCEPT SELECT j.value FROM snapshots s, json_each(s.layers) j
 EXCEPT SELECT diff_id FROM keeps
 """
+Reclaim = Callable[[int], int]
+"""Reclaims space on a full disk: tries to give back so many bytes, tells how many it gave. Blocks; not for the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,12 @@ class Layer:
 class Layers:
     """Records and places of layers. Filling one is `store.layertar.unpack`'s job, giving back its tar `store.layertar.rebuild`'s."""
 
-    def __init__(self, root: str, work: str, db: Database, trash: Trash, *, largest: int | None = None) -> None:
-        """`largest`: no layer may have more bytes unpacked. None: what the disk holds."""
+    def __init__(
+        self, root: str, work: str, db: Database, trash: Trash, *, largest: int | None = None, reclaim: Reclaim | None = None
+    ) -> None:
+        """`largest`: no layer may have more bytes unpacked. None: what the disk holds. `reclaim` is asked when the disk is full."""
         self.largest = largest
-        self.relieve: Callable[[int], int] = _nothing
-        """Makes room on a full disk: tries to give back so many bytes, tells how many it gave. Blocks; not for the event loop."""
+        self.reclaim = reclaim or _nothing
         self._root = root
         self._work = work
         self._db = db
@@ -196,5 +199,5 @@ class Layers:
 
 
 def _nothing(wanted: int) -> int:
-    """Nobody can make room."""
+    """Without anybody to ask."""
     return 0

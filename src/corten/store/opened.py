@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from corten.store import images, layers, origins, snapshots
 from corten.store.db import Database, Migration
 from corten.store.images import Images
-from corten.store.layers import Layers
+from corten.store.layers import Layers, Reclaim
 from corten.store.origins import Origins
 from corten.store.records import uploads
 from corten.store.records.uploads import Uploads
@@ -36,11 +36,18 @@ class Store:
         self.db.close()
 
 
-def open_store(path: str, migrations: Sequence[Migration] = (), *, trash_keep: int = 0, largest_layer: int | None = None) -> Store:
+def open_store(
+    path: str,
+    migrations: Sequence[Migration] = (),
+    *,
+    trash_keep: int = 0,
+    largest_layer: int | None = None,
+    reclaim: Reclaim | None = None,
+) -> Store:
     """Opens or makes the store under `path` (absolute), puts right what a crash left, and adds other nouns' tables by `migrations`.
 
     `trash_keep`: for how long (ns) removed images and volumes can be had back; 0: not at all.
-    `largest_layer`: bytes that a layer may have unpacked; None: no limit but the disk.
+    `largest_layer`: bytes that a layer may have unpacked; None: no limit but the disk. `reclaim` is asked for space when it is full.
     One process at a time: the caller holds the data root's lock. Blocks for as long as broken layers take to check (none, usually).
     """
     root = make_root(path)
@@ -48,7 +55,7 @@ def open_store(path: str, migrations: Sequence[Migration] = (), *, trash_keep: i
     trash = Trash(root.trash, background)
     own = (*layers.MIGRATIONS, *snapshots.MIGRATIONS, *images.MIGRATIONS, *origins.MIGRATIONS, *uploads.MIGRATIONS, *trashbin.MIGRATIONS)
     db = Database(root.database, [*own, *migrations])
-    layer_store = Layers(root.layers, root.work, db, trash, largest=largest_layer)
+    layer_store = Layers(root.layers, root.work, db, trash, largest=largest_layer, reclaim=reclaim)
     snapshot_store = Snapshots(root.snapshots, db, layer_store, trash)
     durability, bin = Durability(root.layers, db, background), Bin(root.bin, db, trash, keep=trash_keep)
     image_store, known, begun = Images(db), Origins(db), Uploads(db)

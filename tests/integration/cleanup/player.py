@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from corten.engine.cleanup.prune.options import Chosen, Manner
-from corten.engine.images.removal import PruneWhat
+from corten.engine.cleanup.prune.options import PruneFilter, PruneOptions
+from corten.engine.images.removal import ImagePruneFilter
 from corten.engine.values.container import HostConfig
 from corten.errors import EngineError
 from corten.gcmarks import GcMarks
@@ -32,12 +32,12 @@ class Player:
             "write": self._write,
             "protect": self._protect,
             "run": self._run,
-            "rm container": self._services.upkeep.remove,
+            "rm container": self._services.removal.remove,
             "rm": self._services.volumes.remove,
             "rmi": self._services.images.removal.remove,
-            "prune volumes": lambda: self._services.cleanup.prunes.volumes.run(Chosen(), Manner(), everything=True),
-            "prune images": lambda: self._services.images.removal.prune(PruneWhat(dangling_only=False)),
-            "prune containers": lambda: self._services.cleanup.prunes.containers.run(Chosen(), Manner()),
+            "prune volumes": lambda: self._services.cleanup.prunes.volumes.run(PruneFilter(), PruneOptions(), everything=True),
+            "prune images": lambda: self._services.images.removal.prune(ImagePruneFilter(dangling_only=False)),
+            "prune containers": lambda: self._services.cleanup.prunes.containers.run(PruneFilter(), PruneOptions()),
             "load": self._load,
             "restore": self._services.cleanup.trash.restore,
             "empty": self._empty,

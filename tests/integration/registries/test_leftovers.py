@@ -46,8 +46,8 @@ def prune(daemon: Daemon, filters: str = "") -> int:
     return reclaimed
 
 
-def rehearsed(daemon: Daemon, **asked: Any) -> int:
-    answer = daemon.call("POST", "/corten/rehearse/prune", {"Kinds": ["image"], **asked}).ok()
+def dry_run(daemon: Daemon, **asked: Any) -> int:
+    answer = daemon.call("POST", "/corten/dry-run/prune", {"Kinds": ["image"], **asked}).ok()
     reclaimed: int = answer["Images"]["SpaceReclaimed"]
     return reclaimed
 
@@ -67,7 +67,7 @@ def test_it_is_shown_and_goes_with_a_prune_when_nobody_went_on_with_it_for_an_ho
     assert (prune(daemon), leftover(daemon)) == (0, left)
     assert prune(daemon, '{"label":["x"],"dangling":["false"]}'.replace('"', "%22")) == 0
     aged(daemon, 3700)
-    assert rehearsed(daemon) == left
+    assert dry_run(daemon) == left
     assert prune(daemon) == left
     assert (leftover(daemon), parts(daemon)) == (0, [])
 
@@ -87,7 +87,7 @@ def test_prune_of_all_drops_it_at_once_and_spares_what_is_being_pulled(daemon: D
 
 def test_prune_of_all_drops_what_nobody_pulls(daemon: Daemon, interrupted: Registry) -> None:
     left = leftover(daemon)
-    assert rehearsed(daemon, All=True) >= left
+    assert dry_run(daemon, All=True) >= left
     assert prune(daemon, EVERYTHING) >= left
     assert parts(daemon) == []
 

@@ -158,11 +158,10 @@ def images(cli: DockerCli) -> set[str]:
 
 def test_a_pull_for_which_there_is_no_room_empties_the_trash_first(tmp_path: Path) -> None:
     """The sizes are in the manifest: room is made before the first byte is fetched."""
-    store = open_store(str(tmp_path / "root"))
+    asked: list[int] = []
+    store = open_store(str(tmp_path / "root"), reclaim=lambda wanted: asked.append(wanted) or 0)  # type: ignore[func-returns-value]
     found = os.statvfs(tmp_path)
     size = found.f_bavail * found.f_frsize
-    asked: list[int] = []
-    store.layers.relieve = lambda wanted: asked.append(wanted) or 0  # type: ignore[func-returns-value]
     with running_registry() as registry:
         digest = add_image(registry, random_layers(1, 1000))
         media_type, raw = registry.manifests[digest]

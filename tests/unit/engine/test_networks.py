@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from corten.engine.cleanup.prune.networks import NetworkPrune
-from corten.engine.cleanup.prune.options import Chosen, Manner
+from corten.engine.cleanup.prune.options import PruneFilter, PruneOptions
 from corten.engine.events import Events
+from corten.engine.networks.attachments import Place
 from corten.engine.networks.catalog import MIGRATIONS, NetworkCatalog
-from corten.engine.networks.endpoints import Place
 from corten.engine.networks.network import IpamPool, NetworkRequest, NetworkSettings
 from corten.engine.networks.networks import Networks
 from corten.engine.paths import Paths
@@ -274,9 +274,9 @@ async def test_create_and_remove(g: Ground) -> None:
         await g.networks.remove("front")
     await g.networks.detach(value)
     prune = NetworkPrune(g.networks, g.events)
-    assert (await prune.run(Chosen(labels=["a=2"]), Manner())).names == ()
-    assert (await prune.run(Chosen(labels=["a"]), Manner(dry=True))).names == ("front",)
-    assert (await prune.run(Chosen(labels=["a"]), Manner())).names == ("front",)
+    assert (await prune.run(PruneFilter(labels=["a=2"]), PruneOptions())).names == ()
+    assert (await prune.run(PruneFilter(labels=["a"]), PruneOptions(dry=True))).names == ("front",)
+    assert (await prune.run(PruneFilter(labels=["a"]), PruneOptions())).names == ("front",)
     assert list(g.fabric.bridges) == ["corten0"]
     assert g.told() == [
         ("create", "front"),

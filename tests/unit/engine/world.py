@@ -1,5 +1,6 @@
 """The engine over a real store, with processes and networks that only pretend."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
@@ -8,12 +9,14 @@ from pathlib import Path
 import msgspec
 
 from corten.config import Config
-from corten.daemon import MIGRATIONS, Engine, News, Parts, compose
+from corten.daemon.compose import MIGRATIONS, Composition, Engine
+from corten.daemon.networks import make_networks
+from corten.daemon.program import MonitorEvents
 from corten.engine.containers.create.creation import CreateRequest
 from corten.engine.containers.protocols import NetworkPlace
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
-from corten.engine.networks.opened import make_networks
+from corten.engine.space import SpaceReclaimer
 from corten.engine.spec.placement import Machine
 from corten.engine.tasks import Tasks
 from corten.engine.values.container import Container, ContainerConfig, Endpoint, HostConfig
@@ -88,7 +91,7 @@ class FakeMonitors:
     """`fails`: raised by the next starts. `instant`: exit code of processes that end at once."""
 
     def __init__(self) -> None:
-        self.tell: Callable[[Event], None] = News().hear
+        self.tell: Callable[[Event], None] = MonitorEvents().receive
         self.processes: dict[str, FakeProcess] = {}
         self.fails: EngineError | None = None
         self.instant: int | None = None
@@ -231,29 +234,31 @@ async def world(
     """A second one on the same `path` and monitors is the daemon started again."""
     monitors, networks = monitors or FakeMonitors(), networks or FakeNetworks()
     config = Config(data_root=str(path / "data"), exec_root=str(path / "run"), gc=gc)
-    with closing(open_store(config.data_root, MIGRATIONS, trash_keep=gc.trash * 10**9)) as store:
+    space = SpaceReclaimer(asyncio.get_running_loop())
+    opened = open_store(config.data_root, MIGRATIONS, trash_keep=gc.trash * 10**9, reclaim=space.reclaim_blocking)
+    with closing(opened) as store:
         add_busybox(store)
         async with Tasks() as tasks:
-            events, news = Events(), News()
-            parts = Parts(
-                config,
-                HostFacts(cpus=2, online_cpus="0-1"),
-                FEATURES,
-                Machine(),
-                store,
-                monitors,
-                networks,
-                make_networks(store.db, config, events),
+            events, received = Events(), MonitorEvents()
+            composition = Composition(
+                config=config,
+                store=store,
+                facts=HostFacts(cpus=2, online_cpus="0-1"),
+                features=FEATURES,
+                machine=Machine(),
+                monitors=monitors,
+                networks=networks,
+                known_networks=make_networks(store.db, config, events),
             )
-            engine = compose(parts, tasks, events)
-            monitors.tell = news.hear
+            engine = composition.compose(tasks, events, space)
+            monitors.tell = received.receive
             engine.reconcile.adopt()
             await engine.reconcile.settle()
-            news.tell(engine, tasks)
+            received.hand_to(engine, tasks)
             engine.health.adopt()
             yield World(engine, monitors, networks, tasks, events, store, path)
             await tasks.settled()
-            monitors.tell = News().hear
+            monitors.tell = MonitorEvents().receive
 
 
 def add_busybox(store: Store) -> None:

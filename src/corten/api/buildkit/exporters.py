@@ -14,7 +14,7 @@ from corten.api.services import Services
 from corten.build.files.tree import Tree
 from corten.engine.build.builds import Built
 from corten.engine.build.internal import Internal
-from corten.engine.images.removal import How
+from corten.engine.images.removal import RemoveOptions
 from corten.errors import Invalid, Unsupported
 from corten.ids import ImageId
 from corten.oci.reference import Reference, parse_reference
@@ -106,7 +106,7 @@ class ResultExporter:
             return {**found, **({"image.name": names} if names else {})}
         image = self.services.images.catalog.get(built.image)
         if built.is_new and not image.tags:
-            await self.services.images.removal.remove(built.image, How(for_good=True))
+            await self.services.images.removal.remove(built.image, RemoveOptions(for_good=True))
         return {}
 
     async def _push(self, tag: Reference) -> None:

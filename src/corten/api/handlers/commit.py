@@ -23,5 +23,5 @@ async def commit(request: Request) -> Reply:
         pause=request.flag("pause", True),
         changes=[line for value in request.values("changes") for line in value.splitlines()],
     )
-    made = await request.app.cleanup.room.tried(lambda: request.app.commits.commit(wanted))
+    made = await request.app.commits.commit(wanted)
     return json_response(CommitAnswer(id=made), 201)

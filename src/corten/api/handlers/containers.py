@@ -29,7 +29,7 @@ async def container_create(request: Request) -> Reply:
         name=request.text("name").removeprefix("/"),
         platform=request.text("platform"),
     )
-    created = await request.app.cleanup.room.tried(lambda: request.app.creation.create(wanted))
+    created = await request.app.creation.create(wanted)
     return json_response(CreateAnswer(id=created.id, warnings=[*created.warnings, *meant.warnings]), 201)
 
 
@@ -77,7 +77,7 @@ def exit_reason_answer(found: Explained, state: State | None) -> ExitReasonAnswe
 
 
 async def container_rename(request: Request) -> Reply:
-    await request.app.upkeep.rename(request.params["id"], request.text("name"))
+    await request.app.update.rename(request.params["id"], request.text("name"))
     return Response(204)
 
 
@@ -89,7 +89,7 @@ async def container_update(request: Request) -> Reply:
 
 
 async def container_remove(request: Request) -> Reply:
-    await request.app.upkeep.remove(
+    await request.app.removal.remove(
         request.params["id"],
         force=request.flag("force"),
         volumes=request.flag("v"),

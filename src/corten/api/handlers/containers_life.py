@@ -19,7 +19,7 @@ async def container_start(request: Request) -> Reply:
         raise Invalid(
             "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24", reason="start-body"
         )
-    await request.app.cleanup.room.tried(lambda: request.app.lifecycle.start(request.params["id"]))
+    await request.app.lifecycle.start(request.params["id"])
     return Response(204)
 
 

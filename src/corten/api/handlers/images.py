@@ -29,7 +29,7 @@ from corten.api.types.images import (
 from corten.api.wire import json_response
 from corten.engine.images.catalog import LIST_FILTERS, Catalog, ListQuery, Summary, created_ns
 from corten.engine.images.platforms import Entry
-from corten.engine.images.removal import How, PruneWhat, Removed
+from corten.engine.images.removal import ImagePruneFilter, Removed, RemoveOptions
 from corten.engine.timestamps import format_moment, parse_moment
 from corten.errors import Invalid
 from corten.http.response import Reply, Response
@@ -113,14 +113,16 @@ def _check_platforms(request: Request, name: str) -> None:
         request.app.images.catalog.get(name, _platform(texts[0]))
 
 
-def removal_how(request: Request) -> How:
-    """How to remove images. `force-protected` is Corten's own."""
-    return How(force=request.flag("force"), prune_parents=not request.flag("noprune"), force_protected=request.flag("force-protected"))
+def removal_how(request: Request) -> RemoveOptions:
+    """RemoveOptions to remove images. `force-protected` is Corten's own."""
+    return RemoveOptions(
+        force=request.flag("force"), prune_parents=not request.flag("noprune"), force_protected=request.flag("force-protected")
+    )
 
 
-def prune_what(filters: dict[str, list[str]]) -> PruneWhat:
+def prune_what(filters: dict[str, list[str]]) -> ImagePruneFilter:
     """Which images the filters of a prune mean. Raises Invalid."""
-    return PruneWhat(
+    return ImagePruneFilter(
         dangling_only=filter_bool(filters, "dangling", True),
         until=filter_until(filters),
         labels=filters.get("label", ()),

@@ -28,7 +28,7 @@ async def volume_create(request: Request) -> Reply:
             "cluster volumes need swarm, which Corten does not have", reason="no-cluster-volumes", hint="use the driver local"
         )
     volumes, name, driver = request.app.volumes, body.name or "", body.driver or ""
-    volume = await request.app.cleanup.room.tried(lambda: volumes.create(name, driver=driver, options=body.driver_opts, labels=body.labels))
+    volume = await volumes.create(name, driver=driver, options=body.driver_opts, labels=body.labels)
     return json_response(answer(request.app.volumes, volume), 201)
 
 

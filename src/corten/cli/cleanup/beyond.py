@@ -20,17 +20,17 @@ FORCED = {"force-protected": "1"}
 """The query value behind FORCE_PROTECTED."""
 
 
-def rehearse(session: Session, what: str, body: Json) -> Any:
-    """The answer of a rehearsal. An engine that is not Corten cannot be asked: nothing is removed then, either."""
+def ask_dry_run(session: Session, what: str, body: Json) -> Any:
+    """The answer of a dry run. An engine that is not Corten cannot be asked: nothing is removed then, either."""
     try:
-        return session.api.post(f"/corten/rehearse/{what}", body=dict(body))
+        return session.api.post(f"/corten/dry-run/{what}", body=dict(body))
     except ApiError as error:
         if error.status == 404 and "page not found" in str(error):
             raise Failure("--dry-run: this engine is not Corten, and has no dry run") from None
         raise
 
 
-def tell_rehearsed(session: Session) -> None:
+def tell_dry_run(session: Session) -> None:
     session.warn("dry run: nothing was removed")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from corten.cli.cleanup.beyond import DRY_RUN, Json, tell_rehearsed
+from corten.cli.cleanup.beyond import DRY_RUN, Json, tell_dry_run
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
@@ -44,7 +44,7 @@ def gc(session: Session, values: Values, arguments: list[str]) -> int:
     else:
         _report(session, answer)
     if answer["DryRun"]:
-        tell_rehearsed(session)
+        tell_dry_run(session)
     return 0
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from corten.cli.cleanup.beyond import DRY_RUN, FORCE_PROTECTED, rehearse, tell_rehearsed
+from corten.cli.cleanup.beyond import DRY_RUN, FORCE_PROTECTED, ask_dry_run, tell_dry_run
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRINGS
 from corten.cli.references import platform_json
@@ -22,7 +22,7 @@ def rm(session: Session, values: Values, arguments: list[str]) -> int:
         query["platforms"] = [platform_json(p, "") for p in platforms]
     problems: list[str] = []
     fatal = False
-    outcomes = _rehearsed(session, values, arguments) if values.on("dry-run") else _removed(session, query, arguments)
+    outcomes = _dry_run(session, values, arguments) if values.on("dry-run") else _removed(session, query, arguments)
     for removed in outcomes:
         if isinstance(removed, Exception):
             fatal = fatal or not (isinstance(removed, ApiError) and removed.status == 404)
@@ -33,7 +33,7 @@ def rm(session: Session, values: Values, arguments: list[str]) -> int:
     for problem in problems:
         session.warn(problem)
     if values.on("dry-run"):
-        tell_rehearsed(session)
+        tell_dry_run(session)
     return 1 if problems and (fatal or not values.on("force")) else 0
 
 
@@ -45,9 +45,9 @@ def _removed(session: Session, query: Query, names: Sequence[str]) -> Iterator[O
             yield error
 
 
-def _rehearsed(session: Session, values: Values, names: Sequence[str]) -> Iterator[Outcome]:
+def _dry_run(session: Session, values: Values, names: Sequence[str]) -> Iterator[Outcome]:
     marks = {key: values.on(flag) for flag, key in (("force", "Force"), ("no-prune", "NoPrune"), ("force-protected", "ForceProtected"))}
-    for answer in rehearse(session, "images/remove", {"Images": list(names), **marks}):
+    for answer in ask_dry_run(session, "images/remove", {"Images": list(names), **marks}):
         yield ApiError(answer["Status"], answer["Message"]) if answer["Message"] else answer["Removed"] or []
 
 

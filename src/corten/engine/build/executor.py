@@ -9,8 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 from corten.build.options import BindMount, RunJob
 from corten.engine.containers.create.checks import check_resources
-from corten.engine.containers.run.bundles import Bundles
-from corten.engine.containers.run.release import Release, Rented
+from corten.engine.containers.run.resources import RunResources
 from corten.engine.devices.loader import all_folders
 from corten.engine.devices.registry import Registry
 from corten.engine.devices.requests import CDI
@@ -66,10 +65,8 @@ class BuildDevices:
 class BuildExecutor:
     """`corten.build.options.Executor` on the engine's own runtime."""
 
-    def __init__(self, rented: Rented, bundles: Bundles, release: Release, facts: HostFacts, devices: Registry) -> None:
-        self._rented = rented
-        self._bundles = bundles
-        self._release = release
+    def __init__(self, resources: RunResources, facts: HostFacts, devices: Registry) -> None:
+        self._resources = resources
         self._facts = facts
         self.devices = BuildDevices(devices)
         self._waiting: dict[str, asyncio.Future[int]] = {}
@@ -87,15 +84,15 @@ class BuildExecutor:
         container = _container(job)
         check_resources(container.host.resources, self._facts)
         self._waiting[container.id] = asyncio.get_running_loop().create_future()
-        os.makedirs(self._rented.paths.container(container.id), mode=0o710, exist_ok=True)
+        os.makedirs(self._resources.paths.container(container.id), mode=0o710, exist_ok=True)
         try:
             async with self._running(container) as stream:
                 await _copy_output(stream, output)
                 return await self._waiting[container.id]
         finally:
             del self._waiting[container.id]
-            await asyncio.shield(self._release.run(container))
-            folder = self._rented.paths.container(container.id)
+            await asyncio.shield(self._resources.release(container))
+            folder = self._resources.paths.container(container.id)
             for name in os.listdir(folder):
                 os.unlink(os.path.join(folder, name))
             os.rmdir(folder)
@@ -103,12 +100,12 @@ class BuildExecutor:
     @asynccontextmanager
     async def _running(self, container: Container) -> AsyncIterator[asyncio.StreamReader]:
         """The process' output while it runs; leaving early kills it."""
-        monitors = self._rented.monitors
+        monitors = self._resources.monitors
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                place = await self._rented.networks.attach(container)
-                start = self._bundles.write(container, place)
+                place = await self._resources.networks.attach(container)
+                start = self._resources.bundles.write(container, place)
                 await monitors.prepare(container.id, _STDIO)
                 await monitors.attach(container.id, _LISTEN, theirs.fileno())
                 await monitors.start(container.id, start, _STDIO)

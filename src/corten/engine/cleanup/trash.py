@@ -4,16 +4,21 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from corten.engine.cleanup.marks import Marks
 from corten.engine.events import Events
-from corten.errors import EngineError, Invalid
+from corten.engine.protection import Protection
+from corten.errors import EngineError, Invalid, Unavailable
 from corten.oci.reference import parse_reference
 from corten.store.files import SCARCE, free_bytes
 from corten.store.opened import Store
+from corten.store.records.uses import Uses
 from corten.store.trashbin.bin import UNKNOWN, Entry
 from corten.store.trashbin.images import ImageBin
 from corten.store.trashbin.volumes import KIND as VOLUME
+from corten.store.trashbin.volumes import VolumeBin
+
+FULL: Final = "the disk is full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +46,13 @@ class Emptied:
 class TrashCan:
     """Belongs to the event loop; measuring goes to threads, deleting happens behind the answer."""
 
-    def __init__(self, store: Store, marks: Marks, images: ImageBin, events: Events) -> None:
+    def __init__(self, store: Store, *, images: ImageBin, volumes: VolumeBin, protection: Protection, uses: Uses, events: Events) -> None:
         self._store = store
         self._bin = store.bin
-        self._volumes = marks.bin
+        self._volumes = volumes
         self._images = images
-        self._marks = marks
+        self._protection = protection
+        self._uses = uses
         self._events = events
 
     @property
@@ -103,6 +109,17 @@ class TrashCan:
             ids.append(entry.id)
         return Emptied(tuple(ids), reclaimed)
 
+    async def free_space(self, wanted: int) -> int:
+        """`make_room` for work that found the disk full: the bytes, which are free when this returns."""
+        try:
+            emptied = await self.make_room(wanted, reason=FULL)
+        except Unavailable:  # not even room for the records: files go before their rows, so there is some in a moment
+            await asyncio.to_thread(self._store.background.wait)
+            emptied = await self.make_room(wanted, reason=FULL)
+        if emptied.ids:
+            await asyncio.to_thread(self._store.background.wait)
+        return emptied.reclaimed
+
     def free(self) -> int:
         """Bytes that the disk has left."""
         return free_bytes(self._store.root.path)
@@ -112,11 +129,11 @@ class TrashCan:
 
         def protect() -> None:
             if said is not None:
-                self._marks.protection.set(name or entry.name, said)
+                self._protection.set(name or entry.name, said)
 
         restored = self._volumes.restore(entry, name, along=protect)
         if used := entry.body.get("used"):
-            self._marks.uses.note("volume", (restored,), used)
+            self._uses.note("volume", (restored,), used)
         self._events.publish("volume", "restore", restored, {"driver": "local"})
         return Restored(entry.kind, (restored,))
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from corten.engine.containers.files.mount_stubs import remove_own, without_own
+from corten.engine.containers.mount_stubs import remove_own, without_own
 from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.events import Events
 from corten.engine.images.changes import apply_changes
 from corten.engine.records.containers import Catalog
+from corten.engine.space import SpaceReclaimer
 from corten.engine.timestamps import format_moment
 from corten.engine.values.container import Container, ContainerConfig, HealthCheck
 from corten.ids import DiffId, ImageId, random_hex64
@@ -43,14 +44,18 @@ class CommitRequest:
 class Commits:
     """Belongs to the event loop; copying runs in a thread."""
 
-    def __init__(self, store: Store, containers: Catalog, lifecycle: Lifecycle, events: Events) -> None:
+    def __init__(self, store: Store, containers: Catalog, lifecycle: Lifecycle, events: Events, space: SpaceReclaimer) -> None:
         self._store = store
         self._containers = containers
         self._lifecycle = lifecycle
         self._events = events
+        self._space = space
 
     async def commit(self, request: CommitRequest) -> ImageId:
         """The container goes on as it was. Raises NotFound, Invalid for a bad change, Unavailable when the disk is full."""
+        return await self._space.retry(lambda: self._commit(request))
+
+    async def _commit(self, request: CommitRequest) -> ImageId:
         container = self._containers.get(request.container).value
         run = apply_changes(_run_config(container.config), request.changes)
         stands_still = request.pause and container.state.status == "running"

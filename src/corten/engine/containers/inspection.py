@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from corten.engine.containers.execs import Execs
 from corten.engine.containers.links import names_by_links, shown_links
 from corten.engine.containers.ps import ImageFamily, ListQuery, select
-from corten.engine.containers.storage import Shelves
+from corten.engine.containers.storage import ContainerStorage
 from corten.engine.records.containers import Catalog
 from corten.engine.records.state import has_process
 from corten.engine.usage import DiskFigures
@@ -40,10 +40,10 @@ class Inspection:
 
 
 class Containers:
-    def __init__(self, catalog: Catalog, shelves: Shelves, execs: Execs, figures: DiskFigures) -> None:
+    def __init__(self, catalog: Catalog, storage: ContainerStorage, execs: Execs, figures: DiskFigures) -> None:
         self._catalog = catalog
         self._figures = figures
-        self._shelves = shelves
+        self._storage = storage
         self._execs = execs
 
     def get(self, ref: str) -> Container:
@@ -74,19 +74,19 @@ class Containers:
 
     def _find_image(self, ref: str) -> ImageId | None:
         try:
-            return self._shelves.images.find_id(ref)
+            return self._storage.images.find_id(ref)
         except Invalid:
             return None
 
     def image_labels(self, container: Container) -> Mapping[str, str]:
         """Labels of the image that it was made from."""
-        image = self._shelves.images.by_id(container.image_id)
+        image = self._storage.images.by_id(container.image_id)
         return (image.config.run.labels or {}) if image else {}
 
     async def inspect(self, ref: str, *, size: bool = False) -> Inspection:
         """`size` measures what the container wrote, which takes its time."""
         container = self.get(ref)
-        paths = self._shelves.paths
+        paths = self._storage.paths
         mode = container.host.network_mode
         owner = self._catalog.find(mode.removeprefix("container:"))
         folder = paths.container(owner.id if owner else container.id)
@@ -111,18 +111,18 @@ class Containers:
         written = await self._figures.written(containers)
         images: dict[str, int] = {}
         for image_id in {c.image_id for c in containers}:
-            image = self._shelves.images.by_id(image_id)
+            image = self._storage.images.by_id(image_id)
             images[image_id] = image.size if image else 0
         return [Sizes(written[c.id], written[c.id] + images[c.image_id]) for c in containers]
 
     def _driver_data(self, container: Container) -> dict[str, str]:
         """The directories that make up its root file system, as Docker's overlay2 shows them."""
-        upper = self._shelves.snapshots.upper(container.id)
-        layers = self._shelves.snapshots.get(container.id).layers
+        upper = self._storage.snapshots.upper(container.id)
+        layers = self._storage.snapshots.get(container.id).layers
         return {
             "ID": container.id,
-            "LowerDir": ":".join(self._shelves.layers.path(diff_id) for diff_id in reversed(layers)),
-            "MergedDir": os.path.join(self._shelves.paths.bundle(container.id), "rootfs"),
+            "LowerDir": ":".join(self._storage.layers.path(diff_id) for diff_id in reversed(layers)),
+            "MergedDir": os.path.join(self._storage.paths.bundle(container.id), "rootfs"),
             "UpperDir": upper,
             "WorkDir": os.path.join(os.path.dirname(upper), "work"),
         }

@@ -1,60 +1,69 @@
-"""The end of a container: its row, writable layer, files and anonymous volumes.
+"""`docker rm`: a container, or one of its links, removed by a user."""
 
-The row and the snapshot's row go in one transaction, so a crash leaves either a whole container or files without one, which the next
-start sweeps.
-"""
+from dataclasses import replace
 
-import os
-import shutil
-from collections.abc import Collection
-
-from corten.engine.containers.execs import Execs
-from corten.engine.containers.mounts import held_images, owner_of
-from corten.engine.containers.storage import Shelves
-from corten.engine.events import Events
+from corten.engine.containers.deletion import Deletion
+from corten.engine.containers.inspection import Containers
+from corten.engine.containers.links import linking, without_link
+from corten.engine.containers.protocols import Networks
+from corten.engine.containers.run.lifecycle import Lifecycle
+from corten.engine.protection import check_container
 from corten.engine.records.containers import Catalog, Entry
-from corten.engine.records.waiters import WaitResult
-from corten.store.trash import Trash
+from corten.engine.records.state import is_up, moved, require
+from corten.errors import EngineError
 
 
 class Removal:
-    """Deletes containers that do not run. The caller holds the entry's lock."""
-
-    def __init__(self, catalog: Catalog, shelves: Shelves, trash: Trash, execs: Execs, events: Events) -> None:
+    def __init__(self, catalog: Catalog, containers: Containers, lifecycle: Lifecycle, deletion: Deletion, networks: Networks) -> None:
         self._catalog = catalog
-        self._shelves = shelves
-        self._trash = trash
-        self._execs = execs
-        self._events = events
+        self._containers = containers
+        self._lifecycle = lifecycle
+        self._deletion = deletion
+        self._networks = networks
 
-    async def delete(self, entry: Entry, *, volumes: bool) -> None:
-        """The container is gone when this returns; its disk space comes back a little later. `volumes`: anonymous ones go too."""
-        container = entry.value
-        with self._shelves.database.transaction():
-            self._catalog.remove(entry)
-            self._execs.container_removed(container.id)
-            self._shelves.snapshots.remove(container.id)
-            for key, _ in held_images(container):
-                self._shelves.snapshots.remove(key)
-        self._trash.throw(self._shelves.paths.container(container.id))
-        # Half a start may have left one: the daemon was killed in between.
-        shutil.rmtree(self._shelves.paths.bundle(container.id), ignore_errors=True)
-        if any(point.type == "volume" for point in container.mounts):
-            await self._shelves.volumes.release(container.id, remove_anonymous=volumes, for_good=container.host.auto_remove)
-        self._events.container(container, "destroy")
-        entry.waiters.removed(WaitResult(container.state.exit_code))
+    async def remove(
+        self, ref: str, *, force: bool = False, volumes: bool = False, link: bool = False, force_protected: bool = False
+    ) -> None:
+        """`volumes`: its anonymous volumes too. Raises Conflict for a protected one and, unless `force` kills it, for one that runs.
+        `link`: `ref` is a link (`web/db`), which alone is removed."""
+        if link:
+            await self._unlink(ref)
+            return
+        entry = self._catalog.get(ref)
+        if not force_protected:
+            check_container(entry.value.name, entry.value.config.labels, self._containers.image_labels(entry.value))
+        if force:
+            await self._end(entry)
+        async with entry.lock:
+            self._catalog.check_present(entry, ref)
+            require("remove", entry.value, ref)
+            await self._delete(entry, volumes)
 
-    def sweep(self, known: Collection[str]) -> None:
-        """Throw away writable layers and files of containers that are not `known`: creates and removals that a crash cut short."""
-        for key in self._shelves.snapshots.keys():  # noqa: SIM118 (no mapping)
-            if (owner := owner_of(key)) and owner not in known:
-                self._shelves.snapshots.remove(key)
-        folder = self._shelves.paths.containers
-        os.makedirs(folder, mode=0o710, exist_ok=True)
-        for name in os.listdir(folder):
-            if name not in known:
-                self._trash.throw(os.path.join(folder, name))
-        runs = os.path.join(self._shelves.paths.exec_root, "containers")
-        for name in os.listdir(runs) if os.path.isdir(runs) else ():
-            if name not in known:
-                shutil.rmtree(os.path.join(runs, name), ignore_errors=True)
+    async def _unlink(self, name: str) -> None:
+        entry, _ = linking(name, self._catalog)
+        async with entry.lock:
+            self._catalog.check_present(entry, name)
+            entry, link = linking(name, self._catalog)
+            self._catalog.replace(entry, without_link(entry.value, link))
+            await self._networks.unlinked(entry.value, link)
+
+    async def _end(self, entry: Entry) -> None:
+        """Kill it; it shall neither start again nor remove itself meanwhile."""
+        entry.held = True
+        try:
+            if is_up(entry.state):
+                await self._lifecycle.kill_and_wait(entry)
+        finally:
+            entry.held = False
+
+    async def _delete(self, entry: Entry, volumes: bool) -> None:
+        """A removal that fails half-way (disk error) leaves a dead container, which can be removed again.
+
+        "removing" is never written: the rows go in one transaction, or stay as they are."""
+        entry.value = replace(entry.value, state=moved(entry.state, "removing"))
+        try:
+            await self._deletion.delete(entry, volumes=volumes)
+        except (EngineError, OSError) as error:
+            if self._catalog.find(entry.id) is entry:
+                self._catalog.set_live(entry, state=replace(moved(entry.state, "remove_failed"), error=str(error)))
+            raise

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from corten.engine.containers.log_config import log_spec, stdio_spec
 from corten.engine.containers.protocols import Processes
-from corten.engine.containers.run.exit_handling import Ends
+from corten.engine.containers.run.exit_handling import ExitHandler
 from corten.engine.containers.top import Table, process_table
 from corten.engine.events import Events
 from corten.engine.paths import Paths
@@ -32,10 +32,10 @@ class LogQuery:
 
 
 class Streams:
-    def __init__(self, catalog: Catalog, monitors: Processes, ends: Ends, paths: Paths, events: Events) -> None:
+    def __init__(self, catalog: Catalog, monitors: Processes, exits: ExitHandler, paths: Paths, events: Events) -> None:
         self._catalog = catalog
         self._monitors = monitors
-        self._ends = ends
+        self._exits = exits
         self._paths = paths
         self._events = events
 
@@ -57,7 +57,7 @@ class Streams:
             return
         async with entry.lock:
             self._catalog.check_present(entry, ref)
-            await self._ends.cleaned(entry)
+            await self._exits.cleaned(entry)
             if not has_process(entry.state) and not entry.prepared:
                 await self._monitors.prepare(entry.id, stdio_spec(entry.value, self._paths.log(entry.id)))
                 entry.prepared = True

@@ -1,9 +1,10 @@
-"""`docker update`: new limits and another restart policy for a container, running or not."""
+"""`docker update` and `docker rename`: new limits, another restart policy, another name for a container, running or not."""
 
 from dataclasses import fields, replace
 
 from corten.engine.containers.create.checks import check_resources
-from corten.engine.containers.protocols import Processes
+from corten.engine.containers.create.names import check_name
+from corten.engine.containers.protocols import Networks, Processes
 from corten.engine.containers.restart_policy import check_policy
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
@@ -17,9 +18,10 @@ _NOT_UPDATABLE = ("cgroup_parent", "devices", "device_cgroup_rules", "device_req
 
 
 class Update:
-    def __init__(self, catalog: Catalog, monitors: Processes, facts: HostFacts, events: Events) -> None:
+    def __init__(self, catalog: Catalog, monitors: Processes, networks: Networks, facts: HostFacts, events: Events) -> None:
         self._catalog = catalog
         self._monitors = monitors
+        self._networks = networks
         self._facts = facts
         self._events = events
 
@@ -41,6 +43,25 @@ class Update:
             changed = replace(host, resources=resources, restart_policy=policy or host.restart_policy)
             self._catalog.replace(entry, replace(entry.value, host=changed))
         self._events.container(entry.value, "update")
+
+    async def rename(self, ref: str, name: str) -> None:
+        """Raises Invalid or, for a name in use, Conflict."""
+        new = name.removeprefix("/")
+        entry = self._catalog.get(ref)
+        if not new:
+            raise Invalid("Neither old nor new names may be empty", reason="bad-name")
+        async with entry.lock:
+            self._catalog.check_present(entry, ref)
+            old = entry.value.name
+            if new == old:
+                raise Invalid("Renaming a container with the same name as its current name", reason="same-name")
+            try:
+                check_name(new, shown=f"/{new}")
+                self._catalog.replace(entry, replace(entry.value, name=new))
+            except (Invalid, Conflict) as error:
+                raise type(error)(f"Error when allocating new name: {error.message}", reason=error.reason) from error
+            await self._networks.renamed(entry.value)
+        self._events.container(entry.value, "rename", oldName=f"/{old}")
 
 
 def merged_resources(present: Resources, wanted: Resources, *, container_id: str) -> Resources:

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from corten.engine.dry_run import savepoint
 from corten.engine.events import Events
 from corten.engine.filters import has_labels
 from corten.engine.images.catalog import Catalog, ImageUser, Users, created_ns
 from corten.engine.protection import check_labels, is_protecting
-from corten.engine.rollback import all_or_nothing
 from corten.errors import Conflict, NotFound
 from corten.ids import ContainerId, ImageId, short_id
 from corten.oci.image import chain_ids
@@ -34,7 +34,7 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
-class Pruned:
+class ImagePruneReport:
     """`kept`: names of images that would have gone, were they not protected."""
 
     removed: tuple[Removed, ...]
@@ -43,7 +43,7 @@ class Pruned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class How:
+class RemoveOptions:
     """`without`: containers that are to be thought away. `for_good`: past the trash."""
 
     force: bool = False
@@ -54,7 +54,7 @@ class How:
 
 
 @dataclass(frozen=True, slots=True)
-class PruneWhat:
+class ImagePruneFilter:
     """`until`: ns since the epoch, 0 = any age. `labels` and `not_labels` as in the filters `label` and `label!`."""
 
     dangling_only: bool
@@ -73,7 +73,7 @@ class PruneWhat:
 class _Work:
     """One removal under way: the answer's lines, what is to be told, what is to go into the trash."""
 
-    how: How
+    how: RemoveOptions
     lines: list[Removed] = field(default_factory=list)
     told: list[tuple[str, ImageId, Mapping[str, str]]] = field(default_factory=list)
     names: dict[str, int] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class _Work:
     lost: tuple[ImageId, dict[str, int]] | None = None
 
 
-class Removal:
+class ImageRemoval:
     """Belongs to the event loop. A removal is one transaction; a dry run is the same one, taken back."""
 
     def __init__(self, store: Store, catalog: Catalog, users: Users, events: Events) -> None:
@@ -94,17 +94,17 @@ class Removal:
         self._users = users
         self._events = events
 
-    async def remove(self, name: str, how: How = How()) -> list[Removed]:
+    async def remove(self, name: str, how: RemoveOptions = RemoveOptions()) -> list[Removed]:
         """Raises NotFound, and Conflict in Docker's words."""
         work = self._transact(how, name, {})
         await self._conclude([work])
         return work.lines
 
-    def rehearse(self, name: str, how: How) -> list[Removed]:
-        """What `remove` would say. To be called in a `rehearsal`; what is rehearsed there before counts as done."""
+    def dry_run(self, name: str, how: RemoveOptions) -> list[Removed]:
+        """What `remove` would say. To be called in a `dry_run`; what was done in it before counts."""
         return self._transact(how, name, {}).lines
 
-    async def prune(self, what: PruneWhat, how: How = How()) -> Pruned:
+    async def prune(self, what: ImagePruneFilter, how: RemoveOptions = RemoveOptions()) -> ImagePruneReport:
         """Images that no container uses: untagged ones, or all of them."""
         done: list[_Work] = []
         try:
@@ -117,18 +117,18 @@ class Removal:
     async def evict(self, image_id: ImageId) -> int | None:
         """All of an image that no container uses, past the trash: the bytes that come back. None: it may not go any more."""
         image = self._images.by_id(image_id)
-        how = How(for_good=True)
+        how = RemoveOptions(for_good=True)
         if image is None or self._is_used(image, how) or is_protecting(image.config.run.labels or {}):
             return None
         done = list(self._prune_one(image, how))
         await self._conclude(done)
         return sum(work.freed for work in done) if any(work.gone for work in done) else None
 
-    def rehearse_prune(self, what: PruneWhat, how: How) -> Pruned:
-        """As `rehearse`."""
+    def dry_run_prune(self, what: ImagePruneFilter, how: RemoveOptions) -> ImagePruneReport:
+        """As `dry_run`."""
         return self._prune(what, how, [])
 
-    def _prune(self, what: PruneWhat, how: How, done: list[_Work]) -> Pruned:
+    def _prune(self, what: ImagePruneFilter, how: RemoveOptions, done: list[_Work]) -> ImagePruneReport:
         """Adds to `done`, also when it is stopped by a full disk."""
         images = self._images.all()
         parents = {image.parent for image in images}
@@ -139,9 +139,9 @@ class Removal:
                 done.extend(self._prune_one(image, how))
         lines = tuple(line for work in done for line in work.lines)
         shown = tuple(self._shown(image) for image in kept if not self._is_used(image, how))
-        return Pruned(lines, sum(work.freed for work in done), shown)
+        return ImagePruneReport(lines, sum(work.freed for work in done), shown)
 
-    def _prune_one(self, image: Image, how: How) -> Iterator[_Work]:
+    def _prune_one(self, image: Image, how: RemoveOptions) -> Iterator[_Work]:
         """All names of one image, one after another; those that may not go stay."""
         names: dict[str, int] = {}
         for name in image.names or (image.id,):
@@ -150,10 +150,10 @@ class Removal:
             except (NotFound, Conflict):
                 continue  # in use, or gone with a name before
 
-    def _transact(self, how: How, name: str, names: dict[str, int]) -> _Work:
+    def _transact(self, how: RemoveOptions, name: str, names: dict[str, int]) -> _Work:
         """Removes what `name` means, or changes nothing. `names`: those that the image has lost before; the trash gives them back, too."""
         work = _Work(how, names=names)
-        with all_or_nothing(self._store.db):
+        with savepoint(self._store.db):
             self._remove(name, work)
             self._note_layers(work)
             if work.lost and not work.records and self._store.bin.keep:
@@ -248,7 +248,7 @@ class Removal:
             image = parent if parent and not is_protecting(parent.config.run.labels or {}) else None
             force, quiet = False, True
 
-    def _check(self, image: Image, how: How, *, soft: bool, names_count: bool) -> None:
+    def _check(self, image: Image, how: RemoveOptions, *, soft: bool, names_count: bool) -> None:
         """Raises _InUse when something stands against deleting the image."""
         if self._images.children(image.id):
             raise _InUse(image, "image has dependent child images", hard=True)
@@ -262,10 +262,10 @@ class Removal:
         if (stopped := _first(users, running=False)) is not None:
             raise _InUse(image, f"image is being used by stopped container {short_id(stopped.container)}", hard=False, used=True)
 
-    def _users_now(self, how: How) -> Sequence[ImageUser]:
+    def _users_now(self, how: RemoveOptions) -> Sequence[ImageUser]:
         return [user for user in self._users() if user.container not in how.without]
 
-    def _is_used(self, image: Image, how: How) -> bool:
+    def _is_used(self, image: Image, how: RemoveOptions) -> bool:
         return any(user.image == image.id for user in self._users_now(how))
 
     def _shown(self, image: Image) -> str:

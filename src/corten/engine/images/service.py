@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from corten.engine.events import Events
 from corten.engine.images.archives import Transfer
 from corten.engine.images.catalog import Catalog, ImageUser, Users
-from corten.engine.images.removal import Removal
+from corten.engine.images.removal import ImageRemoval
 from corten.engine.images.verification import Refetch, Verification
 from corten.engine.records.containers import Catalog as Containers
 from corten.engine.records.state import is_up
@@ -17,7 +17,7 @@ from corten.store.opened import Store
 @dataclass(frozen=True, slots=True)
 class Images:
     catalog: Catalog
-    removal: Removal
+    removal: ImageRemoval
     transfer: Transfer
     verification: Verification
 
@@ -25,7 +25,7 @@ class Images:
 def make_images(store: Store, users: Users, events: Events, refetch: Refetch, limits: Limits = UNLIMITED) -> Images:
     """`users` tells which containers use which image; `limits` bound what one layer may unpack to; `refetch` repairs layers."""
     catalog = Catalog(store.images, store.layers, store.origins, users, events)
-    removal = Removal(store, catalog, users, events)
+    removal = ImageRemoval(store, catalog, users, events)
     return Images(catalog, removal, Transfer(store, catalog, limits), Verification(store, refetch, events))
 
 

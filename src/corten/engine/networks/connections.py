@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from corten.engine.events import Events
 from corten.engine.networks import checks
+from corten.engine.networks.attachments import Place
 from corten.engine.networks.endpoint_plans import dns_names
-from corten.engine.networks.endpoints import Place
 from corten.engine.networks.network import Network
 from corten.engine.networks.networks import Networks
 from corten.engine.paths import Paths

@@ -4,8 +4,8 @@ import socket
 from dataclasses import dataclass
 from functools import partial
 
+from corten.engine.networks.attachments import Place
 from corten.engine.networks.endpoint_plans import EndpointPlan
-from corten.engine.networks.endpoints import Place
 from corten.engine.networks.etc_files import resolver_of
 from corten.engine.networks.network import NetworkSettings
 from corten.network.dns.directory import Member, View

@@ -9,9 +9,9 @@ from corten.engine.containers.protocols import NetworkPlace
 from corten.engine.events import Events
 from corten.engine.networks import checks, creation
 from corten.engine.networks.addressing import Addressing
+from corten.engine.networks.attachments import NameService, Places
 from corten.engine.networks.catalog import NetworkCatalog
 from corten.engine.networks.defaults import NO_BRIDGE, bridge_spec, default_bridge, firewall_rules, mtu_of, predefined
-from corten.engine.networks.endpoints import Ground, NameService, Places
 from corten.engine.networks.network import Network, NetworkRequest, NetworkSettings
 from corten.engine.paths import Paths
 from corten.engine.values.container import Container, Endpoint, EndpointConfig
@@ -21,7 +21,6 @@ from corten.ids import ContainerId, NetworkId, short_id
 from corten.network.fabric import Fabric
 from corten.network.hostfiles import edit, with_linked
 from corten.network.ipam import DEFAULT_POOLS, Pool, parse_pool, unique_local_pool
-from corten.network.ports import PortTable
 
 _SETTING_UP = "failed to set up container networking"
 
@@ -47,8 +46,14 @@ class Networks:
         self._events = events
         self._paths = paths
         self._addressing = Addressing()
-        ground = Ground(fabric, self._addressing, PortTable(), settings, os.path.exists("/proc/net/if_inet6"), self._host_gateways)
-        self.places = Places(ground, names)
+        self.places = Places(
+            fabric,
+            names,
+            addressing=self._addressing,
+            settings=settings,
+            host_has_ipv6=os.path.exists("/proc/net/if_inet6"),
+            host_gateways=self._host_gateways,
+        )
         self._mtu = 1500
         pools = [parse_pool(base, size) for base, size in settings.address_pools] or list(DEFAULT_POOLS)
         self._pools: list[Pool] = [*pools, unique_local_pool(hashlib.sha256(_machine_id()).digest())]

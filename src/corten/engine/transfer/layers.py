@@ -105,7 +105,7 @@ class LayerPull:
             self._fetch_again(repository, layers, lease)
         except (OSError, Unavailable) as error:
             told = disk_error(error, "keeping what arrives of a layer") if isinstance(error, OSError) else error
-            if told.reason != "disk-full" or not self._store.layers.relieve(2 * sum(layer.size for layer in layers)):
+            if told.reason != "disk-full" or not self._store.layers.reclaim(2 * sum(layer.size for layer in layers)):
                 raise told from error
 
     def _check_room(self, sizes: Sequence[tuple[int, int]]) -> None:
@@ -118,7 +118,7 @@ class LayerPull:
             return
         disk = os.statvfs(self._store.root.path)
         need, have = sum(2 * size - here for size, here in sizes) + RESERVE, disk.f_bavail * disk.f_frsize
-        if need > have and self._store.layers.relieve(need - have):
+        if need > have and self._store.layers.reclaim(need - have):
             disk = os.statvfs(self._store.root.path)
             have = disk.f_bavail * disk.f_frsize
         inodes = sum(16 + size // (1 << 20) for size, _ in sizes)

@@ -9,7 +9,7 @@ import logging
 import time
 from typing import Final
 
-from corten.engine.images.removal import PruneWhat
+from corten.engine.images.removal import ImagePruneFilter
 from corten.engine.transfer.singleflight import InFlight
 from corten.errors import EngineError
 from corten.ids import DiffId
@@ -46,7 +46,7 @@ class Leftovers:
         """Bytes of all that no pull is using now."""
         return self._size(0)
 
-    def size(self, what: PruneWhat) -> int:
+    def size(self, what: ImagePruneFilter) -> int:
         """What `prune` would give back."""
         idle = _idle(what)
         return 0 if idle is None else self._size(idle)
@@ -55,7 +55,7 @@ class Leftovers:
         row = self._store.db.query_one(_ONLY_OURS, (_before(idle),))
         return self._partials.size_older(idle, spare=self._in_flight.names()) + int((row and row[0]) or 0)
 
-    async def prune(self, what: PruneWhat) -> int:
+    async def prune(self, what: ImagePruneFilter) -> int:
         """The part of an `image prune` that is about leftovers; the bytes that came back."""
         idle = _idle(what)
         return 0 if idle is None else await asyncio.to_thread(self.clear, idle)
@@ -79,7 +79,7 @@ class Leftovers:
             await asyncio.sleep(INTERVAL)
 
 
-def _idle(what: PruneWhat) -> float | None:
+def _idle(what: ImagePruneFilter) -> float | None:
     """For how long nobody may have gone on with what goes. None: labels were asked for, which leftovers do not have."""
     if what.labels or what.not_labels:
         return None

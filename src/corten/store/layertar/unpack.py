@@ -49,7 +49,7 @@ def unpack_layer(
         plain = decompressed(source, compression)
         if compression != "none":
             plain = stages.enter_context(Prefetched(plain))
-        room = _Room(limits if limits.max_bytes is not None else replace(limits, max_bytes=layers.largest), work, layers.relieve)
+        room = _Room(limits if limits.max_bytes is not None else replace(limits, max_bytes=layers.largest), work, layers.reclaim)
         hashed = stages.enter_context(Hashed(room.bounded(plain)))
         size, entries = _unpack(iter(hashed), work, room)
         diff_id = DiffId(hashed.digest())
@@ -106,14 +106,14 @@ class Shadows:
 class _Room:
     """What a layer may take: bytes of its tar, inodes, and blocks for directories that no member brought but paths imply.
 
-    A tar of 4 MB can imply two million directories, and one of a few kB, packed, a million empty files. Where it does not fit, `relieve`
+    A tar of 4 MB can imply two million directories, and one of a few kB, packed, a million empty files. Where it does not fit, `reclaim`
     is asked for room, and the layer goes on where it was.
     """
 
-    def __init__(self, limits: Limits, work: str, relieve: Callable[[int], int]) -> None:
+    def __init__(self, limits: Limits, work: str, reclaim: Callable[[int], int]) -> None:
         self._limits = limits
         self._work = work
-        self._relieve = relieve
+        self._reclaim = reclaim
         self._passed = self._made = 0
         self._look()
 
@@ -136,7 +136,7 @@ class _Room:
             self._check_bytes(implied * _DIRECTORY_BYTES)
         self._made = entries + implied
         while self._inodes is not None and self._made > self._inodes:
-            if self._relieve(_AT_ONCE):
+            if self._reclaim(_AT_ONCE):
                 self._look()
                 continue
             raise Unavailable(
@@ -150,7 +150,7 @@ class _Room:
         while (needed := self._passed + more) > self._free:
             if limit is not None and needed > limit:
                 break
-            if not self._relieve(max(needed - self._free, _AT_ONCE)):
+            if not self._reclaim(max(needed - self._free, _AT_ONCE)):
                 text = f"no space left on device: the layer needs more than the {self._free} bytes that are free"
                 raise Unavailable(text, reason="disk-full", hint=_HINT)
             self._look()

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from corten.cacherules import CacheRule
-from corten.engine.cleanup.gc.collection import Asked
+from corten.engine.cleanup.gc.collection import GcOverrides
 from corten.engine.cleanup.gc.loop import GcLoop
-from corten.engine.cleanup.opened import Cleanup
+from corten.engine.cleanup.service import Cleanup
 from corten.gcmarks import GcMarks, Level
 from corten.ids import ImageId
 from tests.unit.engine.images.ground import Ground
@@ -37,7 +37,7 @@ def image(world: World, *names: str, age: int = OLD, labels: Mapping[str, str] =
 
 
 def gc_loop(cleanup: Cleanup, rules: Sequence[CacheRule] = ()) -> GcLoop:
-    return GcLoop(cleanup.gc, cleanup.trash, cleanup.prunes.caches, cleanup.written, rules=rules)
+    return cleanup.gc_loop(rules)
 
 
 def names(world: World) -> set[str]:
@@ -78,8 +78,8 @@ async def test_used_protected_and_fresh_images_stay(world: World) -> None:
     image(world, "old", "old:two")
     await world.create("web", image="used")
     cleanup.gc.disk = lambda: (1000, 1000)
-    said = await cleanup.gc.look(Asked(low=Level(1)))
-    done = await cleanup.gc.run(Asked(low=Level(1)), reason="test")
+    said = await cleanup.gc.look(GcOverrides(low=Level(1)))
+    done = await cleanup.gc.run(GcOverrides(low=Level(1)), reason="test")
     assert [v.candidate.name for v in done.plan.going] == [v.candidate.name for v in said.plan.going]
     assert done.plan.freed == said.plan.freed == done.reclaimed
     assert names(world) == {"busybox:latest", "used:latest", "labelled:latest", "fresh:latest"}
@@ -96,9 +96,9 @@ async def test_a_dry_run_changes_nothing_and_without_keep_only_the_trash_goes(tm
         image(world, "old")
         gc.disk = lambda: (100, 100)
         assert (await gc.run(reason="test")).plan.going == ()
-        assert [v.candidate.name for v in (await gc.look(Asked(keep=60))).plan.going] == ["old:latest"]
+        assert [v.candidate.name for v in (await gc.look(GcOverrides(keep=60))).plan.going] == ["old:latest"]
         assert "old:latest" in names(world)
-        await gc.run(Asked(keep=60), reason="test")
+        await gc.run(GcOverrides(keep=60), reason="test")
         assert "old:latest" not in names(world)
 
 
@@ -120,7 +120,7 @@ async def test_build_cache_goes_with_its_layers(world: World) -> None:
     world.store.db.execute("UPDATE build_cache SET used = 5")
     world.store.db.execute("UPDATE cache_mounts SET used = 5")
     gc.disk = lambda: (100, 100)
-    done = await gc.run(Asked(low=Level(1)), reason="test")
+    done = await gc.run(GcOverrides(low=Level(1)), reason="test")
     assert [(v.candidate.name, v.size) for v in done.plan.going] == [("RUN true", 40), ("pip", 30)]
     assert cache.entries() == []
     assert not Path(mount).exists()

@@ -1,12 +1,12 @@
-"""Removed images: what the trash gives back, what a rehearsal says, and what a label protects."""
+"""Removed images: what the trash gives back, what a dry_run says, and what a label protects."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from corten.engine.images.removal import How, PruneWhat
-from corten.engine.rollback import rehearsal
+from corten.engine.dry_run import dry_run
+from corten.engine.images.removal import ImagePruneFilter, RemoveOptions
 from corten.errors import Conflict
 from corten.oci.reference import parse_reference
 from corten.store.trashbin.images import ImageBin
@@ -32,7 +32,7 @@ async def test_an_image_comes_back_with_tags_digests_and_layers(ground: Ground) 
     ground.release_layers()
     image_id = ground.image("app", "app:two", f"app@{DIGEST}", layers=layers)
     before = ground.store.images.by_id(image_id)
-    pruned = await ground.images.removal.prune(PruneWhat(dangling_only=False))
+    pruned = await ground.images.removal.prune(ImagePruneFilter(dangling_only=False))
     assert pruned.reclaimed == 1000
     assert ground.store.images.all() == []
     assert {layer.diff_id for layer in ground.store.layers.all()} == set(layers)
@@ -41,7 +41,7 @@ async def test_an_image_comes_back_with_tags_digests_and_layers(ground: Ground) 
     assert images_in_trash(ground).restore(entry) == [image_id]
     assert ground.store.images.by_id(image_id) == before
     assert ground.store.bin.all() == []
-    await ground.images.removal.remove(image_id, How(force=True))
+    await ground.images.removal.remove(image_id, RemoveOptions(force=True))
     images_in_trash(ground).purge(ground.store.bin.all()[0])
     assert {layer.diff_id for layer in ground.store.layers.collect()} == set(layers)
 
@@ -86,29 +86,29 @@ async def test_a_name_that_means_another_image_now_is_told(ground: Ground) -> No
     assert ground.store.images.get("old").id == first
 
 
-async def test_a_rehearsal_says_what_then_happens_and_changes_nothing(ground: Ground) -> None:
+async def test_a_dry_run_says_what_then_happens_and_changes_nothing(ground: Ground) -> None:
     shared, own = ground.layer("a", 100), ground.layer("b", 50)
     ground.release_layers()
     ground.image("one", layers=(shared,))
     ground.image("two", "two:b", layers=(shared, own))
     used = ground.image("used", layers=(own,))
     ground.use(used)
-    everything = PruneWhat(dangling_only=False)
+    everything = ImagePruneFilter(dangling_only=False)
     before = ground.store.images.all()
-    with rehearsal(ground.store.db):
-        said = ground.images.removal.rehearse_prune(everything, How())
-        removed = [ground.images.removal.rehearse(used, How(force=True))]
+    with dry_run(ground.store.db):
+        said = ground.images.removal.dry_run_prune(everything, RemoveOptions())
+        removed = [ground.images.removal.dry_run(used, RemoveOptions(force=True))]
     assert ground.store.images.all() == before
     assert ground.store.bin.all() == []
     assert await ground.images.removal.prune(everything) == said
-    assert [await ground.images.removal.remove(used, How(force=True))] == removed
+    assert [await ground.images.removal.remove(used, RemoveOptions(force=True))] == removed
 
 
 async def test_a_labelled_image_stays(ground: Ground) -> None:
     image_id = ground.image("app", Labels={"corten.protected": "true"})
     with pytest.raises(Conflict, match=r"image app:latest is protected by its label"):
-        await ground.images.removal.remove("app", How(force=True))
-    pruned = await ground.images.removal.prune(PruneWhat(dangling_only=False))
+        await ground.images.removal.remove("app", RemoveOptions(force=True))
+    pruned = await ground.images.removal.prune(ImagePruneFilter(dangling_only=False))
     assert (pruned.removed, pruned.kept) == ((), ("app:latest",))
-    await ground.images.removal.remove("app", How(force_protected=True))
+    await ground.images.removal.remove("app", RemoveOptions(force_protected=True))
     assert ground.store.images.find_whole(image_id) is None

@@ -58,7 +58,7 @@ async def test_what_runs_is_in_use_now(world: World) -> None:
 async def test_uses_survive_a_restart(tmp_path: Path) -> None:
     async with engine_world(tmp_path) as world:
         await world.create("web", host=VOLUME)
-        world.engine.services.cleanup.written.flush()
+        world.engine.services.cleanup.records.flush()
         before = world.engine.services.cleanup.uses.volumes()
     async with engine_world(tmp_path) as world:
         assert world.engine.services.cleanup.uses.volumes() == before

@@ -1,5 +1,6 @@
 """The trash: what was removed comes back as it was, whatever ended the process in between; what is protected does not go."""
 
+import asyncio
 import json
 import os
 from collections.abc import Iterator
@@ -10,23 +11,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corten.config import load_settings
-from corten.engine.cleanup import marks
-from corten.engine.cleanup.marks import Marks, make_marks
-from corten.engine.cleanup.prune.options import Chosen, Manner
+from corten.engine import models, protection
+from corten.engine.cleanup.prune.options import PruneFilter, PruneOptions
 from corten.engine.cleanup.prune.volumes import VolumePrune
 from corten.engine.cleanup.trash import TrashCan
 from corten.engine.events import Events
+from corten.engine.models import Models
+from corten.engine.protection import Protection
 from corten.engine.records import containers
 from corten.engine.records.containers import Catalog
+from corten.engine.space import SpaceReclaimer
 from corten.engine.usage import DiskFigures
-from corten.engine.volumes import Volumes
+from corten.engine.volumes import VolumeRemoval, Volumes
 from corten.errors import Conflict, Invalid, NotFound
 from corten.gcmarks import GcMarks, Level, parse_marks
 from corten.store import volumes as volume_store
 from corten.store.contents import figures as figure_store
 from corten.store.contents.figures import Figures
 from corten.store.opened import Store, open_store
+from corten.store.records import uses
+from corten.store.records.uses import Uses
 from corten.store.trashbin.images import ImageBin
+from corten.store.trashbin.volumes import VolumeBin
 
 WEEK = 7 * 86400 * 10**9
 SAFETENSORS = (16).to_bytes(8, "little") + b'{"a": 1}        ' + bytes(1000)
@@ -43,18 +49,31 @@ class Place:
     def open(self) -> None:
         self.store: Store = open_store(
             str(self.path),
-            (*containers.MIGRATIONS, *volume_store.MIGRATIONS, *figure_store.MIGRATIONS, *marks.MIGRATIONS),
+            (
+                *containers.MIGRATIONS,
+                *volume_store.MIGRATIONS,
+                *figure_store.MIGRATIONS,
+                *protection.MIGRATIONS,
+                *models.MIGRATIONS,
+                *uses.MIGRATIONS,
+            ),
             trash_keep=self.keep,
         )
         rows = volume_store.Volumes(str(self.path / "volumes"), self.store.db, self.store.bin._sweeper)
-        self.marks: Marks = make_marks(self.store, rows)
+        self.protection, self.models, self.uses = Protection(self.store.db), Models(self.store.db), Uses(self.store.db)
+        self.bin = VolumeBin(self.store.bin, str(self.path / "volumes"))
+        self.bin.recover()
         self.events = Events()
-        self.volumes = Volumes(rows, self.store.layers, self.events, self.marks.removal)
+        self.removal = VolumeRemoval(self.store, rows, self.bin, self.protection, self.models, self.uses)
+        loop = asyncio.new_event_loop()
+        loop.close()  # nothing of this runs out of space
+        space = SpaceReclaimer(loop)
+        self.volumes = Volumes(rows, self.store.layers, self.events, self.removal, space)
         images = ImageBin(self.store.bin, self.store.images, self.store.layers, self.store.origins)
-        self.trash = TrashCan(self.store, self.marks, images, self.events)
-        figures = DiskFigures(Figures(self.store.db), Catalog(self.store.db), self.store.snapshots, rows, self.marks.models.look)
+        self.trash = TrashCan(self.store, images=images, volumes=self.bin, protection=self.protection, uses=self.uses, events=self.events)
+        figures = DiskFigures(Figures(self.store.db), Catalog(self.store.db), self.store.snapshots, rows, self.models.look)
         self.figures = figures
-        self.prune = VolumePrune(self.volumes, figures.held, self.marks.protection, self.marks.models, self.events)
+        self.prune = VolumePrune(self.volumes, figures.held, self.protection, self.models, self.events)
 
     def again(self) -> None:
         self.store.close()
@@ -83,9 +102,9 @@ def place(tmp_path: Path) -> Iterator[Place]:
 async def test_a_removed_volume_comes_back_as_it_was(place: Place) -> None:
     await place.volume("data", {"a": b"1", "b": b"22"}, purpose="test")
     before = place.volumes.get("data")
-    place.marks.uses.note("volume", ("data",), 5)
+    place.uses.note("volume", ("data",), 5)
     await place.volumes.remove("data")
-    assert place.marks.uses.find("volume", "data") == 0
+    assert place.uses.find("volume", "data") == 0
     with pytest.raises(NotFound):
         place.volumes.get("data")
     place.store.background.wait()
@@ -93,7 +112,7 @@ async def test_a_removed_volume_comes_back_as_it_was(place: Place) -> None:
     assert (trashed.entry.name, trashed.entry.size) == ("data", 3)
     assert (await place.trash.restore("data")).names == ("data",)
     assert place.volumes.get("data") == before
-    assert place.marks.uses.find("volume", "data") == 5
+    assert place.uses.find("volume", "data") == 5
     assert place.read("data") == {"a": b"1", "b": b"22"}
     assert os.listdir(place.store.root.bin) == []
 
@@ -139,17 +158,17 @@ async def test_a_restore_that_was_cut_short_is_undone(place: Place) -> None:
 async def test_protected_volumes_stay(place: Place) -> None:
     await place.volume("said", {"a": b"1"})
     await place.volume("labelled", {"a": b"2"}, **{"corten.protected": ""})
-    place.marks.protection.set("said", True)
+    place.protection.set("said", True)
     for name in ("said", "labelled"):
         with pytest.raises(Conflict, match="volume is protected"):
             await place.volumes.remove(name, force=True)
-    pruned = await place.prune.run(Chosen(), Manner(), everything=True)
+    pruned = await place.prune.run(PruneFilter(), PruneOptions(), everything=True)
     assert (pruned.names, {kept.name for kept in pruned.kept}) == ((), {"said", "labelled"})
-    place.marks.protection.set("labelled", False)
+    place.protection.set("labelled", False)
     await place.volumes.remove("labelled")
     await place.volumes.remove("said", force_protected=True)
     await place.trash.restore("said")
-    assert place.marks.protection.covers("said", {})
+    assert place.protection.covers("said", {})
 
 
 async def test_models_are_recognised_and_spared(place: Place) -> None:
@@ -160,7 +179,7 @@ async def test_models_are_recognised_and_spared(place: Place) -> None:
     cache = Path(place.volumes.mountpoint(await place.volumes.create("hub"))) / "hub" / "models--org--x" / "blobs"
     cache.mkdir(parents=True)
     (cache / "ab").write_bytes(SAFETENSORS)
-    spared = await place.prune.run(Chosen(), Manner(spare_models=True), everything=True)
+    spared = await place.prune.run(PruneFilter(), PruneOptions(spare_models=True), everything=True)
     assert spared.names == ("plain",)
     assert {kept.name: kept.why.partition(" (")[0] for kept in spared.kept} == {
         "weights": "safetensors",
@@ -168,7 +187,7 @@ async def test_models_are_recognised_and_spared(place: Place) -> None:
         "gguf": "gguf",
         "hub": "Hugging Face cache",
     }
-    assert set((await place.prune.run(Chosen(), Manner(), everything=True)).names) == {"weights", "pytorch", "gguf", "hub"}
+    assert set((await place.prune.run(PruneFilter(), PruneOptions(), everything=True)).names) == {"weights", "pytorch", "gguf", "hub"}
     await place.trash.restore("weights")
     assert place.read("weights") == {"model.safetensors": SAFETENSORS}
 
@@ -196,10 +215,10 @@ async def test_a_prune_counts_by_kept_figures(place: Place) -> None:
     await place.volume("data", {"a": bytes(10)})
     assert await place.figures.held([place.volumes.get("data")]) == {"data": 10}
     Path(place.volumes.mountpoint(place.volumes.get("data")), "behind").write_bytes(bytes(5))  # as the host's users could
-    assert (await place.prune.run(Chosen(), Manner(), everything=True)).reclaimed == 10
+    assert (await place.prune.run(PruneFilter(), PruneOptions(), everything=True)).reclaimed == 10
     assert place.store.bin.get("data").size == 10
     await place.volume("data", {"a": bytes(7)})  # another one of that name is measured anew
-    assert (await place.prune.run(Chosen(), Manner(), everything=True)).reclaimed == 7
+    assert (await place.prune.run(PruneFilter(), PruneOptions(), everything=True)).reclaimed == 7
 
 
 @settings(max_examples=20)
@@ -217,9 +236,9 @@ async def test_what_is_pruned_leaves_the_rest_byte_for_byte(
             place.store.db.execute("INSERT INTO volume_users VALUES (?, 'c')", (name,))
         wanted[name] = files
     stay = {f"v{n}" for n, (kind, _) in enumerate(kinds) if kind in "pu" or (spare and kind == "m")}
-    dry = await place.prune.run(Chosen(), Manner(dry=True, spare_models=spare), everything=True)
+    dry = await place.prune.run(PruneFilter(), PruneOptions(dry=True, spare_models=spare), everything=True)
     assert place.names() == set(wanted)
-    real = await place.prune.run(Chosen(), Manner(spare_models=spare), everything=True)
+    real = await place.prune.run(PruneFilter(), PruneOptions(spare_models=spare), everything=True)
     assert (real.names, real.reclaimed, real.kept) == (dry.names, dry.reclaimed, dry.kept)
     assert place.names() == stay
     for name in stay:
@@ -259,7 +278,7 @@ def test_marks_of_size_and_pins() -> None:
 async def test_marks_go_and_come_back_in_one_transaction_with_their_volume(place: Place) -> None:
     """A crash must leave no protection of a volume that is gone, and never a restored volume without its own."""
     await place.volume("data", {"a": b"1"})
-    place.marks.protection.set("data", True)
+    place.protection.set("data", True)
     said: list[str] = []
     with place.store.db.transaction() as connection:
         connection.set_trace_callback(said.append)

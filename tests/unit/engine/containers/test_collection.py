@@ -83,14 +83,14 @@ async def test_a_name_in_use(tmp_path: Path) -> None:
         with pytest.raises(Conflict, match=f'The container name "/web" is already in use by container "{first}"'):
             await w.create("web")
         await w.create("other")
-        upkeep = w.engine.services.upkeep
+        update = w.engine.services.update
         with pytest.raises(Conflict, match=r'Error when allocating new name: Conflict\. The container name "/web"'):
-            await upkeep.rename("other", "web")
+            await update.rename("other", "web")
         with pytest.raises(Invalid, match="Error when allocating new name: Invalid container name"):
-            await upkeep.rename("other", "-x")
+            await update.rename("other", "-x")
         with pytest.raises(Invalid, match="same name"):
-            await upkeep.rename("other", "other")
-        await upkeep.rename("other", "/fresh")
+            await update.rename("other", "other")
+        await update.rename("other", "/fresh")
         assert w.get("fresh").name == "fresh"
 
 
@@ -109,8 +109,8 @@ async def test_remove_a_running_one_needs_force(tmp_path: Path) -> None:
         await w.run()
         text = 'cannot remove container "web": container is running: stop the container before removing or force remove'
         with pytest.raises(Conflict, match=text):
-            await w.engine.services.upkeep.remove("web")
-        await w.engine.services.upkeep.remove("web", force=True)
+            await w.engine.services.removal.remove("web")
+        await w.engine.services.removal.remove("web", force=True)
         assert not w.engine.services.containers.all()
 
 

@@ -95,7 +95,7 @@ async def test_an_exec_survives_the_daemon(tmp_path: Path) -> None:
         assert execs.get(running).running
         assert execs.get(over).exit_code == 5
         assert not execs.get(idle).started
-        await w.engine.services.upkeep.remove("web", force=True)
+        await w.engine.services.removal.remove("web", force=True)
         for exec_id in (running, over, idle):
             with pytest.raises(NotFound):
                 execs.get(exec_id)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.engine.containers.files.mount_stubs import remove_own, without_own
+from corten.engine.containers.mount_stubs import remove_own, without_own
 from corten.store.changes import Change, Kind
 
 A, C, D = Kind.ADDED, Kind.MODIFIED, Kind.DELETED

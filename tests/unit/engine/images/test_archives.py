@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from corten.engine.images.archives import Import
-from corten.engine.images.removal import How
+from corten.engine.images.removal import RemoveOptions
 from corten.engine.progress import Message, Note, Progress, Status
 from corten.errors import Invalid, NotFound, Unavailable
 from corten.oci.platform import parse_platform
@@ -127,7 +127,7 @@ async def test_what_is_no_archive_is_refused(ground: Ground) -> None:
 async def test_a_client_that_leaves_a_load_or_a_save_leaves_nothing_behind(ground: Ground) -> None:
     image = ground.image("app", layers=(ground.layer("a", 500_000),))
     data = await saved(ground, "app")
-    await ground.images.removal.remove(image, How(force=True))
+    await ground.images.removal.remove(image, RemoveOptions(force=True))
     ground.release_layers()
     ground.store.layers.collect()
 

@@ -1,6 +1,6 @@
 import pytest
 
-from corten.engine.images.removal import How, PruneWhat, Removed
+from corten.engine.images.removal import ImagePruneFilter, Removed, RemoveOptions
 from corten.errors import Conflict, NotFound
 from corten.ids import short_id
 from corten.oci.image import chain_ids
@@ -10,7 +10,7 @@ DIGEST = "sha256:" + "d" * 64
 
 
 async def lines(ground: Ground, name: str, *, force: bool = False, prune_parents: bool = True) -> list[str]:
-    removed = await ground.images.removal.remove(name, How(force=force, prune_parents=prune_parents))
+    removed = await ground.images.removal.remove(name, RemoveOptions(force=force, prune_parents=prune_parents))
     return [f"Untagged {r.untagged}" if r.untagged else f"Deleted {r.deleted}" for r in removed]
 
 
@@ -121,7 +121,7 @@ async def test_prune_takes_untagged_unused_images(ground: Ground) -> None:
     ground.release_layers()
     tagged, dangling, used = ground.image("app"), ground.image(layers=(layer,), created=5), ground.image(created=6)
     ground.use(used)
-    pruned = await ground.images.removal.prune(PruneWhat(dangling_only=True))
+    pruned = await ground.images.removal.prune(ImagePruneFilter(dangling_only=True))
     assert [r for r in pruned.removed if r.deleted == dangling]
     assert pruned.reclaimed == 1000
     assert {i.id for i in ground.store.images.all()} == {tagged, used}
@@ -133,6 +133,8 @@ async def test_prune_all_takes_tagged_ones_too_and_filters_hold(ground: Ground) 
     ground.image("keep:new", created=3000)
     ground.image("keep:other", Labels={"a": "c"})
     gone = ground.image("gone", "gone:two", Labels={"a": "b"}, created=60)
-    pruned = await ground.images.removal.prune(PruneWhat(dangling_only=False, until=2000 * 10**9, labels=["a=b"], not_labels=["keep"]))
+    pruned = await ground.images.removal.prune(
+        ImagePruneFilter(dangling_only=False, until=2000 * 10**9, labels=["a=b"], not_labels=["keep"])
+    )
     assert pruned.removed == (Removed(untagged="gone:latest"), Removed(untagged="gone:two"), Removed(deleted=gone))
     assert len(ground.store.images.all()) == 3

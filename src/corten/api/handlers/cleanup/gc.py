@@ -3,7 +3,7 @@
 from corten.api.request import Request
 from corten.api.types.cleanup.answers import GcAnswer, GcMarksAnswer, GcRequest, GcVerdict
 from corten.api.wire import json_response
-from corten.engine.cleanup.gc.collection import Asked, Look
+from corten.engine.cleanup.gc.collection import GcOverrides, GcReport
 from corten.engine.cleanup.gc.plan import Verdict
 from corten.engine.timestamps import format_moment
 from corten.errors import Invalid
@@ -20,16 +20,16 @@ async def gc_run(request: Request) -> Reply:
     return json_response(_answer(look, dry=dry))
 
 
-def _asked(body: GcRequest) -> Asked:
+def _asked(body: GcRequest) -> GcOverrides:
     try:
         low = parse_level(body.low) if body.low else None
         keep = parse_seconds(body.keep) if body.keep else None
     except ValueError as error:
         raise Invalid(str(error), reason="bad-mark") from None
-    return Asked(low=low, keep=keep)
+    return GcOverrides(low=low, keep=keep)
 
 
-def _answer(look: Look, *, dry: bool) -> GcAnswer:
+def _answer(look: GcReport, *, dry: bool) -> GcAnswer:
     return GcAnswer(
         dry_run=dry,
         used=look.used,

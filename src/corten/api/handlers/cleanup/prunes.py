@@ -9,14 +9,20 @@ from msgspec import UNSET
 from corten.api.filters import filter_parsed_bool, filter_until
 from corten.api.handlers.images import deleted_items, prune_what, removal_how
 from corten.api.request import Request
-from corten.api.types.cleanup.answers import CachesPruned, ContainersPruned, ImagesPruned, Kept, KeptItem, NetworksPruned, VolumesPruned
+from corten.api.types.cleanup.answers import (
+    CachesPruned,
+    ContainersPruned,
+    ImagesPruned,
+    Kept,
+    KeptItem,
+    NetworksPruned,
+    VolumesPruned,
+)
 from corten.api.versions import spares_named_volumes
 from corten.api.wire import json_response
-from corten.engine.cleanup.prune.caches import CacheWhat
-from corten.engine.cleanup.prune.options import Chosen, Manner, Pruned
-from corten.engine.cleanup.prune.options import Kept as KeptThing
-from corten.engine.images.removal import PRUNE_FILTERS
-from corten.engine.images.removal import Pruned as PrunedImages
+from corten.engine.cleanup.prune.caches import CachePruneFilter
+from corten.engine.cleanup.prune.options import KeptObject, PruneFilter, PruneOptions, PruneReport
+from corten.engine.images.removal import PRUNE_FILTERS, ImagePruneReport
 from corten.errors import Invalid
 from corten.http.response import Reply
 
@@ -55,23 +61,23 @@ async def build_prune(request: Request) -> Reply:
     return json_response(caches_pruned(await request.app.cleanup.prunes.caches.run(_cache_what(request))))
 
 
-def read_chosen(filters: dict[str, list[str]]) -> Chosen:
-    return Chosen(until=filter_until(filters), labels=filters.get("label", ()), not_labels=filters.get("label!", ()))
+def read_chosen(filters: dict[str, list[str]]) -> PruneFilter:
+    return PruneFilter(until=filter_until(filters), labels=filters.get("label", ()), not_labels=filters.get("label!", ()))
 
 
-def read_manner(request: Request) -> Manner:
-    return Manner(force_protected=request.flag("force-protected"), spare_models=request.headers.get("corten-keep-models") == "1")
+def read_manner(request: Request) -> PruneOptions:
+    return PruneOptions(force_protected=request.flag("force-protected"), spare_models=request.headers.get("corten-keep-models") == "1")
 
 
-def containers_pruned(pruned: Pruned) -> ContainersPruned:
+def containers_pruned(pruned: PruneReport) -> ContainersPruned:
     return ContainersPruned(containers_deleted=list(pruned.names) or None, space_reclaimed=pruned.reclaimed, corten_kept=_kept(pruned.kept))
 
 
-def networks_pruned(pruned: Pruned) -> NetworksPruned:
+def networks_pruned(pruned: PruneReport) -> NetworksPruned:
     return NetworksPruned(networks_deleted=list(pruned.names) or None, corten_kept=_kept(pruned.kept))
 
 
-def volumes_pruned(pruned: Pruned, *, trashed: bool) -> VolumesPruned:
+def volumes_pruned(pruned: PruneReport, *, trashed: bool) -> VolumesPruned:
     return VolumesPruned(
         volumes_deleted=list(pruned.names),
         space_reclaimed=pruned.reclaimed,
@@ -80,9 +86,9 @@ def volumes_pruned(pruned: Pruned, *, trashed: bool) -> VolumesPruned:
     )
 
 
-def images_pruned(pruned: PrunedImages, left: int, *, trashed: bool) -> ImagesPruned:
+def images_pruned(pruned: ImagePruneReport, left: int, *, trashed: bool) -> ImagesPruned:
     """`left`: bytes that pulls which did not end had left; they never go into the trash."""
-    kept = _kept(KeptThing(name, "protected") for name in pruned.kept)
+    kept = _kept(KeptObject(name, "protected") for name in pruned.kept)
     return ImagesPruned(
         images_deleted=deleted_items(pruned.removed) or None,
         space_reclaimed=pruned.reclaimed + left,
@@ -91,11 +97,11 @@ def images_pruned(pruned: PrunedImages, left: int, *, trashed: bool) -> ImagesPr
     )
 
 
-def caches_pruned(pruned: Pruned) -> CachesPruned:
+def caches_pruned(pruned: PruneReport) -> CachesPruned:
     return CachesPruned(caches_deleted=list(pruned.names) or None, space_reclaimed=pruned.reclaimed)
 
 
-def cache_what(filters: dict[str, list[str]], *, everything: bool, keep_bytes: int = 0) -> CacheWhat:
+def cache_what(filters: dict[str, list[str]], *, everything: bool, keep_bytes: int = 0) -> CachePruneFilter:
     """Raises Invalid in Docker's words."""
     for name, values in filters.items():
         if len(values) > 1:
@@ -107,7 +113,7 @@ def cache_what(filters: dict[str, list[str]], *, everything: bool, keep_bytes: i
         text = f"\"until\" filter expects a duration (e.g., '24h') or a timestamp: {error.message}"
         raise Invalid(f"failed to prune build cache: {text}", reason=error.reason) from None
     private = _switch(filters, "private")
-    return CacheWhat(
+    return CachePruneFilter(
         everything=everything,
         until=until,
         ids=filters.get("id", ()),
@@ -130,7 +136,7 @@ def _switch(filters: dict[str, list[str]], name: str) -> bool | None:
     return text in ("true", "1")
 
 
-def _cache_what(request: Request) -> CacheWhat:
+def _cache_what(request: Request) -> CachePruneFilter:
     try:
         filters = request.filters(*_BUILD_FILTERS)
     except Invalid as error:
@@ -140,5 +146,5 @@ def _cache_what(request: Request) -> CacheWhat:
     return replace(what, most_bytes=request.integer("max-used-space"), free_bytes=request.integer("min-free-space"))
 
 
-def _kept(kept: Iterable[KeptThing]) -> Kept:
+def _kept(kept: Iterable[KeptObject]) -> Kept:
     return [KeptItem(name=one.name, why=one.why) for one in kept] or UNSET

@@ -49,7 +49,7 @@ class CachesPruned(AnswerStruct, frozen=True, kw_only=True):
     space_reclaimed: int
 
 
-class RehearsePrune(WireStruct, frozen=True, kw_only=True):
+class DryRunPrune(WireStruct, frozen=True, kw_only=True):
     """`kinds`: container, network, volume, image, build-cache. `filters` as in the prune calls, one object for all kinds."""
 
     kinds: list[str] | None = None
@@ -61,7 +61,7 @@ class RehearsePrune(WireStruct, frozen=True, kw_only=True):
     keep_storage: Int64 | None = None
 
 
-class Rehearsed(AnswerStruct, frozen=True, kw_only=True):
+class DryRunAnswer(AnswerStruct, frozen=True, kw_only=True):
     """The answers that the prune calls would give; null for kinds that were not asked for."""
 
     containers: ContainersPruned | None
@@ -71,14 +71,14 @@ class Rehearsed(AnswerStruct, frozen=True, kw_only=True):
     build_cache: CachesPruned | None
 
 
-class RehearseRemoval(WireStruct, frozen=True, kw_only=True):
+class DryRunRemoval(WireStruct, frozen=True, kw_only=True):
     images: list[str] | None = None
     force: bool | None = None
     no_prune: bool | None = None
     force_protected: bool | None = None
 
 
-class RemovalRehearsed(AnswerStruct, frozen=True, kw_only=True):
+class DryRunRemovalAnswer(AnswerStruct, frozen=True, kw_only=True):
     """Of one image: what would be removed, or the error that would be answered."""
 
     removed: list[DeletedItem] | None

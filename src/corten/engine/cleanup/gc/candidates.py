@@ -20,7 +20,7 @@ STEP, MOUNT = "step:", "mount:"
 
 
 @dataclass(frozen=True, slots=True)
-class Gathering:
+class GcCandidates:
     """Belongs to the event loop; cache mounts and volumes in the trash are measured in threads."""
 
     store: Store

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from corten.engine.cleanup.gc.candidates import MOUNT, STEP, Gathering
+from corten.engine.cleanup.gc.candidates import MOUNT, STEP, GcCandidates
 from corten.engine.cleanup.gc.plan import Candidate, Plan, Verdict, make_plan
 from corten.engine.cleanup.prune.caches import CachePrune
 from corten.engine.cleanup.trash import TrashCan
 from corten.engine.events import Events
-from corten.engine.images.removal import Removal
+from corten.engine.images.removal import ImageRemoval
 from corten.errors import EngineError
 from corten.gcmarks import GcMarks, Level
 from corten.ids import ImageId
@@ -34,7 +34,7 @@ def disk_of(path: str) -> Disk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class GcOverrides:
     """What this time holds in place of the marks; None: the mark."""
 
     low: Level | None = None
@@ -42,7 +42,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class GcReport:
     """What was seen and what follows from it. `reclaimed`: bytes that came back, 0 as long as nothing was done."""
 
     used: int
@@ -52,24 +52,27 @@ class Look:
     reclaimed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Takers:
-    """Who takes things away."""
-
-    trash: TrashCan
-    caches: CachePrune
-    images: Removal
-    events: Events
-
-
-class Gc:
+class GarbageCollector:
     """Belongs to the event loop. One collection at a time."""
 
-    def __init__(self, gathering: Gathering, takers: Takers, marks: GcMarks, disk: Disk) -> None:
+    def __init__(
+        self,
+        candidates: GcCandidates,
+        marks: GcMarks,
+        *,
+        trash: TrashCan,
+        caches: CachePrune,
+        images: ImageRemoval,
+        events: Events,
+        disk: Disk,
+    ) -> None:
         self.disk = disk
         self.marks = marks
-        self._gathering = gathering
-        self._takers = takers
+        self._candidates = candidates
+        self._trash = trash
+        self._caches = caches
+        self._images = images
+        self._events = events
         self._running = asyncio.Lock()
 
     @property
@@ -78,15 +81,15 @@ class Gc:
         used, total = self.disk()
         return self.marks.high.of(total) - used
 
-    async def look(self, asked: Asked = Asked()) -> Look:
+    async def look(self, asked: GcOverrides = GcOverrides()) -> GcReport:
         """What would go down to the mark `low`; nothing is changed."""
         marks = replace(self.marks, low=asked.low or self.marks.low, keep=self.marks.keep if asked.keep is None else asked.keep)
-        candidates, layered = await self._gathering.all()
+        candidates, layered = await self._candidates.all()
         used, total = self.disk()
         plan = make_plan(candidates, layered, marks, wanted=used - marks.low.of(total), now=time.time_ns())
-        return Look(used, total, marks, plan)
+        return GcReport(used, total, marks, plan)
 
-    async def run(self, asked: Asked = Asked(), *, reason: str) -> Look:
+    async def run(self, asked: GcOverrides = GcOverrides(), *, reason: str) -> GcReport:
         """Does it. What somebody began to use meanwhile stays, and is missing in `going`."""
         async with self._running:
             look = await self.look(asked)
@@ -103,20 +106,20 @@ class Gc:
 
     async def _take(self, verdict: Verdict, reason: str) -> int | None:
         """The bytes that came back; None when it may not go any more."""
-        candidate, takers = verdict.candidate, self._takers
+        candidate = verdict.candidate
         try:
             if candidate.kind == "trash":
-                return (await takers.trash.empty([candidate.id], reason=reason)).reclaimed
+                return (await self._trash.empty([candidate.id], reason=reason)).reclaimed
             if candidate.kind == "build-cache":
                 return await self._take_cache(candidate, verdict.size, reason)
-            size = await takers.images.evict(ImageId(candidate.id))
+            size = await self._images.evict(ImageId(candidate.id))
         except EngineError:
             return None
         if size is not None:
-            takers.events.publish("image", "evict", candidate.id, {"name": candidate.name, "reason": reason, "size": str(size)})
+            self._events.publish("image", "evict", candidate.id, {"name": candidate.name, "reason": reason, "size": str(size)})
         return size
 
     async def _take_cache(self, candidate: Candidate, size: int, reason: str) -> int:
         if candidate.id.startswith(MOUNT):
-            return self._takers.caches.evict_mount(candidate.id.removeprefix(MOUNT), size, reason=reason)
-        return await self._takers.caches.evict_step(candidate.id.removeprefix(STEP), reason=reason)
+            return self._caches.evict_mount(candidate.id.removeprefix(MOUNT), size, reason=reason)
+        return await self._caches.evict_step(candidate.id.removeprefix(STEP), reason=reason)

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from corten.cacherules import CacheRule
-from corten.engine.cleanup.gc.collection import Gc
-from corten.engine.cleanup.prune.caches import CachePrune, CacheWhat
+from corten.engine.cleanup.gc.collection import GarbageCollector
+from corten.engine.cleanup.prune.caches import CachePrune, CachePruneFilter
 from corten.engine.cleanup.trash import TrashCan
 from corten.errors import EngineError
-from corten.store.records.uses import Uses
 
 logger = logging.getLogger("corten.engine")
 INTERVAL: Final = 60.0
@@ -21,25 +20,23 @@ SPEED: Final = 2 << 30
 """Bytes per second with which a disk may fill: the nearer to the mark `high`, the sooner the next look."""
 RULED: Final = 600.0
 """Seconds between two looks at the build cache, for which its cache mounts are walked."""
-REMEMBERED: Final = 90 * 86400 * 10**9
+KNOWN: Final = 90 * 86400 * 10**9
 """For so long (ns) the last use of an image that is gone is known: it may come back."""
 
 
 class GcLoop:
     """Belongs to the event loop."""
 
-    def __init__(self, gc: Gc, trash: TrashCan, caches: CachePrune, uses: Uses, *, rules: Sequence[CacheRule] = ()) -> None:
+    def __init__(self, gc: GarbageCollector, trash: TrashCan, caches: CachePrune, *, rules: Sequence[CacheRule] = ()) -> None:
         """`rules` for build cache, as in Docker's `builder.gc`."""
         self._gc = gc
         self._trash = trash
         self._caches = caches
-        self._uses = uses
         self._rules = rules
         self._ruled = 0.0
 
     async def run(self) -> None:
         """For as long as the daemon lives."""
-        self._uses.forget_images(time.time_ns() - REMEMBERED)
         while True:
             try:
                 await self.look()
@@ -65,7 +62,7 @@ class GcLoop:
         """One rule after another."""
         _, total = self._gc.disk()
         for rule in self._rules:
-            what = CacheWhat(
+            what = CachePruneFilter(
                 everything=rule.everything,
                 until=time.time_ns() - rule.unused * 10**9 if rule.unused else 0,
                 types=rule.types,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from corten.build.cache import BuildCache, CacheEntry
 from corten.build.caches import CacheMounts
-from corten.engine.cleanup.prune.options import Pruned
+from corten.engine.cleanup.prune.options import PruneReport
 from corten.engine.events import Events
 from corten.store.files import free_bytes
 from corten.store.opened import Store
@@ -17,7 +17,7 @@ SHOWN = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheWhat:
+class CachePruneFilter:
     """`everything`: cache mounts and what images share, too. `until`: only what was not used since (ns; 0 = any).
 
     `shared`: only what images share, or only what none does (None = either); `in_use` likewise, and what is in use always stays.
@@ -69,35 +69,35 @@ class CachePrune:
         self._caches = caches
         self._events = events
 
-    async def run(self, what: CacheWhat) -> Pruned:
+    async def run(self, what: CachePruneFilter) -> PruneReport:
         choice = self._choose(what, await self.mounts(what))
         pruned = await self._remove(choice, "pruned")
         self._events.publish("builder", "prune", "", {"reclaimed": str(pruned.reclaimed)})
         return pruned
 
-    async def enforce(self, what: CacheWhat, *, reason: str) -> Pruned:
+    async def enforce(self, what: CachePruneFilter, *, reason: str) -> PruneReport:
         """`run` for the daemon: nothing is told when nothing goes, and every step that goes is."""
         choice = self._choose(what, await self.mounts(what))
         if not choice.names:
-            return Pruned()
+            return PruneReport()
         pruned = await self._remove(choice, reason)
         for key in choice.steps:
             self._events.publish("builder", "evict", key, {"reason": reason})
         return pruned
 
-    async def _remove(self, choice: "_Choice", reason: str) -> Pruned:
+    async def _remove(self, choice: "_Choice", reason: str) -> PruneReport:
         with self._store.db.transaction():
             reclaimed = self._forget(choice)
         for item in choice.mounts:
             self._caches.remove(item.id)
             self._events.publish("builder", "evict", item.id, {"reason": reason, "size": str(item.size)})
         await asyncio.to_thread(self._store.layers.collect)
-        return Pruned(tuple(choice.names), reclaimed)
+        return PruneReport(tuple(choice.names), reclaimed)
 
-    def rehearse(self, what: CacheWhat, mounts: Sequence[Item]) -> Pruned:
-        """What `run` would say. To be called in a `rehearsal`; what is rehearsed there before counts as done."""
+    def dry_run(self, what: CachePruneFilter, mounts: Sequence[Item]) -> PruneReport:
+        """What `run` would say. To be called in a `dry_run`; what was done in it before counts."""
         choice = self._choose(what, mounts)
-        return Pruned(tuple(choice.names), self._forget(choice))
+        return PruneReport(tuple(choice.names), self._forget(choice))
 
     async def evict_step(self, key: str, *, reason: str) -> int:
         """The bytes that come back; 0 as long as something else holds the layer."""
@@ -112,7 +112,7 @@ class CachePrune:
         self._events.publish("builder", "evict", cache_id, {"reason": reason, "size": str(size)})
         return size
 
-    async def mounts(self, what: CacheWhat) -> list[Item]:
+    async def mounts(self, what: CachePruneFilter) -> list[Item]:
         """Cache mounts that nobody uses, measured, those of downloads last; none without `everything`."""
         found = []
         mounts = sorted(self._caches.list(), key=lambda mount: mount.is_download) if what.everything else ()
@@ -122,7 +122,7 @@ class CachePrune:
                 found.append(Item(mount.id, "exec.cachemount", mount.used, size, description=f"cache mount {mount.id}"))
         return found
 
-    def _choose(self, what: CacheWhat, mounts: Sequence[Item]) -> _Choice:
+    def _choose(self, what: CachePruneFilter, mounts: Sequence[Item]) -> _Choice:
         """Steps, then cache mounts, each least recently used first; without `everything` only steps that no image shares."""
         images = {layer for image in self._store.images.all() for layer in image.layers}
         entries = [e for e in self._cache.entries() if what.everything or e.layer not in images]
@@ -153,7 +153,7 @@ def _step(entry: CacheEntry, *, is_shared: bool) -> Item:
     return Item(entry.key[:SHOWN], "regular", entry.used, size, key=entry.key, description=entry.name, is_shared=is_shared)
 
 
-def _is_wanted(item: Item, what: CacheWhat) -> bool:
+def _is_wanted(item: Item, what: CachePruneFilter) -> bool:
     if what.in_use or what.parents or what.shared not in (None, item.is_shared):
         return False
     if what.descriptions and item.description not in what.descriptions:
@@ -165,7 +165,7 @@ def _is_wanted(item: Item, what: CacheWhat) -> bool:
     return not what.types or item.kind in what.types
 
 
-def _until_enough(items: Sequence[Item], total: int, what: CacheWhat, free: int) -> Iterator[Item]:
+def _until_enough(items: Sequence[Item], total: int, what: CachePruneFilter, free: int) -> Iterator[Item]:
     for item in items:
         if what.keep_bytes and total <= what.keep_bytes:
             return

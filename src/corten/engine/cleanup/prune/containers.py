@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from corten.engine.cleanup.prune.options import PROTECTED, Chosen, Kept, Manner, Pruned
+from corten.engine.cleanup.prune.options import PROTECTED, KeptObject, PruneFilter, PruneOptions, PruneReport
 from corten.engine.containers.inspection import Containers
-from corten.engine.containers.upkeep import Upkeep
+from corten.engine.containers.removal import Removal
 from corten.engine.events import Events
 from corten.engine.protection import is_protected_container
 from corten.engine.records.containers import Catalog
@@ -16,34 +16,34 @@ from corten.errors import Conflict, NotFound
 class ContainerPrune:
     """Belongs to the event loop."""
 
-    def __init__(self, catalog: Catalog, containers: Containers, upkeep: Upkeep, events: Events) -> None:
+    def __init__(self, catalog: Catalog, containers: Containers, removal: Removal, events: Events) -> None:
         self._catalog = catalog
         self._containers = containers
-        self._upkeep = upkeep
+        self._removal = removal
         self._events = events
 
-    async def run(self, chosen: Chosen, manner: Manner) -> Pruned:
+    async def run(self, chosen: PruneFilter, manner: PruneOptions) -> PruneReport:
         names: list[str] = []
-        kept: list[Kept] = []
+        kept: list[KeptObject] = []
         reclaimed = 0
         for entry in self._catalog:
             container = entry.value
             if not _is_idle(container) or not chosen.wants(container.config.labels, container.created):
                 continue
             if not manner.force_protected and self.is_protected(container):
-                kept.append(Kept(container.name, PROTECTED))
+                kept.append(KeptObject(container.name, PROTECTED))
                 continue
             try:
                 size = (await self._containers.sizes(container)).writable
                 if not manner.dry:
-                    await self._upkeep.remove(entry.id, force_protected=True)
+                    await self._removal.remove(entry.id, force_protected=True)
             except (NotFound, Conflict):
                 continue  # gone or started meanwhile
             names.append(entry.id)
             reclaimed += size
         if not manner.dry:
             self._events.publish("container", "prune", "", {"reclaimed": str(reclaimed)})
-        return Pruned(tuple(names), reclaimed, tuple(kept))
+        return PruneReport(tuple(names), reclaimed, tuple(kept))
 
     def is_protected(self, container: Container) -> bool:
         return is_protected_container(container.config.labels, self._image_labels(container))

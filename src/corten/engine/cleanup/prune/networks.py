@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from corten.engine.cleanup.prune.options import PROTECTED, Chosen, Kept, Manner, Pruned
+from corten.engine.cleanup.prune.options import PROTECTED, KeptObject, PruneFilter, PruneOptions, PruneReport
 from corten.engine.events import Events
 from corten.engine.networks.networks import Networks
 from corten.engine.protection import is_protecting
@@ -16,14 +16,14 @@ class NetworkPrune:
     networks: Networks
     events: Events
 
-    async def run(self, chosen: Chosen, manner: Manner) -> Pruned:
+    async def run(self, chosen: PruneFilter, manner: PruneOptions) -> PruneReport:
         names: list[str] = []
-        kept: list[Kept] = []
+        kept: list[KeptObject] = []
         for network in self.networks.catalog:
             if network.is_predefined or self.networks.members(network) or not chosen.wants(network.labels, network.created):
                 continue
             if not manner.force_protected and is_protecting(network.labels):
-                kept.append(Kept(network.name, PROTECTED))
+                kept.append(KeptObject(network.name, PROTECTED))
                 continue
             try:
                 if not manner.dry:
@@ -33,4 +33,4 @@ class NetworkPrune:
             names.append(network.name)
         if not manner.dry:
             self.events.publish("network", "prune", "", {"reclaimed": "0"})
-        return Pruned(tuple(names), 0, tuple(kept))
+        return PruneReport(tuple(names), 0, tuple(kept))

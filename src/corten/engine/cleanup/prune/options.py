@@ -11,7 +11,7 @@ MODELS = "models"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class PruneFilter:
     """Docker's filters. `until`: ns since the epoch, 0 = of any age."""
 
     until: int = 0
@@ -26,7 +26,7 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class PruneOptions:
     """`dry`: only say what would go. `without`: containers that are to be thought away. `spare_models`: volumes that hold models stay."""
 
     dry: bool = False
@@ -36,7 +36,7 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptObject:
     """Something that would have gone, and why it stays: PROTECTED, or what models it holds."""
 
     name: str
@@ -44,9 +44,9 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Pruned:
+class PruneReport:
     """Ids or names of what went, the bytes that it held, and what stayed although nobody uses it."""
 
     names: tuple[str, ...] = ()
     reclaimed: int = 0
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[KeptObject, ...] = ()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from corten.engine.cleanup.prune.options import PROTECTED, Chosen, Kept, Manner, Pruned
+from corten.engine.cleanup.prune.options import PROTECTED, KeptObject, PruneFilter, PruneOptions, PruneReport
 from corten.engine.events import Events
 from corten.engine.models import Models
 from corten.engine.protection import Protection
@@ -23,17 +23,17 @@ class VolumePrune:
     models: Models
     events: Events
 
-    async def run(self, chosen: Chosen, manner: Manner, *, everything: bool) -> Pruned:
+    async def run(self, chosen: PruneFilter, manner: PruneOptions, *, everything: bool) -> PruneReport:
         """`everything`: named volumes too."""
         names: list[str] = []
-        kept: list[Kept] = []
+        kept: list[KeptObject] = []
         going: list[Volume] = []
         reclaimed = 0
         for volume in self.volumes.list({}):
             if set(volume.users) - manner.without or not (everything or volume.anonymous) or not chosen.wants(volume.labels):
                 continue
             if (why := await self._why_kept(volume, manner)) is not None:
-                kept.append(Kept(volume.name, why))
+                kept.append(KeptObject(volume.name, why))
             else:
                 going.append(volume)
         sizes = await self.sizes(going)
@@ -47,9 +47,9 @@ class VolumePrune:
             reclaimed += sizes[volume.name]
         if not manner.dry:
             self.events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
-        return Pruned(tuple(names), reclaimed, tuple(kept))
+        return PruneReport(tuple(names), reclaimed, tuple(kept))
 
-    async def _why_kept(self, volume: Volume, manner: Manner) -> str | None:
+    async def _why_kept(self, volume: Volume, manner: PruneOptions) -> str | None:
         if not manner.force_protected and self.protection.covers(volume.name, volume.labels):
             return PROTECTED
         if manner.spare_models:

@@ -14,16 +14,16 @@ from corten.engine.containers.create.checks import check, platform_warning, warn
 from corten.engine.containers.create.merge import argv, merged
 from corten.engine.containers.create.names import check_name, free_name
 from corten.engine.containers.create.volumes_from import borrowed
-from corten.engine.containers.files.mount_stubs import MARK
 from corten.engine.containers.links import settled_links
 from corten.engine.containers.log_config import log_spec
-from corten.engine.containers.mounts import held_images, requested, with_images, with_volumes
+from corten.engine.containers.mounts import requested, with_images, with_volumes
 from corten.engine.containers.protocols import Networks
-from corten.engine.containers.storage import Shelves
+from corten.engine.containers.storage import ContainerStorage
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
 from corten.engine.images.catalog import Catalog as ImageCatalog
 from corten.engine.records.containers import Catalog, name_in_use
+from corten.engine.space import SpaceReclaimer
 from corten.engine.spec.checks import check_options
 from corten.engine.spec.limits import discard_unsupported
 from corten.engine.spec.placement import Machine
@@ -59,27 +59,43 @@ class Defaults:
     facts: HostFacts
     machine: Machine
 
+    def check(self, request: CreateRequest) -> None:
+        """Raises what no machine, or not this one, could run."""
+        check(request.config, request.host, self.facts, self.config.runtimes)
+        check_options(request.config, request.host, self.machine)
+
 
 class Creation:
     def __init__(
-        self, catalog: Catalog, shelves: Shelves, images: ImageCatalog, defaults: Defaults, networks: Networks, events: Events
+        self,
+        catalog: Catalog,
+        storage: ContainerStorage,
+        *,
+        images: ImageCatalog,
+        defaults: Defaults,
+        networks: Networks,
+        events: Events,
+        space: SpaceReclaimer,
     ) -> None:
         self._catalog = catalog
-        self._shelves = shelves
+        self._storage = storage
         self._images = images
         self._defaults = defaults
         self._networks = networks
         self._events = events
+        self._space = space
 
     async def create(self, request: CreateRequest) -> Created:
         """Raises NotFound for an unknown image, Conflict for a name in use, Invalid for what cannot be."""
+        return await self._space.retry(lambda: self._create(request))
+
+    async def _create(self, request: CreateRequest) -> Created:
         self._check_name(request.name)
         if not request.config.image:
             raise Invalid("no command specified", reason="no-image")
         image = self._images.get(request.config.image, parse_platform(request.platform) if request.platform else None)
         defaults = self._defaults
-        check(request.config, request.host, defaults.facts, defaults.config.runtimes)
-        check_options(request.config, request.host, defaults.machine)
+        defaults.check(request)
         container = self._draft(request, image)
         resources, discarded = discard_unsupported(container.host.resources, defaults.machine.limits)
         container = replace(container, host=replace(container.host, resources=resources))
@@ -88,12 +104,12 @@ class Creation:
         points = self._mount_points(container)
         try:
             mounts = await with_volumes(
-                points, self._shelves.volumes, user=container.id, layers=image.layers, driver=container.host.volume_driver
+                points, self._storage.volumes, user=container.id, layers=image.layers, driver=container.host.volume_driver
             )
             container = replace(container, mounts=mounts)
             self._store(container, image)
         except (EngineError, OSError):
-            await self._shelves.volumes.release(container.id, remove_anonymous=True, for_good=True)
+            await self._storage.volumes.release(container.id, remove_anonymous=True, for_good=True)
             raise
         self._events.container(container, "create")
         foreign = [] if request.platform else platform_warning(_platform(image), defaults.facts)
@@ -143,8 +159,8 @@ class Creation:
     def _mount_points(self, container: Container) -> list[MountPoint]:
         """What is asked for, its images known; volumes still have to be made."""
         others = borrowed(container.host.volumes_from, lambda ref: self._catalog.get(ref).value)
-        points = with_caches(requested(container.config, container.host, others), self._shelves.caches)
-        place = os.path.join(self._shelves.paths.mounts, container.id)
+        points = with_caches(requested(container.config, container.host, others), self._storage.caches)
+        place = os.path.join(self._storage.paths.mounts, container.id)
         return with_images(points, lambda ref: self._images.get(ref).layers, place)
 
     def _other(self, mode: str) -> ContainerId:
@@ -160,23 +176,13 @@ class Creation:
         return owner.value.config.hostname if owner else short_id(container_id)
 
     def _store(self, container: Container, image: Image) -> None:
-        shelves = self._shelves
-        with shelves.database.transaction():
-            shelves.snapshots.prepare(container.id, image.layers, volatile=container.host.auto_remove)
-            _mark(shelves.snapshots.upper(container.id))
-            for key, layers in held_images(container):
-                shelves.snapshots.prepare(key, layers)
-            os.makedirs(shelves.paths.container(container.id), mode=0o710, exist_ok=True)
+        with self._storage.database.transaction():
+            self._storage.prepare(container, image.layers)
             self._catalog.add(container)
 
 
 def _platform(image: Image) -> Platform:
     return normalise(image.config.os or "linux", image.config.architecture, image.config.variant)
-
-
-def _mark(upper: str) -> None:
-    """Programs look for it to see that they are in a container."""
-    os.close(os.open(os.path.join(upper, MARK), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o755))
 
 
 def _endpoints(request: CreateRequest, host: HostConfig) -> dict[str, Endpoint]:

@@ -10,13 +10,13 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
-from corten.engine.containers.files.mount_stubs import without_own
 from corten.engine.containers.files.paths import PathStat, located, path_error, stat_place
-from corten.engine.containers.files.rootfs import Attached, Ground, MountPointMissing, opened_root, opened_root_alone
+from corten.engine.containers.files.rootfs import Attached, MountPointMissing, RootSource, opened_root, opened_root_alone
 from corten.engine.containers.files.tar_copy import Incoming, check_writable, extraction_point, pack_place, unpack_into
-from corten.engine.containers.run.rootfiles import RootFiles
+from corten.engine.containers.mount_stubs import without_own
+from corten.engine.containers.root_files import RootFiles
 from corten.engine.containers.staging import Staging
-from corten.engine.containers.storage import Shelves
+from corten.engine.containers.storage import ContainerStorage
 from corten.engine.events import Events
 from corten.engine.records.containers import Catalog, Entry
 from corten.engine.records.state import has_process
@@ -34,11 +34,11 @@ T = TypeVar("T")
 
 class Files:
     def __init__(
-        self, catalog: Catalog, shelves: Shelves, staging: Staging, root_files: RootFiles, events: Events, figures: DiskFigures
+        self, catalog: Catalog, storage: ContainerStorage, staging: Staging, root_files: RootFiles, events: Events, figures: DiskFigures
     ) -> None:
         self._catalog = catalog
         self._figures = figures
-        self._shelves = shelves
+        self._storage = storage
         self._staging = staging
         self._root_files = root_files
         self._events = events
@@ -97,7 +97,7 @@ class Files:
         """The container's own files, without what is mounted in it, as a tar. The iterator must be closed."""
         entry = self._catalog.get(ref)
 
-        def work(ground: Ground, outlet: Outlet) -> None:
+        def work(ground: RootSource, outlet: Outlet) -> None:
             with opened_root_alone(ground) as root:
                 outlet.put(b"")
                 pack_root(root, outlet.put)
@@ -110,10 +110,12 @@ class Files:
     async def changes(self, ref: str) -> list[Change]:
         """What differs from the image, sorted by path."""
         container = self._catalog.get(ref).value
-        found = await asyncio.to_thread(snapshot_changes, self._shelves.snapshots, self._shelves.layers, container.id)
+        found = await asyncio.to_thread(snapshot_changes, self._storage.snapshots, self._storage.layers, container.id)
         return without_own(found)
 
-    async def _streamed(self, entry: Entry, work: Callable[[Ground, Outlet], None], *, mounts: bool = True) -> AsyncGenerator[bytes, None]:
+    async def _streamed(
+        self, entry: Entry, work: Callable[[RootSource, Outlet], None], *, mounts: bool = True
+    ) -> AsyncGenerator[bytes, None]:
         """What `work` puts out; the first piece is empty and says that all is well so far."""
         async with self._standing(entry, mounts=mounts) as ground, aclosing(drawn(lambda outlet: work(ground, outlet))) as pieces:
             async for piece in pieces:
@@ -134,7 +136,7 @@ class Files:
         return user.uid, user.gid
 
     @asynccontextmanager
-    async def _standing(self, entry: Entry, *, mounts: bool = True) -> AsyncIterator[Ground]:
+    async def _standing(self, entry: Entry, *, mounts: bool = True) -> AsyncIterator[RootSource]:
         """What the root is made of, for as long as the block lasts: a container that does not run cannot be started meanwhile."""
         container = entry.value
         if has_process(container.state):
@@ -152,29 +154,29 @@ class Files:
                 yield self._ground(container, None)
                 return
             try:
-                await self._shelves.volumes.activate(container.id)
+                await self._storage.volumes.activate(container.id)
                 yield self._ground(container, await self._staging.stage(container))
             finally:
                 self._staging.unstage(container.id)
-                await self._shelves.volumes.deactivate(container.id)
+                await self._storage.volumes.deactivate(container.id)
 
-    def _ground(self, container: Container, staged: dict[str, str] | None) -> Ground:
+    def _ground(self, container: Container, staged: dict[str, str] | None) -> RootSource:
         """`staged` None: without mounts."""
-        shelves = self._shelves
-        os.makedirs(shelves.paths.mounts, mode=0o700, exist_ok=True)
-        snapshot = shelves.snapshots.get(container.id)
-        below = [shelves.layers.path(diff_id) for diff_id in reversed(snapshot.layers)] or [shelves.layers.empty_path()]
+        storage = self._storage
+        os.makedirs(storage.paths.mounts, mode=0o700, exist_ok=True)
+        snapshot = storage.snapshots.get(container.id)
+        below = [storage.layers.path(diff_id) for diff_id in reversed(snapshot.layers)] or [storage.layers.empty_path()]
         running = has_process(container.state)
-        ground = Ground(
-            place=shelves.paths.mounts,
+        ground = RootSource(
+            place=storage.paths.mounts,
             pid=container.state.pid if running else 0,
-            layers=[shelves.snapshots.upper(container.id), *below],
-            options=() if running else shelves.snapshots.mounts(container.id)[0]["options"],
+            layers=[storage.snapshots.upper(container.id), *below],
+            options=() if running else storage.snapshots.mounts(container.id)[0]["options"],
         )
         return ground if staged is None else replace(ground, attached=[*self._attached(container, staged)])
 
     def _attached(self, container: Container, staged: dict[str, str]) -> Iterator[Attached]:
-        folder = self._shelves.paths.container(container.id)
+        folder = self._storage.paths.container(container.id)
         taken = {point.destination for point in container.mounts}
         for point in container.mounts:
             if point.type != "tmpfs":
@@ -185,7 +187,7 @@ class Files:
                 yield Attached(source, f"/etc/{name}", not container.host.readonly_rootfs)
 
 
-def _in_root(ground: Ground, work: Callable[[int], T]) -> T:
+def _in_root(ground: RootSource, work: Callable[[int], T]) -> T:
     """`work` on the root, which is only read. Where a mount point is missing it is made, as Docker does."""
     try:
         with opened_root(ground, writable=False) as root:
@@ -194,7 +196,7 @@ def _in_root(ground: Ground, work: Callable[[int], T]) -> T:
         return _in_writable_root(ground, work)
 
 
-def _in_writable_root(ground: Ground, work: Callable[[int], T]) -> T:
+def _in_writable_root(ground: RootSource, work: Callable[[int], T]) -> T:
     with opened_root(ground, writable=True) as root:
         return work(root)
 

@@ -42,7 +42,7 @@ class Attached:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class RootSource:
     """What a container's root is made of: that of process `pid`, or, when it is 0, an overlay.
 
     `layers`: its directories, top first, the writable one included; `options`: those of the writable overlay. `place`: an existing
@@ -61,7 +61,7 @@ class MountPointMissing(Exception):
 
 
 @contextmanager
-def opened_root(ground: Ground, *, writable: bool) -> Iterator[int]:
+def opened_root(ground: RootSource, *, writable: bool) -> Iterator[int]:
     """An O_PATH descriptor of the root. Changes this thread's mount namespace: the thread must end soon afterwards.
 
     For a container that does not run nothing is changed without `writable`; raises MountPointMissing when a destination would have
@@ -83,7 +83,7 @@ def opened_root(ground: Ground, *, writable: bool) -> Iterator[int]:
 
 
 @contextmanager
-def opened_root_alone(ground: Ground) -> Iterator[int]:
+def opened_root_alone(ground: RootSource) -> Iterator[int]:
     """The root without anything mounted in it, read-only. Changes this thread's mount namespace."""
     tree = _root_tree(ground, writable=False)
     try:
@@ -92,7 +92,7 @@ def opened_root_alone(ground: Ground) -> Iterator[int]:
         os.close(tree)
 
 
-def _root_tree(ground: Ground, *, writable: bool) -> int:
+def _root_tree(ground: RootSource, *, writable: bool) -> int:
     """A detached mount of the root."""
     unshare(CLONE_NEWNS)
     if ground.pid:

@@ -3,11 +3,11 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from corten.engine.containers.link_environment import link_environment
 from corten.engine.containers.protocols import NetworkPlace
-from corten.engine.containers.run.rootfiles import RootFiles
+from corten.engine.containers.root_files import RootFiles
 from corten.engine.devices.injection import inject
 from corten.engine.devices.loader import library_folders
 from corten.engine.devices.requests import Devices
@@ -27,30 +27,33 @@ from corten.store.snapshots import Snapshots
 _MNT_DETACH = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What bundles are made from besides containers."""
-
-    machine: Machine
-    paths: Paths
-    snapshots: Snapshots
-    root_files: RootFiles
-    runtimes: dict[str, str]
-    devices: Devices
-
-
 class Bundles:
-    def __init__(self, catalog: Catalog, ground: Ground) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        machine: Machine,
+        paths: Paths,
+        snapshots: Snapshots,
+        root_files: RootFiles,
+        runtimes: Mapping[str, str],
+        devices: Devices,
+    ) -> None:
         self._catalog = catalog
-        self._ground = ground
+        self._machine = machine
+        self._paths = paths
+        self._snapshots = snapshots
+        self._root_files = root_files
+        self._runtimes = runtimes
+        self._devices = devices
 
     def write(self, container: Container, place: NetworkPlace, sources: Mapping[str, str] | None = None) -> StartSpec:
         """Everything the monitor needs to start `container`; `sources`: what was staged for its mount points.
 
         Raises what the spec builder raises, Unavailable when the disk is full, EngineError for a device that cannot be had.
         """
-        edits = self._ground.devices.edits(container.host.resources.device_requests)
-        paths, snapshots = self._ground.paths, self._ground.snapshots
+        edits = self._devices.edits(container.host.resources.device_requests)
+        paths, snapshots = self._paths, self._snapshots
         bundle = paths.bundle(container.id)
         try:
             os.makedirs(os.path.join(bundle, "rootfs"), mode=0o711, exist_ok=True)
@@ -69,7 +72,7 @@ class Bundles:
             "private_pids": container.host.pid_mode == "",
         }
         if container.host.runtime not in BUILT_IN_RUNTIMES:
-            start["runtime"] = self._ground.runtimes[container.host.runtime]
+            start["runtime"] = self._runtimes[container.host.runtime]
         return start
 
     def exec_process(self, container: Container, config: ExecConfig) -> JsonObject:
@@ -83,8 +86,8 @@ class Bundles:
             privileged=config.privileged,
             console_size=config.console_size,
         )
-        reader = self._ground.root_files.reader_of_process(container.state.pid)
-        placement = Placement(machine=self._ground.machine, read_file=reader, link_env=self._link_env(container))
+        reader = self._root_files.reader_of_process(container.state.pid)
+        placement = Placement(machine=self._machine, read_file=reader, link_env=self._link_env(container))
         return build_exec(container, request, placement)
 
     def remove_shm(self, container_id: str) -> None:
@@ -100,19 +103,19 @@ class Bundles:
             owner = self.joined(mode, "network")
         else:
             self._write_etc(container, place)
-        folder = self._ground.paths.container(owner.id)
+        folder = self._paths.container(owner.id)
         joined = self._joined_namespaces(container)
         if place.netns is not None:
             joined["network"] = place.netns
         return Placement(
-            machine=self._ground.machine,
+            machine=self._machine,
             root="rootfs",
             joined=joined,
             shm=self._shm(container),
             hostname_file=os.path.join(folder, "hostname"),
             hosts_file=os.path.join(folder, "hosts"),
             resolv_conf_file=os.path.join(folder, "resolv.conf"),
-            read_file=self._ground.root_files.reader(container),
+            read_file=self._root_files.reader(container),
             link_env=self._link_env(container),
         )
 
@@ -124,7 +127,7 @@ class Bundles:
         return link_environment(container, find)
 
     def _write_etc(self, container: Container, place: NetworkPlace) -> None:
-        folder = self._ground.paths.container(container.id)
+        folder = self._paths.container(container.id)
         _write(os.path.join(folder, "hostname"), container.config.hostname + "\n")
         _write(os.path.join(folder, "hosts"), place.hosts)
         _write(os.path.join(folder, "resolv.conf"), place.resolv_conf)
@@ -166,7 +169,7 @@ class Bundles:
         return path
 
     def _shm_path(self, container_id: str) -> str:
-        return os.path.join(self._ground.paths.bundle(container_id), "shm")
+        return os.path.join(self._paths.bundle(container_id), "shm")
 
 
 def _write(path: str, text: str) -> None:

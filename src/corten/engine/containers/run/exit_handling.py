@@ -12,11 +12,11 @@ import logging
 import time
 from dataclasses import replace
 
+from corten.engine.containers.deletion import Deletion
 from corten.engine.containers.exit_reasons import ExitReasons
-from corten.engine.containers.removal import Removal
 from corten.engine.containers.restart_policy import Ending, next_pause, wants_restart
 from corten.engine.containers.run.launch import Launch
-from corten.engine.containers.run.release import Release, disconnected
+from corten.engine.containers.run.resources import RunResources, disconnected
 from corten.engine.events import Events
 from corten.engine.records.containers import Catalog, Entry
 from corten.engine.records.state import died, has_process, moved
@@ -28,22 +28,22 @@ from corten.monitor.events import Exited
 logger = logging.getLogger("corten.engine")
 
 
-class Ends:
+class ExitHandler:
     def __init__(
         self,
         catalog: Catalog,
         launch: Launch,
         *,
-        removal: Removal,
-        release: Release,
+        deletion: Deletion,
+        resources: RunResources,
         events: Events,
         tasks: Tasks,
         reasons: ExitReasons,
     ) -> None:
         self._catalog = catalog
         self._launch = launch
-        self._removal = removal
-        self._release = release
+        self._deletion = deletion
+        self._resources = resources
         self._events = events
         self._tasks = tasks
         self._reasons = reasons
@@ -105,8 +105,8 @@ class Ends:
         if not again:
             self._answer(entry)
         if goes:
-            await self._removal.delete(entry, volumes=True)
-        entry.cleanup = self._tasks.spawn(self._release.run(before), f"clean-up after {before.name}")
+            await self._deletion.delete(entry, volumes=True)
+        entry.cleanup = self._tasks.spawn(self._resources.release(before), f"clean-up after {before.name}")
         if again:
             entry.pause = next_pause(entry.pause, ending)
             entry.restart = self._tasks.spawn(self._restart(entry, entry.pause), f"restart of {before.name}")

@@ -8,13 +8,14 @@ import asyncio
 from dataclasses import replace
 
 from corten.engine.containers.protocols import Processes
-from corten.engine.containers.run.exit_handling import Ends
+from corten.engine.containers.run.exit_handling import ExitHandler
 from corten.engine.containers.run.launch import Launch
 from corten.engine.events import Events
 from corten.engine.records.containers import Catalog, Entry
 from corten.engine.records.state import has_process, is_up, moved, require
 from corten.engine.records.waiters import Condition, WaitResult
 from corten.engine.signals import parse_signal
+from corten.engine.space import SpaceReclaimer
 from corten.errors import Conflict, EngineError, Invalid, NotFound
 
 SIGKILL = 9
@@ -25,15 +26,21 @@ KILL_SECONDS = 10
 
 
 class Lifecycle:
-    def __init__(self, catalog: Catalog, launch: Launch, ends: Ends, monitors: Processes, events: Events) -> None:
+    def __init__(
+        self, catalog: Catalog, launch: Launch, exits: ExitHandler, monitors: Processes, events: Events, space: SpaceReclaimer
+    ) -> None:
         self._catalog = catalog
         self._launch = launch
-        self._ends = ends
+        self._exits = exits
         self._monitors = monitors
         self._events = events
+        self._space = space
 
     async def start(self, ref: str) -> None:
         """Returns when the user's program runs. Raises NotModified when it does already, and what prevented it otherwise."""
+        await self._space.retry(lambda: self._start(ref))
+
+    async def _start(self, ref: str) -> None:
         entry = self._catalog.get(ref)
         async with entry.lock:
             self._catalog.check_present(entry, ref)
@@ -87,7 +94,7 @@ class Lifecycle:
         """SIGKILL, until it is over and noted. Raises Conflict if it does not go."""
         self._note_manual_stop(entry)
         if entry.state.status == "restarting":
-            await self._ends.give_up(entry)
+            await self._exits.give_up(entry)
         if not has_process(entry.state):
             return
         self._note_manual_stop(entry)
@@ -131,13 +138,13 @@ class Lifecycle:
     async def _launch_anew(self, entry: Entry) -> None:
         """A start by the user: counting of restarts begins anew."""
         entry.pause = 0.0
-        await self._ends.cleaned(entry)
+        await self._exits.cleaned(entry)
         await self._launch.run(entry, restart_count=0)
 
     async def _stop(self, entry: Entry, signal: int | None, timeout: int | None) -> None:
         self._note_manual_stop(entry)
         if entry.state.status == "restarting":
-            await self._ends.give_up(entry)
+            await self._exits.give_up(entry)
         if has_process(entry.state):
             self._note_manual_stop(entry)  # a restart that was under way has cleared it
             await self._end(entry, signal or self._stop_signal(entry), _patience(entry, timeout))

@@ -17,12 +17,12 @@ import os
 import time
 from dataclasses import replace
 
+from corten.engine.containers.deletion import Deletion
 from corten.engine.containers.execs import Execs
 from corten.engine.containers.protocols import Processes
-from corten.engine.containers.removal import Removal
 from corten.engine.containers.restart_policy import wants_start_with_daemon
-from corten.engine.containers.run.exit_handling import Ends
-from corten.engine.containers.run.release import Release
+from corten.engine.containers.run.exit_handling import ExitHandler
+from corten.engine.containers.run.resources import RunResources
 from corten.engine.paths import Paths
 from corten.engine.records.containers import Catalog, Entry
 from corten.engine.records.state import has_process, started
@@ -38,11 +38,13 @@ logger = logging.getLogger("corten.engine")
 
 
 class Reconcile:
-    def __init__(self, catalog: Catalog, ends: Ends, removal: Removal, release: Release, execs: Execs, monitors: Processes) -> None:
+    def __init__(
+        self, catalog: Catalog, exits: ExitHandler, deletion: Deletion, resources: RunResources, execs: Execs, monitors: Processes
+    ) -> None:
         self._catalog = catalog
-        self._ends = ends
-        self._removal = removal
-        self._release = release
+        self._exits = exits
+        self._deletion = deletion
+        self._resources = resources
         self._execs = execs
         self._monitors = monitors
         self._live: dict[str, LiveContainer] = {}
@@ -74,15 +76,15 @@ class Reconcile:
             await self._settle_without_process(entry, found)
         elif found.status == "exited":
             code = UNKNOWN_EXIT if found.exit_code is None else found.exit_code
-            await self._ends.note(Exited(entry.id, None, code, found.finished_at, found.oom_killed))
+            await self._exits.note(Exited(entry.id, None, code, found.finished_at, found.oom_killed))
 
     async def _settle_without_process(self, entry: Entry, found: LiveContainer | None) -> None:
         if found is not None:
-            await self._release.clear(entry.id)
+            await self._resources.clear(entry.id)
         if has_process(entry.state):
-            await self._ends.note(_recorded_end(self._release.paths, entry))
+            await self._exits.note(_recorded_end(self._resources.paths, entry))
         elif entry.state.status == "restarting" or wants_start_with_daemon(entry.value):
-            self._ends.restart_now(entry)
+            self._exits.restart_now(entry)
 
     def _take_up(self, entry: Entry, found: LiveContainer) -> None:
         entry.prepared = True
@@ -97,7 +99,7 @@ class Reconcile:
         if found is not None:
             await self._evict(entry.id)
         async with entry.lock:
-            await self._removal.delete(entry, volumes=True)
+            await self._deletion.delete(entry, volumes=True)
 
     async def _evict(self, container_id: str) -> None:
         """End what runs without a container, and everything that it holds at the monitor."""
@@ -107,7 +109,7 @@ class Reconcile:
             pass  # over already
         for _ in range(_EVICTION_TRIES):
             try:
-                await self._release.clear(container_id)
+                await self._resources.clear(container_id)
                 return
             except Conflict:
                 await asyncio.sleep(_EVICTION_PAUSE)
@@ -116,9 +118,9 @@ class Reconcile:
     async def _sweep(self) -> None:
         """Writable layers and files that no container has, run-time state that no process has: what a crash cut short."""
         known = {entry.id for entry in self._catalog}
-        self._removal.sweep(known)
-        for container_id in self._release.leftovers() - self._monitors.live().keys():
-            await self._release.clear(container_id)
+        self._deletion.sweep(known)
+        for container_id in self._resources.leftovers() - self._monitors.live().keys():
+            await self._resources.clear(container_id)
 
 
 def _is_noted(entry: Entry, found: LiveContainer) -> bool:

@@ -35,7 +35,7 @@ async def test_from_create_to_removal(tmp_path: Path) -> None:
         assert w.get("web").endpoints["none"].ip_address == ""
         assert not w.networks.attached
         assert not w.monitors.processes
-        await w.engine.services.upkeep.remove("web")
+        await w.engine.services.removal.remove("web")
         with pytest.raises(NotFound, match="No such container: web"):
             w.get("web")
         assert w.actions() == ["create", "start", "die", "destroy"]
@@ -160,7 +160,7 @@ async def test_who_waits_for_an_exit_that_cannot_come_is_answered(tmp_path: Path
     async with world(tmp_path) as w:
         await w.create()
         waiting = lifecycle(w).wait("web", "next-exit")
-        await w.engine.services.upkeep.remove("web")
+        await w.engine.services.removal.remove("web")
         assert (await waiting).exit_code == 0
 
 

@@ -63,18 +63,6 @@ class Place:
         return shown_ports(self.container, (port.published for port in self.held))
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What all places stand on."""
-
-    fabric: Fabric
-    addressing: Addressing
-    ports: PortTable
-    settings: NetworkSettings
-    host_has_ipv6: bool
-    host_gateways: Callable[[], tuple[str, ...]]
-
-
 class NameService(Protocol):
     """What places tell of names; the embedded DNS server is one. Called in the event loop."""
 
@@ -92,9 +80,23 @@ class NameService(Protocol):
 
 
 class Places:
-    def __init__(self, ground: Ground, names: NameService) -> None:
-        self._ground = ground
+    def __init__(
+        self,
+        fabric: Fabric,
+        names: NameService,
+        *,
+        addressing: Addressing,
+        settings: NetworkSettings,
+        host_has_ipv6: bool,
+        host_gateways: Callable[[], tuple[str, ...]],
+    ) -> None:
+        self._fabric = fabric
         self._names = names
+        self._addressing = addressing
+        self._ports = PortTable()
+        self._settings = settings
+        self._host_has_ipv6 = host_has_ipv6
+        self._host_gateways = host_gateways
         self._places: dict[str, Place] = {}
 
     def find(self, ref: str) -> Place | None:
@@ -116,12 +118,12 @@ class Places:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._undo, place)
             self._plan(place, wanted)
-            gateways = self._ground.host_gateways()
+            gateways = self._host_gateways()
             texts = etc_files.hosts(container, place.plans.values(), gateways=gateways, links=links)
             self._hold_ports(place)
             if container.host.network_mode != "host":
                 plugs = {name: plan.plug for name, plan in place.plans.items() if plan.plug is not None}
-                place.sandbox = await self._ground.fabric.attach(plugs, self._rules(place), default_givers(place.plans))
+                place.sandbox = await self._fabric.attach(plugs, self._rules(place), default_givers(place.plans))
             await self._open_proxies(place)
             await self._names.entered(place)
             undo.pop_all()
@@ -138,7 +140,7 @@ class Places:
     def resolv_conf(self, place: Place) -> str:
         """What its file says as long as it is on the networks that it is on now."""
         embedded = any(plan.network.has_names for plan in place.plans.values())
-        return etc_files.resolv_conf(place.container, self._ground.settings, embedded=embedded)
+        return etc_files.resolv_conf(place.container, self._settings, embedded=embedded)
 
     def expect(self, container: Container, networks: dict[str, Network]) -> Place:
         """The place of a container that outlived the last daemon, from what was stored of it: addresses and ports are its own again.
@@ -148,10 +150,10 @@ class Places:
             network = networks.get(name)
             if network is not None:
                 place.plans[name] = restored_plan(network, endpoint, number=number)
-                self._ground.addressing.claim(network, place.plans[name].interfaces)
+                self._addressing.claim(network, place.plans[name].interfaces)
         place.publisher = _publisher(place)
         if place.publisher is not None:
-            place.held = [self._ground.ports.restore(port) for port in published_by(container)]
+            place.held = [self._ports.restore(port) for port in published_by(container)]
         self._places[container.id] = place
         return place
 
@@ -163,7 +165,7 @@ class Places:
         plugs = {name: plan.plug for name, plan in place.plans.items() if plan.plug is not None}
         with contextlib.suppress(FileNotFoundError):  # it ended meanwhile; its `leave` is on the way
             defaults = default_givers(place.plans)
-            place.sandbox = await self._ground.fabric.adopt(place.container.state.pid, plugs, self._rules(place), defaults)
+            place.sandbox = await self._fabric.adopt(place.container.state.pid, plugs, self._rules(place), defaults)
             await self._open_proxies(place)
             await self._names.entered(place)
 
@@ -182,14 +184,14 @@ class Places:
         """One more network for a running container."""
         assert place.sandbox is not None, "a container in the host's namespace is on no other network"
         number = _free_number(place, network)
-        interfaces = self._ground.addressing.allocate(network, config)
+        interfaces = self._addressing.allocate(network, config)
         plan = plan_endpoint(network, place.container, config, interfaces, number=number)
         assert plan.plug is not None
         plans = {**place.plans, network.name: plan}
         try:
-            await self._ground.fabric.connect(place.sandbox, network.name, plan.plug, default_givers(plans))
+            await self._fabric.connect(place.sandbox, network.name, plan.plug, default_givers(plans))
         except OSError:
-            self._ground.addressing.release(network, interfaces)
+            self._addressing.release(network, interfaces)
             raise
         place.plans = plans
         await self._republish(place)
@@ -202,8 +204,8 @@ class Places:
         await self._names.changed(place)
         await self._relink(place.container.id)
         if place.sandbox is not None:
-            await self._ground.fabric.disconnect(place.sandbox, name, default_givers(place.plans))
-        self._ground.addressing.release(plan.network, plan.interfaces)
+            await self._fabric.disconnect(place.sandbox, name, default_givers(place.plans))
+        self._addressing.release(plan.network, plan.interfaces)
         await self._republish(place)
 
     async def renamed(self, container: Container) -> None:
@@ -218,7 +220,7 @@ class Places:
                 endpoint = replace(plan.endpoint, dns_names=dns_names(container, plan.config))
                 place.plans[name] = replace(plan, endpoint=endpoint)
         if unlinked and place.sandbox is not None:
-            await self._ground.fabric.set_ports(place.sandbox, self._rules(place))
+            await self._fabric.set_ports(place.sandbox, self._rules(place))
         await self._names.changed(place)
 
     async def close(self) -> None:
@@ -238,7 +240,7 @@ class Places:
             if network.driver in ("null", "host"):
                 place.plans[network.name] = plan_without_link(network, config)
                 continue
-            interfaces = self._ground.addressing.allocate(network, config)
+            interfaces = self._addressing.allocate(network, config)
             number = _free_number(place, network)
             place.plans[network.name] = plan_endpoint(network, place.container, config, interfaces, number=number)
 
@@ -247,11 +249,10 @@ class Places:
         if place.publisher is None:
             return
         plan = place.plans[place.publisher]
-        ground = self._ground
         for request in publish_requests(place.container):
-            addresses = host_addresses(request, plan, ground.settings, host_has_ipv6=ground.host_has_ipv6)
+            addresses = host_addresses(request, plan, self._settings, host_has_ipv6=self._host_has_ipv6)
             try:
-                place.held += ground.ports.allocate(request, addresses, target=target_of(request, plan))
+                place.held += self._ports.allocate(request, addresses, target=target_of(request, plan))
             except EngineError as error:
                 where = f"driver failed programming external connectivity on endpoint {place.container.name} ({plan.endpoint.endpoint_id})"
                 raise EngineError(f"{where}: {error.message}", reason=error.reason, hint=error.hint) from error
@@ -270,12 +271,12 @@ class Places:
 
     async def _relink(self, container_id: str) -> None:
         """Its address or its links are others now."""
-        if self._ground.settings.icc:
+        if self._settings.icc:
             return
         for place in list(self._places.values()):
             targets = {link.target for link in links_of(place.container.host)}
             if place.sandbox is not None and (container_id in targets or (targets and place.container.id == container_id)):
-                await self._ground.fabric.set_ports(place.sandbox, self._rules(place))
+                await self._fabric.set_ports(place.sandbox, self._rules(place))
 
     async def _open_proxies(self, place: Place) -> None:
         if place.publisher is None:
@@ -294,14 +295,14 @@ class Places:
         await self._unpublish(place)
         self._hold_ports(place)
         if place.sandbox is not None:
-            await self._ground.fabric.set_ports(place.sandbox, self._rules(place))
+            await self._fabric.set_ports(place.sandbox, self._rules(place))
         await self._open_proxies(place)
 
     async def _unpublish(self, place: Place) -> None:
         for proxy in place.proxies:
             proxy.close()
         place.proxies.clear()
-        self._ground.ports.release(place.held)
+        self._ports.release(place.held)
         place.held = []
         place.publisher = None
 
@@ -310,10 +311,10 @@ class Places:
         self._names.left(place)
         await self._unpublish(place)
         if place.sandbox is not None:
-            await self._ground.fabric.detach(place.sandbox)
+            await self._fabric.detach(place.sandbox)
             place.sandbox = None
         for plan in place.plans.values():
-            self._ground.addressing.release(plan.network, plan.interfaces)
+            self._addressing.release(plan.network, plan.interfaces)
 
 
 def _publisher(place: Place) -> str | None:

@@ -4,8 +4,7 @@ import hashlib
 
 from corten.config import Config
 from corten.engine.events import Events
-from corten.engine.networks.catalog import MIGRATIONS, NetworkCatalog
-from corten.engine.networks.connections import Connections
+from corten.engine.networks.catalog import NetworkCatalog
 from corten.engine.networks.naming import Naming
 from corten.engine.networks.network import NetworkSettings
 from corten.engine.networks.networks import Networks
@@ -15,7 +14,6 @@ from corten.network.dns.server import DnsServer
 from corten.network.fabric import Fabric, FabricSettings
 from corten.store.db import Database
 
-__all__ = ["MIGRATIONS", "Connections", "Networks", "make_networks", "remove_networks", "settings_of"]
 _USUAL_ROOT = "/run/corten"
 
 

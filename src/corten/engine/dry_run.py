@@ -1,4 +1,4 @@
-"""A transaction that is taken back: what would happen, found out by doing it."""
+"""A dry run of what is rows: done in a transaction that is rolled back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,23 +6,23 @@ from contextlib import contextmanager
 from corten.store.db import Database
 
 
-class _TakenBack(Exception):
-    """Ends a rehearsal."""
+class _RollBack(Exception):
+    """Ends a dry run."""
 
 
 @contextmanager
-def rehearsal(db: Database) -> Iterator[None]:
+def dry_run(db: Database) -> Iterator[None]:
     """Everything that the block writes into the database is undone at its end. The block must not wait for anything."""
     try:
         with db.transaction():
             yield
-            raise _TakenBack
-    except _TakenBack:
+            raise _RollBack
+    except _RollBack:
         pass
 
 
 @contextmanager
-def all_or_nothing(db: Database) -> Iterator[None]:
+def savepoint(db: Database) -> Iterator[None]:
     """A transaction, or inside one a part of it that an exception takes back alone."""
     with db.transaction() as tx:
         tx.execute("SAVEPOINT part")

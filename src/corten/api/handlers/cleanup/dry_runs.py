@@ -1,4 +1,4 @@
-"""`POST /corten/rehearse/…`: what a prune or the removal of images would answer. Nothing is changed."""
+"""`POST /corten/dry-run/…`: what a prune or the removal of images would answer. Nothing is changed."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -15,12 +15,12 @@ from corten.api.handlers.cleanup.prunes import (
 )
 from corten.api.handlers.images import deleted_items
 from corten.api.request import Request
-from corten.api.types.cleanup.answers import Rehearsed, RehearsePrune, RehearseRemoval, RemovalRehearsed
+from corten.api.types.cleanup.answers import DryRunAnswer, DryRunPrune, DryRunRemoval, DryRunRemovalAnswer
 from corten.api.wire import json_response
-from corten.engine.cleanup.prune.caches import CacheWhat
-from corten.engine.cleanup.prune.dry_run import PrunePlan
-from corten.engine.cleanup.prune.options import Manner
-from corten.engine.images.removal import How, PruneWhat
+from corten.engine.cleanup.prune.caches import CachePruneFilter
+from corten.engine.cleanup.prune.options import PruneOptions
+from corten.engine.cleanup.prune.prunes import PrunePlan
+from corten.engine.images.removal import ImagePruneFilter, RemoveOptions
 from corten.errors import EngineError, Invalid
 from corten.http.response import Reply
 
@@ -35,8 +35,8 @@ FILTERS: Final[Mapping[str, tuple[str, ...]]] = {
 """What each kind knows. `system prune` hands every kind what it knows and leaves out the rest."""
 
 
-async def rehearse_prune(request: Request) -> Reply:
-    body = await request.json(RehearsePrune, default=RehearsePrune())
+async def dry_run_prune(request: Request) -> Reply:
+    body = await request.json(DryRunPrune, default=DryRunPrune())
     kinds = list(KINDS if body.kinds is None else body.kinds)
     for kind in kinds:
         if kind not in KINDS:
@@ -49,17 +49,17 @@ async def rehearse_prune(request: Request) -> Reply:
     everything = bool(body.all)
     plan = PrunePlan(
         chosen=chosen,
-        manner=Manner(dry=True, force_protected=bool(body.force_protected), spare_models=bool(body.keep_models)),
+        manner=PruneOptions(dry=True, force_protected=bool(body.force_protected), spare_models=bool(body.keep_models)),
         containers="container" in kinds,
         networks="network" in kinds,
         volumes="volume" in kinds,
         all_volumes=bool(body.all_volumes),
-        images=PruneWhat(not everything, chosen.until, chosen.labels, chosen.not_labels) if "image" in kinds else None,
+        images=ImagePruneFilter(not everything, chosen.until, chosen.labels, chosen.not_labels) if "image" in kinds else None,
         caches=_caches(filters, everything, body.keep_storage or 0) if "build-cache" in kinds else None,
     )
-    found = await request.app.cleanup.rehearsals.prune(plan)
+    found = await request.app.cleanup.prunes.dry_run(plan)
     trashed = request.app.cleanup.trash.is_on
-    answer = Rehearsed(
+    answer = DryRunAnswer(
         containers=containers_pruned(found.containers) if found.containers else None,
         networks=networks_pruned(found.networks) if found.networks else None,
         volumes=volumes_pruned(found.volumes, trashed=trashed) if found.volumes else None,
@@ -71,18 +71,18 @@ async def rehearse_prune(request: Request) -> Reply:
     return json_response(answer)
 
 
-async def rehearse_removal(request: Request) -> Reply:
-    body = await request.json(RehearseRemoval)
-    how = How(force=bool(body.force), prune_parents=not body.no_prune, force_protected=bool(body.force_protected))
+async def dry_run_removal(request: Request) -> Reply:
+    body = await request.json(DryRunRemoval)
+    how = RemoveOptions(force=bool(body.force), prune_parents=not body.no_prune, force_protected=bool(body.force_protected))
     answers = []
-    for found in request.app.cleanup.rehearsals.remove_images(body.images or [], how):
+    for found in request.app.cleanup.prunes.dry_run_removal(body.images or [], how):
         if isinstance(found, EngineError):
-            answers.append(RemovalRehearsed(removed=None, message=found.message, status=status_of(found)))
+            answers.append(DryRunRemovalAnswer(removed=None, message=found.message, status=status_of(found)))
         else:
-            answers.append(RemovalRehearsed(removed=deleted_items(found)))
+            answers.append(DryRunRemovalAnswer(removed=deleted_items(found)))
     return json_response(answers)
 
 
-def _caches(filters: dict[str, list[str]], everything: bool, keep_bytes: int) -> CacheWhat:
+def _caches(filters: dict[str, list[str]], everything: bool, keep_bytes: int) -> CachePruneFilter:
     known = {name: values for name, values in filters.items() if name in FILTERS["build-cache"]}
     return cache_what(known, everything=everything, keep_bytes=keep_bytes)

@@ -1,0 +1,5 @@
+"""`python -m corten.daemon`."""
+
+from corten.daemon.program import exit_main
+
+exit_main()
