@@ -1,6 +1,6 @@
-"""What steps made, by recipe: the cache that makes a second build instant.
+"""The build cache: which layer a step made, by cache key.
 
-A row says that the recipe `key` makes `layer` ("" = no files). Rows keep their layers; `forget` and `prune` let them go.
+A row says that the step of cache key `key` makes `layer` ("" = no files). A row keeps its layer until it is dropped.
 """
 
 import time
@@ -48,7 +48,7 @@ class BuildCache:
         self._layers = layers
 
     def find(self, key: str, lease: Lease) -> tuple[DiffId | None] | None:
-        """(layer,) when the recipe is known and its layer is there, now held by `lease`; None otherwise."""
+        """(layer,) when the key is known and its layer is there, now held by `lease`; None otherwise."""
         row = self._db.query_one("SELECT layer FROM build_cache WHERE key = ?", (key,))
         if row is None:
             return None

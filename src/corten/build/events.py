@@ -79,7 +79,7 @@ class StepOutput:
 
 
 @dataclass(frozen=True, slots=True)
-class Warned:
+class CheckWarning:
     """A build check: `rule` is Docker's name for it, `line` 1-based; `excerpt` shows the place."""
 
     rule: str
@@ -91,12 +91,12 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class SubrequestResult:
     """What a call that builds nothing has found out, in BuildKit's form."""
 
     value: Mapping[str, Any]
     id: str = ""
 
 
-BuildEvent = StepStarted | StepRunning | StepEnded | StepProgress | StepOutput | Warned | Planned | StageEnded | Described
+BuildEvent = StepStarted | StepRunning | StepEnded | StepProgress | StepOutput | CheckWarning | Planned | StageEnded | SubrequestResult
 Emit = Callable[[BuildEvent], None]

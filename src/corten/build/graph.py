@@ -56,7 +56,7 @@ class Graph:
         return [found[index] for index in sorted(found)]
 
 
-def _needs(stage: ins.Stage) -> Iterator[tuple[str, ins.Place | None]]:
+def _needs(stage: ins.Stage) -> Iterator[tuple[str, ins.SourceLocation | None]]:
     """The names behind FROM, `--from` and `from=` in a stage, and where steps say them."""
     yield stage.base.image, None
     for step in stage.steps:

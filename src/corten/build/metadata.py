@@ -1,6 +1,7 @@
 """The instructions that make no files: they change the stage's config and variables only."""
 
 import re
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -9,13 +10,14 @@ import msgspec
 
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.duration import format_duration
-from corten.build.draft import Draft
-from corten.build.signals import is_signal
+from corten.build.imagestate import ImageState
 from corten.errors import Invalid
 from corten.oci.image import Healthcheck
 
 MOST_PORTS: Final = 3 * 65535
 LARGEST_VARIABLES: Final = 8 << 20
+_REALTIME = re.compile(r"RTMIN(\+([0-9]|1[0-5]))?|RTMAX(-([0-9]|1[0-4]))?")
+_SIGNALS = frozenset(s.name.removeprefix("SIG") for s in signal.Signals) | {"CLD", "POLL", "IO", "STKFLT", "UNUSED"}
 _PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 
 
@@ -27,72 +29,72 @@ class ArgValues:
     inherited: Mapping[str, str]
 
 
-def apply_metadata(draft: Draft, step: ins.Instruction, values: ArgValues, created: str) -> Draft | None:
-    """The draft after `step`; None when `step` is one that makes files (RUN, COPY, ADD, WORKDIR). Raises Invalid."""
+def apply_metadata(state: ImageState, step: ins.Instruction, values: ArgValues, created: str) -> ImageState | None:
+    """The image after `step`; None when `step` is one that makes files (RUN, COPY, ADD, WORKDIR). Raises Invalid."""
     if isinstance(step, ins.Arg):
-        return _arg(draft, step, values, created)
+        return _arg(state, step, values, created)
     change = _CHANGES.get(type(step))
-    return change(draft, step, created) if change else None
+    return change(state, step, created) if change else None
 
 
-def _env(draft: Draft, step: ins.Env, created: str) -> Draft:
+def _env(state: ImageState, step: ins.Env, created: str) -> ImageState:
     """All values of one instruction see the variables as they were before it."""
-    expand = draft.expander()
+    expand = state.expander()
     found = [(expand.word(k), expand.word(v)) for k, v in step.pairs]
     noted = " ".join(f"{k}={v}" for k, v in found)
-    changed = replace(draft, args_above_env=draft.args_above_env - {k for k, _ in found})
+    changed = replace(state, args_above_env=state.args_above_env - {k for k, _ in found})
     return _within_limits(changed.with_env(dict(found))).noted(f"ENV {noted}", created)
 
 
-def _within_limits(draft: Draft) -> Draft:
+def _within_limits(state: ImageState) -> ImageState:
     """Values made of values double with each line: a few dozen lines would fill the memory."""
-    if sum(map(len, draft.config.env or ())) + sum(len(value or "") for value in draft.args.values()) > LARGEST_VARIABLES:
+    if sum(map(len, state.config.env or ())) + sum(len(value or "") for value in state.args.values()) > LARGEST_VARIABLES:
         text = f"the variables of the stage are larger than {LARGEST_VARIABLES >> 20} MiB together"
         raise Invalid(text, reason="variables-size")
-    return draft
+    return state
 
 
-def _label(draft: Draft, step: ins.Label, created: str) -> Draft:
-    expand = draft.expander()
+def _label(state: ImageState, step: ins.Label, created: str) -> ImageState:
+    expand = state.expander()
     found = {expand.word(k): expand.word(v) for k, v in step.pairs}
     noted = " ".join(f"{k}={v}" for k, v in found.items())
-    return draft.with_config(labels={**(draft.config.labels or {}), **found}).noted(f"LABEL {noted}", created)
+    return state.with_config(labels={**(state.config.labels or {}), **found}).noted(f"LABEL {noted}", created)
 
 
-def _arg(draft: Draft, step: ins.Arg, values: ArgValues, created: str) -> Draft:
-    args = dict(draft.args)
+def _arg(state: ImageState, step: ins.Arg, values: ArgValues, created: str) -> ImageState:
+    args = dict(state.args)
     for name, default in step.pairs:
         value = values.given.get(name)
         if value is None and default is not None:
-            value = replace(draft, args=args).expander().word(default)
+            value = replace(state, args=args).expander().word(default)
         args[name] = values.inherited.get(name) if value is None else value
     text = " ".join(name if args[name] is None else f"{name}={args[name]}" for name, _ in step.pairs)
-    above = draft.args_above_env | {name for name, _ in step.pairs if args[name] is not None}
-    return _within_limits(replace(draft, args=args, args_above_env=above)).noted(f"ARG {text}", created)
+    above = state.args_above_env | {name for name, _ in step.pairs if args[name] is not None}
+    return _within_limits(replace(state, args=args, args_above_env=above)).noted(f"ARG {text}", created)
 
 
-def _argv(draft: Draft, command: ins.Command) -> list[str]:
-    return [*draft.shell, command.text] if command.is_shell else list(command.argv or ())
+def _argv(state: ImageState, command: ins.Command) -> list[str]:
+    return [*state.shell, command.text] if command.is_shell else list(command.argv or ())
 
 
 def _json(argv: list[str]) -> str:
     return "[" + " ".join(f'"{a}"' for a in argv) + "]"
 
 
-def _cmd(draft: Draft, step: ins.Cmd, created: str) -> Draft:
-    argv = _argv(draft, step.command)
-    changed = draft.with_config(cmd=argv, args_escaped=True)
+def _cmd(state: ImageState, step: ins.Cmd, created: str) -> ImageState:
+    argv = _argv(state, step.command)
+    changed = state.with_config(cmd=argv, args_escaped=True)
     return replace(changed, has_cmd=True).noted(f"CMD {_json(argv)}", created)
 
 
-def _entrypoint(draft: Draft, step: ins.Entrypoint, created: str) -> Draft:
-    argv = _argv(draft, step.command)
-    cmd = draft.config.cmd if draft.has_cmd else None
-    return draft.with_config(entrypoint=argv, cmd=cmd).noted(f"ENTRYPOINT {_json(argv)}", created)
+def _entrypoint(state: ImageState, step: ins.Entrypoint, created: str) -> ImageState:
+    argv = _argv(state, step.command)
+    cmd = state.config.cmd if state.has_cmd else None
+    return state.with_config(entrypoint=argv, cmd=cmd).noted(f"ENTRYPOINT {_json(argv)}", created)
 
 
-def _expose(draft: Draft, step: ins.Expose, created: str) -> Draft:
-    expand = draft.expander()
+def _expose(state: ImageState, step: ins.Expose, created: str) -> ImageState:
+    expand = state.expander()
     ports: dict[str, None] = {}
     listed = 0
     for word in step.ports:
@@ -102,8 +104,8 @@ def _expose(draft: Draft, step: ins.Expose, created: str) -> Draft:
             if listed > MOST_PORTS:
                 raise Invalid(f"EXPOSE lists more than {MOST_PORTS} ports", reason="bad-port")
             ports |= dict.fromkeys(found)
-    exposed = {**(draft.config.exposed_ports or {}), **{p: {} for p in ports}}
-    return draft.with_config(exposed_ports=exposed).noted(f"EXPOSE [{' '.join(sorted(ports))}]", created)
+    exposed = {**(state.config.exposed_ports or {}), **{p: {} for p in ports}}
+    return state.with_config(exposed_ports=exposed).noted(f"EXPOSE [{' '.join(sorted(ports))}]", created)
 
 
 def _ports(text: str) -> list[str]:
@@ -116,32 +118,40 @@ def _ports(text: str) -> list[str]:
     return [f"{port}/{(match[3] or 'tcp').lower()}" for port in range(first, last + 1)]
 
 
-def _volume(draft: Draft, step: ins.Volume, created: str) -> Draft:
-    expand = draft.expander()
+def _volume(state: ImageState, step: ins.Volume, created: str) -> ImageState:
+    expand = state.expander()
     paths = [expand.word(p) for p in step.paths]
     if any(not p for p in paths):
         raise Invalid("VOLUME specified can not be an empty string", reason="bad-volume")
-    volumes = {**(draft.config.volumes or {}), **{p: {} for p in paths}}
-    return draft.with_config(volumes=volumes).noted(f"VOLUME [{' '.join(paths)}]", created)
+    volumes = {**(state.config.volumes or {}), **{p: {} for p in paths}}
+    return state.with_config(volumes=volumes).noted(f"VOLUME [{' '.join(paths)}]", created)
 
 
-def _user(draft: Draft, step: ins.User, created: str) -> Draft:
-    user = draft.expander().word(step.user)
-    return draft.with_config(user=user).noted(f"USER {user}", created)
+def _user(state: ImageState, step: ins.User, created: str) -> ImageState:
+    user = state.expander().word(step.user)
+    return state.with_config(user=user).noted(f"USER {user}", created)
 
 
-def _stop_signal(draft: Draft, step: ins.StopSignal, created: str) -> Draft:
-    signal = draft.expander().word(step.signal)
-    if not is_signal(signal):
-        raise Invalid(f"invalid signal: {signal}", reason="bad-signal")
-    return draft.with_config(stop_signal=signal).noted(f"STOPSIGNAL {signal}", created)
+def _stop_signal(state: ImageState, step: ins.StopSignal, created: str) -> ImageState:
+    text = state.expander().word(step.signal)
+    if not _is_signal(text):
+        raise Invalid(f"invalid signal: {text}", reason="bad-signal")
+    return state.with_config(stop_signal=text).noted(f"STOPSIGNAL {text}", created)
 
 
-def _shell(draft: Draft, step: ins.Shell, created: str) -> Draft:
-    return draft.with_config(shell=list(step.argv)).noted(f"SHELL [{' '.join(step.argv)}]", created)
+def _is_signal(text: str) -> bool:
+    """Numbers 1 to 64, and names with or without SIG."""
+    if text.isdecimal():
+        return 0 < int(text) <= 64
+    name = text.upper().removeprefix("SIG")
+    return name in _SIGNALS or bool(_REALTIME.fullmatch(name))
 
 
-def _healthcheck(draft: Draft, step: ins.HealthCheck, created: str) -> Draft:
+def _shell(state: ImageState, step: ins.Shell, created: str) -> ImageState:
+    return state.with_config(shell=list(step.argv)).noted(f"SHELL [{' '.join(step.argv)}]", created)
+
+
+def _healthcheck(state: ImageState, step: ins.HealthCheck, created: str) -> ImageState:
     check = Healthcheck(
         test=list(step.test),
         interval=step.interval,
@@ -152,7 +162,7 @@ def _healthcheck(draft: Draft, step: ins.HealthCheck, created: str) -> Draft:
     )
     times = " ".join(f'"{format_duration(t)}"' for t in (check.interval, check.timeout, check.start_period, check.start_interval))
     noted = f"HEALTHCHECK &{{{_json(list(step.test))} {times} {_rune(check.retries)}}}"
-    return draft.with_config(healthcheck=check).noted(noted, created)
+    return state.with_config(healthcheck=check).noted(noted, created)
 
 
 def _rune(number: int) -> str:
@@ -162,17 +172,17 @@ def _rune(number: int) -> str:
     )
 
 
-def _onbuild(draft: Draft, step: ins.OnBuild, created: str) -> Draft:
+def _onbuild(state: ImageState, step: ins.OnBuild, created: str) -> ImageState:
     trigger = "".join([step.trigger, *(f"\n{h.content}{h.name}" for h in step.heredocs)])
-    return draft.with_config(on_build=[*(draft.config.on_build or []), trigger])
+    return state.with_config(on_build=[*(state.config.on_build or []), trigger])
 
 
-def _maintainer(draft: Draft, step: ins.Maintainer, created: str) -> Draft:
-    name = draft.expander().word(step.name)
-    return replace(draft, base=msgspec.structs.replace(draft.base, author=name)).noted(f"MAINTAINER {name}", created)
+def _maintainer(state: ImageState, step: ins.Maintainer, created: str) -> ImageState:
+    name = state.expander().word(step.name)
+    return replace(state, base=msgspec.structs.replace(state.base, author=name)).noted(f"MAINTAINER {name}", created)
 
 
-_CHANGES: dict[type[ins.Instruction], Callable[[Draft, Any, str], Draft]] = {
+_CHANGES: dict[type[ins.Instruction], Callable[[ImageState, Any, str], ImageState]] = {
     ins.Env: _env,
     ins.Label: _label,
     ins.Cmd: _cmd,

@@ -121,7 +121,7 @@ class RunJob:
     devices: tuple[str, ...] = ()
 
 
-class Images(Protocol):
+class ImageResolver(Protocol):
     """Where base images come from."""
 
     async def resolve(self, reference: str, *, pull: bool, platform: str) -> BaseImage:
@@ -152,13 +152,13 @@ class Executor(Protocol):
         ...
 
 
-class Secrets(Protocol):
+class SecretStore(Protocol):
     """Where secrets come from: what came with the request, or a client's session."""
 
     async def find(self, secret_id: str) -> bytes | None: ...
 
 
-class Agents(Protocol):
+class SSHAgents(Protocol):
     """SSH agents of `--ssh`: sockets on this machine, or channels of a client's session."""
 
     async def connect(self, agent_id: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
@@ -167,8 +167,8 @@ class Agents(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class NoSources:
-    """`Secrets` and `Agents` of a build that was given none."""
+class NoSecrets:
+    """`SecretStore` and `SSHAgents` of a build that was given none."""
 
     async def find(self, secret_id: str) -> bytes | None:
         return None
@@ -183,6 +183,6 @@ class Sources:
 
     context: Tree | None
     named: Mapping[str, Tree | str] = field(default_factory=dict)
-    images: Images
-    secrets: Secrets = field(default_factory=NoSources)
-    agents: Agents = field(default_factory=NoSources)
+    images: ImageResolver
+    secrets: SecretStore = field(default_factory=NoSecrets)
+    agents: SSHAgents = field(default_factory=NoSecrets)

@@ -11,27 +11,27 @@ from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
 from corten.build.graph import Graph
 
-Described = dict[str, Any]
+Description = dict[str, Any]
 CALLS: Final = frozenset({"outline", "targets"})
 _ON: Final = frozenset({"", "true", "1"})
 
 
-def describe(call: str, file: ins.Dockerfile, target: str, given: Mapping[str, str], globals_: Mapping[str, str]) -> Described:
+def describe(call: str, file: ins.Dockerfile, target: str, given: Mapping[str, str], globals_: Mapping[str, str]) -> Description:
     """`given` are the build arguments, `globals_` the values of the ARGs before the first FROM. Raises Invalid for no such target."""
     if call == "targets":
         return {"targets": [_target(stage, is_last=stage is file.stages[-1]) for stage in file.stages]}
     graph = Graph(file)
     stage = graph.target(target)
     needed = graph.needed(stage)
-    found: Described = {"name": stage.base.name} if stage.base.name else {}
+    found: Description = {"name": stage.base.name} if stage.base.name else {}
     if text := _comment_of(stage.base.place, stage.base.name):
         found["description"] = text
     parts = {"args": _arguments(file, needed, given, globals_), "secrets": _mounts(needed, "secret"), "ssh": _mounts(needed, "ssh")}
     return found | {key: rows for key, rows in parts.items() if rows}
 
 
-def _target(stage: ins.Stage, *, is_last: bool) -> Described:
-    found: Described = {"name": stage.base.name} if stage.base.name else {}
+def _target(stage: ins.Stage, *, is_last: bool) -> Description:
+    found: Description = {"name": stage.base.name} if stage.base.name else {}
     if is_last:
         found["default"] = True
     if text := _comment_of(stage.base.place, stage.base.name):
@@ -39,9 +39,9 @@ def _target(stage: ins.Stage, *, is_last: bool) -> Described:
     return found | {"base": stage.base.image, "location": _location(stage.base.place)}
 
 
-def _arguments(file: ins.Dockerfile, needed: list[ins.Stage], given: Mapping[str, str], globals_: Mapping[str, str]) -> list[Described]:
+def _arguments(file: ins.Dockerfile, needed: list[ins.Stage], given: Mapping[str, str], globals_: Mapping[str, str]) -> list[Description]:
     """By place, each name once. An ARG before the first FROM counts where one of the stages reads it."""
-    found: dict[str, Described] = {}
+    found: dict[str, Description] = {}
     read = set(_names_read(needed))
     for arg in file.global_args:
         for name, _ in arg.pairs:
@@ -80,8 +80,8 @@ def _expanded(default: str, values: Mapping[str, str], escape: str) -> str:
     return Expander(dict(values), escape=escape).word(default)
 
 
-def _argument(name: str, value: str, place: ins.Place) -> Described:
-    found: Described = {"name": name}
+def _argument(name: str, value: str, place: ins.SourceLocation) -> Description:
+    found: Description = {"name": name}
     if text := _comment_of(place, name):
         found["description"] = text
     if value:
@@ -89,9 +89,9 @@ def _argument(name: str, value: str, place: ins.Place) -> Described:
     return found | {"location": _location(place)}
 
 
-def _mounts(needed: list[ins.Stage], kind: str) -> list[Described]:
+def _mounts(needed: list[ins.Stage], kind: str) -> list[Description]:
     """The secrets or agents that RUN steps ask for, each once; required where any step says so."""
-    found: dict[str, Described] = {}
+    found: dict[str, Description] = {}
     runs = (step for stage in needed for step in stage.steps if isinstance(step, ins.Run))
     for step in runs:
         for mount in step.mounts:
@@ -104,11 +104,11 @@ def _mounts(needed: list[ins.Stage], kind: str) -> list[Described]:
     return list(found.values())
 
 
-def _comment_of(place: ins.Place, name: str) -> str:
+def _comment_of(place: ins.SourceLocation, name: str) -> str:
     """What the comment right above says of `name`: the rest of the line that begins with it."""
     lines = (line.partition(" ") for line in place.comment.split("\n")) if name else ()
     return next((rest.strip() for word, _, rest in lines if word == name and rest.strip()), "")
 
 
-def _location(place: ins.Place) -> Described:
+def _location(place: ins.SourceLocation) -> Description:
     return {"ranges": [{"start": {"line": place.start}, "end": {"line": place.end}}]}

@@ -14,29 +14,29 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from corten.build.cache import BuildCache
-from corten.build.caches import CacheMounts
+from corten.build.cachemounts import CacheMounts
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
 from corten.build.dockerfile.lexer import lex_trigger
 from corten.build.dockerfile.parser import parse_line
 from corten.build.dockerfile.quoting import go_quoted
-from corten.build.draft import DEFAULT_PATH, PROXY_ARGS, Draft, step_key
 from corten.build.events import Emit, Planned, StageEnded, StepEnded, StepStarted
-from corten.build.files.remotes import Remotes
-from corten.build.files.scratch import Scratch
+from corten.build.files.change_detector import retry_on_change
+from corten.build.files.fetched import FetchedSources
+from corten.build.files.tempdirs import TempDirs
 from corten.build.files.tree import Tree
-from corten.build.flights import Flights
 from corten.build.graph import Graph
-from corten.build.labels import COUNTED, Labels, counted, shown, stage_labels
+from corten.build.imagestate import DEFAULT_PATH, PROXY_ARGS, ImageState, step_key
 from corten.build.metadata import ArgValues, apply_metadata
 from corten.build.options import OLDEST_EPOCH, BaseImage, BuildOptions, Executor, Sources
-from corten.build.recipes import CacheSource, StepRecord
+from corten.build.remotecache import CacheRecord, RemoteCache
+from corten.build.singleflight import SingleFlight
+from corten.build.snapshotter import BuildSnapshotter
+from corten.build.steps.context import FromSource, StepContext, StepResult
 from corten.build.steps.copy import copy_step, workdir_step
-from corten.build.steps.leave import check_leave
+from corten.build.steps.entitlements import check_allowed
 from corten.build.steps.run import run_step
-from corten.build.steps.steadiness import steadily
-from corten.build.steps.surroundings import Done, Origin, Surroundings
-from corten.build.workshop import Workshop
+from corten.build.vertex_names import COUNTED, VertexNames, counted, shown, stage_vertex_names
 from corten.errors import EngineError, Invalid, NotFound
 from corten.ids import DiffId
 from corten.oci.image import History, ImageConfig, RunConfig
@@ -53,7 +53,7 @@ BEFORE_STEPS = frozenset({"bad-chmod", "add-checksum-kind", "copy-from-variable"
 class StepFailed(EngineError):
     """A step went wrong: `cause` says what, `place` where in the Dockerfile, `step_id` which step of the events it was."""
 
-    def __init__(self, cause: EngineError, place: ins.Place, name: str, step_id: str = "") -> None:
+    def __init__(self, cause: EngineError, place: ins.SourceLocation, name: str, step_id: str = "") -> None:
         super().__init__(cause.message, reason=cause.reason, hint=cause.hint)
         self.cause = cause
         self.place = place
@@ -62,33 +62,33 @@ class StepFailed(EngineError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workbench:
+class Worker:
     """The lasting things that builds share."""
 
     cache: BuildCache
     caches: CacheMounts
-    flights: Flights[DiffId | None]
-    remotes: Remotes
-    scratch: Scratch
+    singleflight: SingleFlight[DiffId | None]
+    remotes: FetchedSources
+    tempdirs: TempDirs
     executor: Executor
-    workshop: Callable[[Lease, int], Workshop]  # newest time (ns)
-    elsewhere: CacheSource | None = None
-    give_up: Callable[[], None] = lambda: None
-    """Ends what `elsewhere` is fetching."""
+    snapshotter: Callable[[Lease, int], BuildSnapshotter]  # newest time (ns)
+    remote_cache: RemoteCache | None = None
+    cancel_import: Callable[[], None] = lambda: None
+    """Ends what `remote_cache` is fetching."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The target stage's draft; `epoch` (seconds) is the time of all files and of the image; `records` of all stages' steps, by key.
+    """The target stage's image; `epoch` (seconds) is the time of all files and of the image; `records` of all stages' steps, by key.
 
-    `stages` are the drafts of all that were built, by number, `names` what BuildKit calls them.
+    `stages` are the images of all that were built, by number, `names` what BuildKit calls them.
     """
 
-    draft: Draft
+    state: ImageState
     epoch: int
-    records: Mapping[str, StepRecord] = field(default_factory=dict)
+    records: Mapping[str, CacheRecord] = field(default_factory=dict)
     target: int = 0
-    stages: Mapping[int, Draft] = field(default_factory=dict)
+    stages: Mapping[int, ImageState] = field(default_factory=dict)
     names: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -96,23 +96,23 @@ class Build:
     """One build. `run` once; cancelling it kills what runs."""
 
     def __init__(
-        self, dockerfile: ins.Dockerfile, options: BuildOptions, sources: Sources, bench: Workbench, lease: Lease, emit: Emit
+        self, dockerfile: ins.Dockerfile, options: BuildOptions, sources: Sources, worker: Worker, lease: Lease, emit: Emit
     ) -> None:
         self._file = dockerfile
         self._options = options
         self._sources = sources
-        self._bench = bench
+        self._worker = worker
         self._lease = lease
         self._emit = emit
         self._graph = Graph(dockerfile, frozenset(sources.named))
-        self._stages: dict[int, asyncio.Task[Draft]] = {}
+        self._stages: dict[int, asyncio.Task[ImageState]] = {}
         self._images: dict[str, asyncio.Task[BaseImage]] = {}
         self._ids = itertools.count(1)
         self._room = asyncio.Semaphore(max(1, options.parallel))
         self._global = global_values(dockerfile, options)
         self._args = ArgValues({k: v for k, v in options.build_args.items() if v is not None}, self._global)
         self._epoch = OLDEST_EPOCH
-        self._records: dict[str, StepRecord] = {}
+        self._records: dict[str, CacheRecord] = {}
         self._total = 0
         self._target: ins.Stage | None = None
 
@@ -127,13 +127,13 @@ class Build:
             if self._options.parallel > 1:
                 for stage in needed:
                     self._stage(stage)
-            draft = await self._stage(target)
+            state = await self._stage(target)
         except BaseException:
             await self._stop()
             raise
         stages = {index: task.result() for index, task in sorted(self._stages.items())}
         names = {index: self._file.stages[index].name or f"stage-{index}" for index in stages}
-        return Result(self._labelled(draft, target), self._epoch, self._records, target.index, stages, names)
+        return Result(self._labelled(state, target), self._epoch, self._records, target.index, stages, names)
 
     def _plan(self, needed: list[ins.Stage]) -> None:
         """Tells what will be built, and the ARGs before the first FROM, which are steps, too."""
@@ -152,18 +152,18 @@ class Build:
         """Before any step runs: what is refused should not take twenty minutes to say so."""
         for step in (step for stage in needed for step in stage.steps if isinstance(step, ins.Run)):
             with placed(step.place):
-                check_leave(step, self._options.entitlements, self._bench.executor.devices)
+                check_allowed(step, self._options.entitlements, self._worker.executor.devices)
 
-    def _labelled(self, draft: Draft, target: ins.Stage) -> Draft:
+    def _labelled(self, state: ImageState, target: ins.Stage) -> ImageState:
         """The labels of the command line are the last step of the target."""
         if given := self._options.labels:
             text = " ".join(f"{name}={value}" for name, value in sorted(given.items()))
             begun = StepStarted(f"{next(self._ids)}", f"LABEL {text}", target.name, len(target.steps) + 1, self._total, "", target.index)
             self._emit(begun)
-            draft = draft.with_config(labels={**(draft.config.labels or {}), **given})
-            self._emit(StepEnded(begun.id, cached=True, state=draft.state))
+            state = state.with_config(labels={**(state.config.labels or {}), **given})
+            self._emit(StepEnded(begun.id, cached=True, state=state.fingerprint))
         self._emit(StageEnded(target.index))
-        return draft
+        return state
 
     async def _choose_epoch(self, target: ins.Stage) -> int:
         """SOURCE_DATE_EPOCH where given, else the age of the image that the target goes back to."""
@@ -180,7 +180,7 @@ class Build:
             stage = below
         raise AssertionError("a chain of stages ends at an image")
 
-    def _stage(self, stage: ins.Stage) -> "asyncio.Task[Draft]":
+    def _stage(self, stage: ins.Stage) -> "asyncio.Task[ImageState]":
         if stage.index not in self._stages:
             self._stages[stage.index] = asyncio.get_running_loop().create_task(self._build_stage(stage))
         return self._stages[stage.index]
@@ -191,10 +191,10 @@ class Build:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _build_stage(self, stage: ins.Stage) -> Draft:
-        labels = stage_labels(stage, self._file, lambda name: self._graph.find(name, stage.index) is not None)
-        draft, triggers = await self._start(stage, labels)
-        around = self._surroundings(stage)
+    async def _build_stage(self, stage: ins.Stage) -> ImageState:
+        labels = stage_vertex_names(stage, self._file, lambda name: self._graph.find(name, stage.index) is not None)
+        state, triggers = await self._start(stage, labels)
+        ctx = self._surroundings(stage)
         for number, step in enumerate([*triggers, *stage.steps], 1):
             begun = StepStarted(
                 f"{next(self._ids)}",
@@ -202,16 +202,16 @@ class Build:
                 stage.name,
                 number,
                 self._total,
-                labels.next(shown(step, draft)) if isinstance(step, COUNTED) else "",
+                labels.next(shown(step, state)) if isinstance(step, COUNTED) else "",
                 stage.index,
             )
-            draft = await self._step(draft, step, begun, around)
+            state = await self._step(state, step, begun, ctx)
             await asyncio.sleep(0)  # thousands of steps that need nobody must not keep the loop to themselves
         if stage is not self._target:
             self._emit(StageEnded(stage.index))
-        return draft
+        return state
 
-    async def _start(self, stage: ins.Stage, labels: Labels) -> tuple[Draft, list[ins.Instruction]]:
+    async def _start(self, stage: ins.Stage, labels: VertexNames) -> tuple[ImageState, list[ins.Instruction]]:
         with placed(stage.base.place):
             name = self._base_name(stage)
         below = self._graph.find(name, stage.index)
@@ -219,31 +219,31 @@ class Build:
         labels.total = counted(stage.steps, from_image=from_image)
         begun = StepStarted(f"{next(self._ids)}", stage.base.place.text, stage.name, 0, self._total, index=stage.index)
         with placed(stage.base.place, begun.name, begun.id):
-            draft = await self._base_draft(stage, name)
-        triggers = [parse_line(lex_trigger(text, stage.base.place.start, stage.base.place.end)) for text in draft.config.on_build or []]
+            state = await self._base_draft(stage, name)
+        triggers = [parse_line(lex_trigger(text, stage.base.place.start, stage.base.place.end)) for text in state.config.on_build or []]
         labels.total = counted([*triggers, *stage.steps], from_image=from_image)
         self._emit(replace(begun, label=labels.next(f"FROM {name}")) if from_image else begun)
-        self._emit(StepEnded(begun.id, cached=True, state=await self._state(name, stage, draft)))
-        return draft.with_config(on_build=None) if triggers else draft, triggers
+        self._emit(StepEnded(begun.id, cached=True, state=await self._state(name, stage, state)))
+        return state.with_config(on_build=None) if triggers else state, triggers
 
-    async def _state(self, name: str, stage: ins.Stage, draft: Draft) -> str:
+    async def _state(self, name: str, stage: ins.Stage, state: ImageState) -> str:
         """After a FROM: "" for scratch, else the image's own id or the state of the stage below."""
         if self._graph.find(name, stage.index) is not None:
-            return draft.state
+            return state.fingerprint
         return "" if name == "scratch" else (await self._image(name, stage)).id
 
-    async def _base_draft(self, stage: ins.Stage, name: str) -> Draft:
+    async def _base_draft(self, stage: ins.Stage, name: str) -> ImageState:
         below = self._graph.find(name, stage.index)
         if below is not None:
             return replace(await self._stage(below), has_cmd=False, escape=self._file.escape)
         if name == "scratch":
-            draft = Draft(key=EMPTY_KEY, escape=self._file.escape)
-            return draft.with_config(env=[f"PATH={DEFAULT_PATH}"], working_dir="/")
+            state = ImageState(key=EMPTY_KEY, escape=self._file.escape)
+            return state.with_config(env=[f"PATH={DEFAULT_PATH}"], working_dir="/")
         base = await self._image(name, stage)
         key = step_key("image", base.layers)
         history = tuple(base.config.history or ())
-        draft = Draft(key=key, layers=base.layers, config=base.config.run, base=base.config, history=history, escape=self._file.escape)
-        return draft if "PATH" in draft.env else draft.with_config(env=[f"PATH={DEFAULT_PATH}", *(draft.config.env or ())])
+        state = ImageState(key=key, layers=base.layers, config=base.config.run, base=base.config, history=history, escape=self._file.escape)
+        return state if "PATH" in state.env else state.with_config(env=[f"PATH={DEFAULT_PATH}", *(state.config.env or ())])
 
     def _base_name(self, stage: ins.Stage) -> str:
         name = Expander(self._global, escape=self._file.escape).word(stage.base.image)
@@ -274,92 +274,92 @@ class Build:
     async def _held(self, wanted: Awaitable[BaseImage]) -> BaseImage:
         """The image, whose layers stay for this build even when its last name goes meanwhile."""
         base = await wanted
-        self._bench.workshop(self._lease, 0).hold(base.layers)
+        self._worker.snapshotter(self._lease, 0).hold(base.layers)
         return base
 
     async def _image_of_folder(self, name: str, stage: ins.Stage) -> BaseImage:
         """FROM a folder of `--build-context`: its files are the root, all of them root's."""
-        around = self._surroundings(stage)
+        ctx = self._surroundings(stage)
         step = ins.Copy(
-            place=ins.Place(stage.base.place.start, stage.base.place.end, f"FROM {name}"), sources=("/",), target="/", from_=name
+            place=ins.SourceLocation(stage.base.place.start, stage.base.place.end, f"FROM {name}"), sources=("/",), target="/", from_=name
         )
-        done = await steadily(lambda: copy_step(Draft(key=EMPTY_KEY), step, around))
+        done = await retry_on_change(lambda: copy_step(ImageState(key=EMPTY_KEY), step, ctx))
         platform = parse_platform(self._options.platform)
         config = ImageConfig(
             architecture=platform.architecture,
             os=platform.os,
             variant=platform.variant,
             config=RunConfig(env=[f"PATH={DEFAULT_PATH}"], working_dir="/"),
-            history=[History(created=around.created, created_by=f"FROM {name}", comment="buildkit.dockerfile.v0")],
+            history=[History(created=ctx.created, created_by=f"FROM {name}", comment="buildkit.dockerfile.v0")],
         )
-        return BaseImage(name, "", config, done.draft.layers)
+        return BaseImage(name, "", config, done.state.layers)
 
-    async def _origin(self, name: str, before: int) -> Origin:
+    async def _origin(self, name: str, before: int) -> FromSource:
         stage = self._graph.find(name, before)
         if stage is not None:
-            draft = await self._stage(stage)
-            return Origin(draft.key, draft.layers)
+            state = await self._stage(stage)
+            return FromSource(state.key, state.layers)
         named = self._sources.named.get(name)
         if isinstance(named, Tree):
-            return Origin("", (), named)
+            return FromSource("", (), named)
         base = await self._image(name, None)
-        return Origin(step_key("image", base.layers), base.layers)
+        return FromSource(step_key("image", base.layers), base.layers)
 
-    def _surroundings(self, stage: ins.Stage) -> Surroundings:
+    def _surroundings(self, stage: ins.Stage) -> StepContext:
         options = self._options
         if stage.name in options.no_cache_stages or str(stage.index) in options.no_cache_stages:
             options = replace(options, no_cache=True)
         newest = self._epoch * 10**9
-        return Surroundings(
-            workshop=self._bench.workshop(self._lease, newest),
-            cache=self._bench.cache,
-            caches=self._bench.caches,
-            flights=self._bench.flights,
-            remotes=self._bench.remotes,
-            scratch=self._bench.scratch,
+        return StepContext(
+            snapshotter=self._worker.snapshotter(self._lease, newest),
+            cache=self._worker.cache,
+            caches=self._worker.caches,
+            singleflight=self._worker.singleflight,
+            remotes=self._worker.remotes,
+            tempdirs=self._worker.tempdirs,
             lease=self._lease,
-            executor=self._bench.executor,
+            executor=self._worker.executor,
             options=options,
             sources=self._sources,
             emit=self._emit,
             stage=lambda name: self._origin(name, stage.index),
             newest=newest,
             created=_rfc3339(self._epoch),
-            elsewhere=self._bench.elsewhere,
-            give_up=self._bench.give_up,
+            remote_cache=self._worker.remote_cache,
+            cancel_import=self._worker.cancel_import,
         )
 
-    async def _step(self, draft: Draft, step: ins.Instruction, begun: StepStarted, around: Surroundings) -> Draft:
+    async def _step(self, state: ImageState, step: ins.Instruction, begun: StepStarted, ctx: StepContext) -> ImageState:
         self._emit(begun)
         try:
             with told_of_disks(begun.name.partition(" ")[0]):
-                done = await self._done(draft, step, begun.id, around)
+                done = await self._done(state, step, begun.id, ctx)
         except EngineError as error:
             self._emit(StepEnded(begun.id, cached=False, error=error.message))
             if isinstance(error, StepFailed):  # of a stage that this step needs
                 raise
             shown_step = "" if error.reason in BEFORE_STEPS else begun.id
             raise StepFailed(error, step.place, begun.name, shown_step) from error
-        if done.draft.key != draft.key:
-            self._records[done.draft.key] = StepRecord(done.draft.key, draft.key, done.layer, begun.name)
-        self._emit(StepEnded(begun.id, done.cached, done.layer or "", state=done.draft.state))
-        return done.draft
+        if done.state.key != state.key:
+            self._records[done.state.key] = CacheRecord(done.state.key, state.key, done.layer, begun.name)
+        self._emit(StepEnded(begun.id, done.cached, done.layer or "", state=done.state.fingerprint))
+        return done.state
 
-    async def _done(self, draft: Draft, step: ins.Instruction, step_id: str, around: Surroundings) -> Done:
+    async def _done(self, state: ImageState, step: ins.Instruction, step_id: str, ctx: StepContext) -> StepResult:
         if isinstance(step, ins.Run):
             async with self._room:
-                return await steadily(lambda: run_step(draft, step, step_id, around))
+                return await retry_on_change(lambda: run_step(state, step, step_id, ctx))
         if isinstance(step, ins.Copy):
-            return await steadily(lambda: copy_step(draft, step, around))
+            return await retry_on_change(lambda: copy_step(state, step, ctx))
         if isinstance(step, ins.Workdir):
-            return await workdir_step(draft, step, around)
-        after = apply_metadata(draft, step, self._args, around.created)
+            return await workdir_step(state, step, ctx)
+        after = apply_metadata(state, step, self._args, ctx.created)
         assert after is not None, f"{type(step).__name__} is an instruction that makes files"
-        return Done(after, cached=True)
+        return StepResult(after, cached=True)
 
 
 @contextmanager
-def placed(place: ins.Place, name: str = "", step_id: str = "") -> Iterator[None]:
+def placed(place: ins.SourceLocation, name: str = "", step_id: str = "") -> Iterator[None]:
     """An error inside becomes a StepFailed of that place."""
     try:
         yield

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from corten.build.caches import CacheMount, CacheMounts
+from corten.build.cachemounts import CacheMount, CacheMounts
 from corten.engine.events import Events
 from corten.engine.records.containers import Entry
 from corten.engine.values.container import MountPoint

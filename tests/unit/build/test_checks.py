@@ -6,7 +6,7 @@ from corten.build.checks import Checking, checked, parse_check, refuse
 from corten.build.checks.rules import EXPERIMENTAL, RULES
 from corten.build.dockerfile.parser import parse
 from corten.build.dockerfile.suggest import nearest
-from corten.build.events import Warned
+from corten.build.events import CheckWarning
 from corten.errors import Invalid
 
 DOCKERS = """
@@ -19,7 +19,7 @@ DOCKERS = """
 """
 
 
-def said(text: str, check: str = "") -> list[Warned]:
+def said(text: str, check: str = "") -> list[CheckWarning]:
     file = parse(text)
     return list(checked(Checking(file=file, values={}, defaults={}), parse_check(check), ""))
 

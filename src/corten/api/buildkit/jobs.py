@@ -17,7 +17,7 @@ MOST_RESULTS: Final = 100
 
 @dataclass(slots=True)
 class Job:
-    """`results` are what the client has frontend the frontend for, by the id that it was given: they are built when it returns one."""
+    """`results` are what the client has asked the frontend for, by the id that it was given: they are built when it returns one."""
 
     request: SolveRequest
     returned: "asyncio.Future[ReturnRequest]"

@@ -26,7 +26,7 @@ from corten.api.buildkit.messages.gateway import (
 )
 from corten.api.buildkit.messages.worker import Empty
 from corten.api.buildkit.solver import Solver
-from corten.build.events import Warned
+from corten.build.events import CheckWarning
 from corten.errors import EngineError
 from corten.http.grpc.calls import Method, one_to_one
 from corten.http.grpc.connection import Call
@@ -99,7 +99,7 @@ class LLBBridge:
             raise call_failed(error) from error
 
 
-def _found(kind: str, described: Mapping[str, Any], warned: Sequence[Warned]) -> dict[str, bytes]:
+def _found(kind: str, described: Mapping[str, Any], warned: Sequence[CheckWarning]) -> dict[str, bytes]:
     """What a call that builds nothing answers, in BuildKit's form."""
     if kind != "check":
         return {"result.json": msgspec.json.encode(described), "version": b"1.0.0"}
@@ -111,7 +111,7 @@ def _found(kind: str, described: Mapping[str, Any], warned: Sequence[Warned]) ->
     return {"result.json": msgspec.json.encode(value), "result.statuscode": b"1" if warned else b"0", "version": b"1.0.0"}
 
 
-def _warning(one: Warned) -> dict[str, Any]:
+def _warning(one: CheckWarning) -> dict[str, Any]:
     line = {"line": one.line}
     return {
         "ruleName": one.rule,

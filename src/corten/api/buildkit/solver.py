@@ -16,7 +16,7 @@ from corten.api.buildkit.session.local_sources import LocalSources
 from corten.api.buildkit.session.sessions import ClientSession, Sessions
 from corten.api.buildkit.statuses import status_response
 from corten.api.services import Services
-from corten.build.events import BuildEvent, Described, Warned
+from corten.build.events import BuildEvent, CheckWarning, SubrequestResult
 from corten.build.solve import StepFailed
 from corten.engine.build.builds import BuildRequest, Built
 from corten.engine.build.internal import Internal
@@ -48,7 +48,7 @@ class Solver:
         built = await solve.run(outputs)
         return await solve.deliver(built, outputs)
 
-    async def describe(self, job: Job, attrs: Mapping[str, str]) -> tuple[dict[str, Any], list[Warned]]:
+    async def describe(self, job: Job, attrs: Mapping[str, str]) -> tuple[dict[str, Any], list[CheckWarning]]:
         """Answers a call that builds nothing (`--check`, `--call`): what was found, and the warnings."""
         frontend = read_attributes(attrs, (), (), ())
         solve = _Solve(self, job, frontend, await self.sessions.get(job.request.session))
@@ -69,7 +69,7 @@ class _Solve:
         self._text = ""
         self._credentials: dict[str, Credentials] = {}
         self.described: dict[str, Any] = {}
-        self.warned: list[Warned] = []
+        self.warned: list[CheckWarning] = []
 
     async def run(self, outputs: list[ExportEntry]) -> Built:
         tags = [tag for output in outputs for tag in output.tags]
@@ -117,10 +117,10 @@ class _Solve:
         self._loop.call_soon_threadsafe(self._tell, event)
 
     def _tell(self, event: BuildEvent) -> None:
-        if isinstance(event, Described):
+        if isinstance(event, SubrequestResult):
             self.described = dict(event.value)
             return
-        if isinstance(event, Warned):
+        if isinstance(event, CheckWarning):
             self.warned.append(event)
         status = self._trace.of(event)
         if status is not None:
@@ -135,7 +135,7 @@ async def _nothing() -> AsyncIterator[bytes]:
 
 
 def check_request(job: Job) -> None:
-    """Raises Unsupported, Invalid for what no Dockerfile is frontend for."""
+    """Raises Unsupported, Invalid for what no Dockerfile is asked for."""
     request = job.request
     if request.definition is not None and request.definition.operations:
         raise _no_llb()

@@ -11,7 +11,7 @@ from corten.build.checks.rules import EXPERIMENTAL, RULES, url_of
 from corten.build.checks.shape import shape_findings
 from corten.build.checks.variables import variable_findings
 from corten.build.dockerfile.errors import excerpt
-from corten.build.events import Warned
+from corten.build.events import CheckWarning
 from corten.build.graph import Graph
 from corten.errors import Invalid
 
@@ -42,7 +42,7 @@ def parse_check(text: str) -> CheckOptions:
     return CheckOptions(names["skip"], names["experimental"], found.get("error") == "true")
 
 
-def checked(checking: Checking, options: CheckOptions, target: str) -> Iterator[Warned]:
+def checked(checking: Checking, options: CheckOptions, target: str) -> Iterator[CheckWarning]:
     """Every complaint, in the order of lines."""
     graph = Graph(checking.file)
     reached = graph.needed(graph.target(target))
@@ -50,10 +50,10 @@ def checked(checking: Checking, options: CheckOptions, target: str) -> Iterator[
     for finding in sorted(findings, key=lambda f: (f.line, f.rule, f.message)):
         if options.says(finding.rule):
             shown = excerpt(checking.file.source, checking.file.name, finding.line, finding.end)
-            yield Warned(finding.rule, finding.message, finding.line, shown, url_of(finding.rule), RULES[finding.rule][1])
+            yield CheckWarning(finding.rule, finding.message, finding.line, shown, url_of(finding.rule), RULES[finding.rule][1])
 
 
-def refuse(warned: list[Warned]) -> None:
+def refuse(warned: list[CheckWarning]) -> None:
     """Raises Invalid that names the rules; for `error=true`."""
     if warned:
         rules = ", ".join(sorted({w.rule for w in warned}))

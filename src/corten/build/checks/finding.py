@@ -27,5 +27,5 @@ class Checking:
     ignored: IgnoreRules | None = None
 
 
-def at(rule: str, message: str, place: ins.Place) -> Finding:
+def at(rule: str, message: str, place: ins.SourceLocation) -> Finding:
     return Finding(rule, message, place.start, place.end)

@@ -80,7 +80,7 @@ def _stage_names(file: ins.Dockerfile) -> Iterator[Finding]:
         yield from _description("FROM", [name], place)
 
 
-def _description(keyword: str, names: list[str], place: ins.Place) -> Iterator[Finding]:
+def _description(keyword: str, names: list[str], place: ins.SourceLocation) -> Iterator[Finding]:
     last = place.comment.split("\n")[-1]
     if last and last.split(" ")[0] not in names:
         example = names[0] if len(names) == 1 else "<arg_key>"
@@ -94,7 +94,7 @@ def _argument(step: ins.Arg) -> Iterator[Finding]:
     yield from _secrets("ARG", names, step.place)
 
 
-def _secrets(keyword: str, names: list[str], place: ins.Place) -> Iterator[Finding]:
+def _secrets(keyword: str, names: list[str], place: ins.SourceLocation) -> Iterator[Finding]:
     for name in names:
         if _SECRET.search(name) and not _PUBLIC.search(name):
             text = f"Do not use ARG or ENV instructions for sensitive data ({keyword} {go_quoted(name)})"
@@ -111,7 +111,7 @@ def _pairs(step: ins.Env | ins.Label) -> Iterator[Finding]:
 
 
 def _once_each(stage: ins.Stage) -> Iterator[Finding]:
-    last: dict[str, ins.Place] = {}
+    last: dict[str, ins.SourceLocation] = {}
     for step in stage.steps:
         keyword = _ONCE.get(type(step))
         if keyword is None:

@@ -7,7 +7,7 @@ from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
 from corten.build.dockerfile.quoting import go_quoted
 from corten.build.dockerfile.suggest import nearest
-from corten.build.draft import PROXY_ARGS
+from corten.build.imagestate import PROXY_ARGS
 from corten.errors import EngineError
 from corten.oci.platform import parse_platform
 from corten.oci.reference import parse_reference

@@ -6,7 +6,7 @@ from corten.build.dockerfile.lexer import Heredoc
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceLocation:
     """Source lines (1-based, both ends in) and the instruction as written; `comment` is what stands right above it."""
 
     start: int
@@ -30,7 +30,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruction:
-    place: Place
+    place: SourceLocation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

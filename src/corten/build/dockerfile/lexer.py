@@ -35,7 +35,7 @@ class Heredoc:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogicalLine:
     """One instruction as written: continuations joined, comments gone. `start` and `end` are 1-based source lines."""
 
     text: str
@@ -47,13 +47,13 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    lines: tuple[Line, ...]
+class SourceText:
+    lines: tuple[LogicalLine, ...]
     directives: dict[str, str]
     escape: str = "\\"
 
 
-def lex(text: str) -> Source:
+def lex(text: str) -> SourceText:
     """Raises DockerfileError for a bad or repeated directive, an open heredoc, and what is too large."""
     if len(text) > LARGEST:
         raise DockerfileError(f"the Dockerfile is larger than {LARGEST >> 20} MiB", line=1)
@@ -64,10 +64,10 @@ def lex(text: str) -> Source:
     escape = directives.get("escape", "\\")
     if escape not in ("\\", "`"):
         raise DockerfileError(f"invalid escape token '{escape}' does not match ` or \\", line=0, plain=True)
-    return Source(tuple(_Lexer(raw, escape).run(first)), directives, escape)
+    return SourceText(tuple(_Lexer(raw, escape).run(first)), directives, escape)
 
 
-def lex_trigger(text: str, start: int, end: int) -> Line:
+def lex_trigger(text: str, start: int, end: int) -> LogicalLine:
     """An ONBUILD trigger as a base image keeps it: one instruction, its heredocs in the lines below. It is said to stand at these lines."""
     line = _Lexer(text.split("\n"), "\\").run(0)
     if len(line) != 1:
@@ -98,9 +98,9 @@ class _Lexer:
         self._number = 0
         self._continued = re.compile(rf"([^{re.escape(escape)}]|^){re.escape(escape)}[ \t]*$")
 
-    def run(self, first: int) -> list[Line]:
+    def run(self, first: int) -> list[LogicalLine]:
         self._number = first
-        found: list[Line] = []
+        found: list[LogicalLine] = []
         comment: list[str] = []
         while self._number < len(self._raw):
             text = self._raw[self._number].strip()
@@ -115,7 +115,7 @@ class _Lexer:
                 comment = []
         return found
 
-    def _instruction(self, comment: str) -> Line:
+    def _instruction(self, comment: str) -> LogicalLine:
         start = self._number
         pieces: list[str] = []
         empty = False
@@ -137,7 +137,7 @@ class _Lexer:
             raise DockerfileError(f"an instruction is longer than {LONGEST_INSTRUCTION >> 10} KiB", line=start + 1, end=self._number)
         end = self._number
         heredocs = self._heredocs(text, start + 1)
-        return Line(text, start + 1, self._number if heredocs else end, heredocs, comment, empty)
+        return LogicalLine(text, start + 1, self._number if heredocs else end, heredocs, comment, empty)
 
     def _heredocs(self, text: str, line: int) -> tuple[Heredoc, ...]:
         keyword, _, rest = text.partition(" ")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.duration import parse_duration
 from corten.build.dockerfile.errors import DockerfileError
-from corten.build.dockerfile.lexer import Heredoc, Line, lex, without_heredoc_marks
+from corten.build.dockerfile.lexer import Heredoc, LogicalLine, lex, without_heredoc_marks
 from corten.build.dockerfile.suggest import nearest
 
 MOST_STAGES = 10_000
@@ -21,18 +21,18 @@ _BUILTIN_FRONTEND = re.compile(r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class RawInstruction:
     """A line taken apart: keyword in upper case, its flags in order, and the rest."""
 
     keyword: str
     flags: tuple[tuple[str, str | None], ...]
     rest: str
-    line: Line
+    line: LogicalLine
 
     @property
-    def place(self) -> ins.Place:
+    def place(self) -> ins.SourceLocation:
         line = self.line
-        return ins.Place(line.start, line.end, line.text, line.comment, line.empty_continuation)
+        return ins.SourceLocation(line.start, line.end, line.text, line.comment, line.empty_continuation)
 
     def error(self, message: str, hint: str | None = None, *, plain: bool = False) -> DockerfileError:
         return DockerfileError(message, line=self.line.start, end=self.line.end, hint=hint, plain=plain)
@@ -83,7 +83,7 @@ def parse(text: str, name: str = "Dockerfile", frontend: str = "") -> ins.Docker
     )
 
 
-def parse_line(line: Line) -> ins.Instruction:
+def parse_line(line: LogicalLine) -> ins.Instruction:
     """One instruction. Raises DockerfileError."""
     word, _, rest = _partition(line.text)
     keyword = word.upper()
@@ -93,7 +93,7 @@ def parse_line(line: Line) -> ins.Instruction:
         suggestion = f" (did you mean {close}?)" if close else ""
         raise DockerfileError(f"unknown instruction: {word}{suggestion}", line=line.start, end=line.end)
     flags, rest = _flags(rest)
-    raw = Raw(keyword, flags, rest, line)
+    raw = RawInstruction(keyword, flags, rest, line)
     allowed = FLAGS.get(keyword, frozenset())
     for flag, _ in flags:
         if flag not in allowed:
@@ -175,12 +175,12 @@ def json_list(text: str) -> list[str] | None:
     return value if isinstance(value, list) and all(isinstance(v, str) for v in value) else None
 
 
-def _command(raw: Raw) -> ins.Command:
+def _command(raw: RawInstruction) -> ins.Command:
     argv = json_list(raw.rest)
     return ins.Command(argv=tuple(argv)) if argv is not None else ins.Command(text=raw.rest)
 
 
-def _from(raw: Raw) -> ins.Instruction:
+def _from(raw: RawInstruction) -> ins.Instruction:
     words = raw.rest.split()
     if len(words) not in (1, 3) or (len(words) == 3 and words[1].lower() != "as"):
         raise raw.error("FROM requires either one or three arguments")
@@ -190,7 +190,7 @@ def _from(raw: Raw) -> ins.Instruction:
     return ins.From(place=raw.place, image=words[0], platform=raw.one("platform"), name=name)
 
 
-def _run(raw: Raw) -> ins.Instruction:
+def _run(raw: RawInstruction) -> ins.Instruction:
     security, network = raw.one("security"), raw.one("network")
     if network not in ("", "default", "none", "host"):
         raise raw.error(f'invalid network mode "{network}"', "one of default, none, host")
@@ -207,7 +207,7 @@ def _run(raw: Raw) -> ins.Instruction:
     )
 
 
-def _device(raw: Raw, text: str) -> ins.DeviceFlag:
+def _device(raw: RawInstruction, text: str) -> ins.DeviceFlag:
     """`NAME[,required[=BOOL]]` or `name=NAME`: a word that is no option is the name, blanks and equals signs and all."""
     name, required = "", False
     for part in _fields(raw, text):
@@ -231,7 +231,7 @@ def _device(raw: Raw, text: str) -> ins.DeviceFlag:
     return ins.DeviceFlag(name, required)
 
 
-def _fields(raw: Raw, text: str) -> list[str]:
+def _fields(raw: RawInstruction, text: str) -> list[str]:
     try:
         return next(csv.reader([text]), [])
     except csv.Error as error:
@@ -248,7 +248,7 @@ MOUNT_OPTIONS: dict[str, frozenset[str]] = {
 _MOUNT_SPELLINGS = {"dst": "target", "destination": "target", "src": "source", "readonly": "ro", "readwrite": "rw"}
 
 
-def _mount(raw: Raw, text: str) -> ins.MountFlag:
+def _mount(raw: RawInstruction, text: str) -> ins.MountFlag:
     options: dict[str, str] = {}
     for part in text.split(","):
         key, _, value = part.partition("=")
@@ -271,7 +271,7 @@ _SWITCHES = ("ro", "rw", "required")
 _NUMBERS = {"mode": 8, "uid": 10, "gid": 10, "size": 0}
 
 
-def _check_mount(raw: Raw, kind: str, options: dict[str, str]) -> None:
+def _check_mount(raw: RawInstruction, kind: str, options: dict[str, str]) -> None:
     """Values that hold no variable."""
     if kind in ("bind", "cache", "tmpfs") and not options.get("target"):
         raise raw.error('invalid mount target "/"', f"{kind} mounts need a target", plain=True)
@@ -293,7 +293,7 @@ def _is_number(text: str, radix: int) -> bool:
         return False
 
 
-def _copy(raw: Raw) -> ins.Instruction:
+def _copy(raw: RawInstruction) -> ins.Instruction:
     rest = without_heredoc_marks(raw.rest).strip()
     words = json_list(rest)
     words = words if words is not None else rest.split()
@@ -321,7 +321,7 @@ def _copy(raw: Raw) -> ins.Instruction:
 _PAIR_WORD = re.compile(r"(?:[^\s\"'\\]|\\.|\"(?:[^\"\\]|\\.)*(?:\"|$)|'[^']*(?:'|$))+", re.DOTALL)
 
 
-def _pairs(raw: Raw) -> tuple[tuple[tuple[str, str], ...], bool]:
+def _pairs(raw: RawInstruction) -> tuple[tuple[tuple[str, str], ...], bool]:
     words = _PAIR_WORD.findall(raw.rest)
     if words and "=" not in words[0]:
         key, _, value = _partition(raw.rest)
@@ -339,17 +339,17 @@ def _pairs(raw: Raw) -> tuple[tuple[tuple[str, str], ...], bool]:
     return tuple(found), False
 
 
-def _env(raw: Raw) -> ins.Instruction:
+def _env(raw: RawInstruction) -> ins.Instruction:
     pairs, legacy = _pairs(raw)
     return ins.Env(place=raw.place, pairs=pairs, legacy=legacy)
 
 
-def _label(raw: Raw) -> ins.Instruction:
+def _label(raw: RawInstruction) -> ins.Instruction:
     pairs, legacy = _pairs(raw)
     return ins.Label(place=raw.place, pairs=pairs, legacy=legacy)
 
 
-def _arg(raw: Raw) -> ins.Instruction:
+def _arg(raw: RawInstruction) -> ins.Instruction:
     found: list[tuple[str, str | None]] = []
     for word in _PAIR_WORD.findall(raw.rest):
         key, equals, value = word.partition("=")
@@ -359,17 +359,17 @@ def _arg(raw: Raw) -> ins.Instruction:
     return ins.Arg(place=raw.place, pairs=tuple(found))
 
 
-def _onbuild(raw: Raw) -> ins.Instruction:
+def _onbuild(raw: RawInstruction) -> ins.Instruction:
     trigger = _partition(raw.rest)[0].upper()
     if trigger == "ONBUILD":
         raise raw.error("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed")
     if trigger in ("FROM", "MAINTAINER"):
         raise raw.error(f"{trigger} isn't allowed as an ONBUILD trigger")
-    parse_line(Line(raw.rest, raw.line.start, raw.line.end, raw.line.heredocs))
+    parse_line(LogicalLine(raw.rest, raw.line.start, raw.line.end, raw.line.heredocs))
     return ins.OnBuild(place=raw.place, trigger=raw.rest, heredocs=raw.line.heredocs)
 
 
-def _healthcheck(raw: Raw) -> ins.Instruction:
+def _healthcheck(raw: RawInstruction) -> ins.Instruction:
     kind, _, rest = _partition(raw.rest)
     if kind.upper() == "NONE":
         if rest or raw.flags:
@@ -391,7 +391,7 @@ def _healthcheck(raw: Raw) -> ins.Instruction:
     )
 
 
-def _nanoseconds(raw: Raw, flag: str) -> int:
+def _nanoseconds(raw: RawInstruction, flag: str) -> int:
     text = raw.one(flag)
     if not text:
         return 0
@@ -406,14 +406,14 @@ def _bad_duration(text: str) -> str:
     return f'time: missing unit in duration "{text}"' if is_number else f'time: invalid duration "{text}"'
 
 
-def _retries(raw: Raw) -> int:
+def _retries(raw: RawInstruction) -> int:
     text = raw.one("retries")
     if text and not text.isdecimal():
         raise raw.error(f'strconv.ParseInt: parsing "{text}": invalid syntax', "--retries is a whole number")
     return int(text or 0)
 
 
-def _words(raw: Raw) -> tuple[str, ...]:
+def _words(raw: RawInstruction) -> tuple[str, ...]:
     words = json_list(raw.rest)
     found = tuple(words if words is not None else raw.rest.split())
     if any(not w.strip() for w in found):
@@ -421,7 +421,7 @@ def _words(raw: Raw) -> tuple[str, ...]:
     return found
 
 
-def _shell(raw: Raw) -> ins.Instruction:
+def _shell(raw: RawInstruction) -> ins.Instruction:
     argv = json_list(raw.rest)
     if not argv:
         raise raw.error("SHELL requires the arguments to be in JSON form")
@@ -430,7 +430,7 @@ def _shell(raw: Raw) -> ins.Instruction:
 
 ONE_ARGUMENT = frozenset({"USER", "WORKDIR", "STOPSIGNAL", "MAINTAINER"})
 
-PARSERS: dict[str, Callable[[Raw], ins.Instruction]] = {
+PARSERS: dict[str, Callable[[RawInstruction], ins.Instruction]] = {
     "FROM": _from,
     "RUN": _run,
     "COPY": _copy,

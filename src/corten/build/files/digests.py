@@ -1,4 +1,4 @@
-"""Digests of files by what stat says of them, so that a file which did not change is not read again.
+"""FileDigests of files by what stat says of them, so that a file which did not change is not read again.
 
 A digest holds as long as device, inode, size, modification and change time are what they were when it was read: nobody can set the
 change time. A file that changed within `RACY` before it was read may change once more and look the same, as git's index has it: its
@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Final, TypeVar
 
 RACY: Final = 2 * 10**9
-"""ns: coarser than the times of any file system that a context lies on."""
+"""ns: coarser than the times of any file system that a context may be on."""
 WORKERS: Final = min(4, os.cpu_count() or 1)
 _SMALL: Final = 128 << 10
 """Bytes of a file that is read at once, into no buffer of its own."""
@@ -34,20 +34,20 @@ Known = dict[Inode, tuple[int, int, int, bytes]]
 """size, mtime, ctime (ns), sha256"""
 
 
-class Moving(OSError):
+class FileChanging(OSError):
     """A file that changes, or is none any more, while it is read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class FileDigest:
     """A file as it was when it was read. `is_settled`: it cannot change without looking different."""
 
     found: os.stat_result
     digest: bytes
-    is_settled: bool = True
+    is_stable: bool = True
 
 
-class Digests:
+class FileDigests:
     """For one tree. Threads may share it."""
 
     def __init__(self, known: Known | None = None, *, private: bool = True, clock: Callable[[], int] = time.time_ns) -> None:
@@ -66,8 +66,8 @@ class Digests:
         self._used.add(inode)
         return entry[3]
 
-    def read(self, folder: int, name: str, check: Callable[[], object] = lambda: None) -> Reading:
-        """Reads the file `name` of `folder` (an fd). Raises Moving, OSError, and what `check` raises, which is called now and then."""
+    def read(self, folder: int, name: str, check: Callable[[], object] = lambda: None) -> FileDigest:
+        """Reads the file `name` of `folder` (an fd). Raises FileChanging, OSError, and what `check` raises, called now and then."""
         for _ in range(_TRIES):
             began = self._clock()
             fd = os.open(name, _OPEN, dir_fd=folder)
@@ -77,13 +77,13 @@ class Digests:
                     break
                 digest = digest_of(fd, found.st_size, check)
                 if self._private or _look(os.fstat(fd)) == _look(found):
-                    return self._noted(Reading(found, digest, self._private or found.st_ctime_ns + RACY < began))
+                    return self._noted(FileDigest(found, digest, self._private or found.st_ctime_ns + RACY < began))
             finally:
                 os.close(fd)
-        raise Moving(errno.EBUSY, "changes while it is read", name)
+        raise FileChanging(errno.EBUSY, "changes while it is read", name)
 
-    def _noted(self, reading: Reading) -> Reading:
-        if reading.is_settled:
+    def _noted(self, reading: FileDigest) -> FileDigest:
+        if reading.is_stable:
             found = reading.found
             inode = (found.st_dev, found.st_ino)
             self._known[inode] = (*_look(found), reading.digest)

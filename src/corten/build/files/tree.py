@@ -3,8 +3,8 @@
 A tree is a descriptor of its root; nothing outside it is ever reached (openat2 RESOLVE_IN_ROOT). Paths are relative, without
 leading slash; "" is the root.
 
-Most trees are private: nobody writes there while a build reads. One that lies where others work has a `Shared`, and what is copied
-from it is held against what its digest saw (`witness`).
+Most trees are private: nobody writes there while a build reads. A local context has a `LocalSource`, and what is copied
+from it is compared with its digest (`change_detector`).
 """
 
 import errno
@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from corten.build.files.digests import Digests, Moving, Reading, side_by_side
-from corten.build.files.shared import Shared
-from corten.build.files.witness import Changed, Witness
+from corten.build.files.change_detector import ChangeDetector, ContextChanged
+from corten.build.files.digests import FileChanging, FileDigest, FileDigests, side_by_side
+from corten.build.files.local_source import LocalSource
 from corten.errors import NotFound
 from corten.ignore import IgnoreRules, pattern_to_regex
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, openat2
@@ -44,9 +44,9 @@ class Tree:
     root: int
     rules: IgnoreRules | None = None
     own: bool = True
-    gives: bool = False
-    digests: Digests = field(default_factory=Digests)
-    shared: "Shared[Tree] | None" = None
+    may_link: bool = False
+    digests: FileDigests = field(default_factory=FileDigests)
+    local: "LocalSource[Tree] | None" = None
 
     def ignores(self, path: str) -> bool:
         return bool(self.rules and path and self.rules.ignores(path))
@@ -56,7 +56,7 @@ class Tree:
         return openat2(self.root, path or ".", flags | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT)
 
     def resolved(self, path: str) -> str:
-        """The path without links of what `path` leads to. Raises OSError, Changed when a shared tree does not let it be told."""
+        """The path without links of what `path` leads to. Raises OSError, ContextChanged when a shared tree does not let it be told."""
         if not path or posixpath.normpath(path) == path:
             try:
                 os.close(openat2(self.root, path or ".", os.O_PATH, resolve=RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS))
@@ -70,9 +70,9 @@ class Tree:
             root, found = (os.readlink(f"/proc/self/fd/{which}") for which in (self.root, fd))
             clean = "" if found == root else posixpath.relpath(found, root)
             if not self._is_at(clean, fd):  # something is mounted there that only the client sees, or it was moved
-                if self.shared is None:
+                if self.local is None:
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-                raise Changed(self.shared.settle, path)
+                raise ContextChanged(self.local.copy_once, path)
         finally:
             os.close(fd)
         return clean
@@ -87,13 +87,13 @@ class Tree:
         finally:
             os.close(there)
 
-    def private(self) -> "Tree":
+    def private_copy(self) -> "Tree":
         """Itself, or a copy of a shared one, which a process may see. Blocks."""
-        return self if self.shared is None else self.shared.settle()
+        return self if self.local is None else self.local.copy_once()
 
-    def steady(self) -> "Tree":
+    def current(self) -> "Tree":
         """Itself, or the copy that has taken its place."""
-        return self if self.shared is None else self.shared.settled or self
+        return self if self.local is None else self.local.copied or self
 
     def is_directory(self, path: str) -> bool:
         try:
@@ -123,39 +123,39 @@ class Tree:
         finally:
             os.close(fd)
 
-    def digest(self, path: str, keep: Callable[[str], bool] = lambda path: True, witness: Witness | None = None) -> str:
-        """What COPY of `path` would bring, as a digest: names, kinds, modes, contents and owners; never times. `witness` sees it all.
+    def digest(self, path: str, keep: Callable[[str], bool] = lambda path: True, detector: ChangeDetector | None = None) -> str:
+        """What COPY of `path` would bring, as a digest: names, kinds, modes, contents and owners; never times. `detector` gets each entry.
 
-        Raises NotFound, and Changed for what somebody changes meanwhile.
+        Raises NotFound, and ContextChanged for what somebody changes meanwhile.
         """
         if path and not self.exists(path):
             raise _missing(path, own=self.own)
         try:
-            return self._digest(self.resolved(path), keep, witness)
+            return self._digest(self.resolved(path), keep, detector)
         except OSError as error:
-            if self.shared is None or not (isinstance(error, Moving) or error.errno in GONE):
+            if self.local is None or not (isinstance(error, FileChanging) or error.errno in GONE):
                 raise
-            raise Changed(self.shared.settle, os.fsdecode(error.filename or path)) from error
+            raise ContextChanged(self.local.copy_once, os.fsdecode(error.filename or path)) from error
 
-    def _digest(self, path: str, keep: Callable[[str], bool], witness: Witness | None) -> str:
+    def _digest(self, path: str, keep: Callable[[str], bool], detector: ChangeDetector | None) -> str:
         total = hashlib.sha256()
         below = len(path) + 1 if path else 0
         entries = (entry for entry in self.walk(path) if keep(entry[0]))
         while some := list(itertools.islice(entries, _AT_ONCE)):
             readings = self._readings(some, keep)
             for name, seen in some:
-                reading = readings.get(name) or Reading(seen, self._content(name, seen))
+                reading = readings.get(name) or FileDigest(seen, self._content(name, seen))
                 found = reading.found
                 owner = (found.st_uid, found.st_gid) if self.own else (0, 0)
                 total.update(repr((name[below:] or ".", found.st_mode, *owner)).encode())
                 total.update(reading.digest)
-                if witness is not None:
-                    witness.see(name, reading)
+                if detector is not None:
+                    detector.record(name, reading)
         return total.hexdigest()
 
-    def _readings(self, entries: Sequence[Entry], keep: Callable[[str], bool]) -> dict[str, Reading]:
+    def _readings(self, entries: Sequence[Entry], keep: Callable[[str], bool]) -> dict[str, FileDigest]:
         """What is read now, of files that did not look the same before; several at once."""
-        found: dict[str, Reading] = {}
+        found: dict[str, FileDigest] = {}
 
         def read(paths: Sequence[tuple[str, int]]) -> None:
             for folder, files in itertools.groupby(paths, lambda file: posixpath.dirname(file[0])):
@@ -186,21 +186,21 @@ class Tree:
             return repr(found.st_rdev).encode()
         digest = self.digests.find(found)
         if digest is None:  # another step has just read it anew
-            raise Moving(errno.ENOENT, "changed while it was read", path)
+            raise FileChanging(errno.ENOENT, "changed while it was read", path)
         return digest
 
     def _walk(self, folder: int, name: str, path: str) -> Iterator[Entry]:
         try:
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            if self.shared is not None and stat.S_ISSOCK(found.st_mode):
+            if self.local is not None and stat.S_ISSOCK(found.st_mode):
                 return  # as a client leaves it out
             ignored = self.ignores(path)
             is_walked = stat.S_ISDIR(found.st_mode) and not (ignored and self.rules and self.rules.prunes(path))
-            if self.shared is not None and self.shared.reader is not None and (is_walked or not ignored):
-                self.shared.reader.check(folder, name, path, found)
+            if self.local is not None and self.local.user is not None and (is_walked or not ignored):
+                self.local.user.check_readable(folder, name, path, found)
             inner = os.open(name, _DIRECTORY, dir_fd=folder) if is_walked else -1
         except OSError as error:
-            if self.shared is not None and error.errno in GONE:
+            if self.local is not None and error.errno in GONE:
                 return
             raise
         try:

@@ -9,19 +9,19 @@ from dataclasses import dataclass, replace
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
 from corten.build.dockerfile.lexer import Heredoc
-from corten.build.draft import Draft, step_key
-from corten.build.events import Warned
-from corten.build.files.copying import Copier, Stamp
-from corten.build.files.grafts import Grafts
-from corten.build.files.linking import fits_anywhere
-from corten.build.files.modes import ModeChange, parse_mode
-from corten.build.files.owners import resolve_owner
-from corten.build.files.remotes import Remote
+from corten.build.events import CheckWarning
+from corten.build.files.change_detector import ChangeDetector
+from corten.build.files.chmod import ModeChange, parse_mode
+from corten.build.files.chown import resolve_owner
+from corten.build.files.copier import Copier, Stamp
+from corten.build.files.copy_link import fits_anywhere
+from corten.build.files.fetched import FetchedSource
 from corten.build.files.tree import Tree
-from corten.build.files.witness import Witness
-from corten.build.steps.adding import extract, fetched, is_archive, is_remote
-from corten.build.steps.brake import Brake
-from corten.build.steps.surroundings import Done, Surroundings
+from corten.build.files.upperdir import UpperDirWriter
+from corten.build.imagestate import ImageState, step_key
+from corten.build.steps.add import extract, fetched, is_archive, is_remote
+from corten.build.steps.cancel import CancelToken
+from corten.build.steps.context import StepContext, StepResult
 from corten.errors import Invalid
 from corten.ids import DiffId
 from corten.ignore import IgnoreRules, parse_ignore_file
@@ -65,71 +65,71 @@ class _Found:
     paths: list[tuple[str, str]]
     digests: list[tuple[str, str]]
     own: bool
-    witness: Witness | None = None
+    detector: ChangeDetector | None = None
     tree: Tree | None = None
 
 
-async def copy_step(draft: Draft, step: ins.Copy, around: Surroundings) -> Done:
+async def copy_step(state: ImageState, step: ins.Copy, ctx: StepContext) -> StepResult:
     """Raises NotFound for a source that is not there, Invalid for what cannot be copied."""
-    plan = _plan(draft, step)
-    brake = Brake(around.give_up)
+    plan = _plan(state, step)
+    cancel = CancelToken(ctx.cancel_import)
     async with AsyncExitStack() as stack:
-        remotes: list[Remote] = []
+        remotes: list[FetchedSource] = []
         for url in plan.sources:
             if step.is_add and is_remote(url):
-                remotes.append(await stack.enter_async_context(fetched(url, step, around)))
-        source = await _source(step, around)
-        making = await brake.in_thread(lambda: _prepared(draft, plan, source, remotes, around, brake))
-        return making if isinstance(making, Done) else await making[0].done(making[1], brake)
+                remotes.append(await stack.enter_async_context(fetched(url, step, ctx)))
+        source = await _source(step, ctx)
+        making = await cancel.in_thread(lambda: _prepared(state, plan, source, remotes, ctx, cancel))
+        return making if isinstance(making, StepResult) else await making[0].done(making[1], cancel)
 
 
-async def _source(step: ins.Copy, around: Surroundings) -> Source:
+async def _source(step: ins.Copy, ctx: StepContext) -> Source:
     if not step.from_:
-        context = around.sources.context and around.sources.context.steady()
+        context = ctx.sources.context and ctx.sources.context.current()
         return Source(lambda: nullcontext(context))
     if "$" in step.from_:
         raise Invalid(_NO_VARIABLE, reason="copy-from-variable")
-    origin = await around.stage(step.from_)
-    named = origin.tree and origin.tree.steady()
+    origin = await ctx.stage(step.from_)
+    named = origin.tree and origin.tree.current()
     if named is not None:
         return Source(lambda: nullcontext(named))
-    return Source(lambda: _viewed(around, origin.layers), origin.layers)
+    return Source(lambda: _viewed(ctx, origin.layers), origin.layers)
 
 
 @contextmanager
-def _viewed(around: Surroundings, layers: tuple[DiffId, ...]) -> Iterator[Tree]:
-    with around.workshop.viewed(layers) as root:
+def _viewed(ctx: StepContext, layers: tuple[DiffId, ...]) -> Iterator[Tree]:
+    with ctx.snapshotter.view(layers) as root:
         yield Tree(root)
 
 
-async def workdir_step(draft: Draft, step: ins.Workdir, around: Surroundings) -> Done:
+async def workdir_step(state: ImageState, step: ins.Workdir, ctx: StepContext) -> StepResult:
     """Relative paths go on from the last one; the directory is made, and is the user's."""
-    wanted = draft.expander().word(step.path)
-    path = wanted if wanted.startswith("/") else posixpath.normpath(posixpath.join(draft.workdir, wanted))
+    wanted = state.expander().word(step.path)
+    path = wanted if wanted.startswith("/") else posixpath.normpath(posixpath.join(state.workdir, wanted))
     clean = posixpath.normpath(path)
     if not wanted:
         raise Invalid("WORKDIR requires a path", reason="bad-workdir")
-    draft = draft.with_config(working_dir=path)
+    state = state.with_config(working_dir=path)
     created_by = f"WORKDIR {path}"
-    key = step_key(draft.key, "WORKDIR", clean, draft.config.user)
-    make = _Making(draft, key, created_by, around, draft.config.user, line=step.place.start)
-    brake = Brake(around.give_up)
-    if clean == "/" or not await brake.in_thread(lambda: make.is_missing(clean)):
-        return Done(draft.noted(created_by, around.created), cached=True)
-    if (done := await brake.in_thread(make.cached)) is not None:
+    key = step_key(state.key, "WORKDIR", clean, state.config.user)
+    make = _Making(state, key, created_by, ctx, state.config.user, line=step.place.start)
+    cancel = CancelToken(ctx.cancel_import)
+    if clean == "/" or not await cancel.in_thread(lambda: make.is_missing(clean)):
+        return StepResult(state.noted(created_by, ctx.created), cached=True)
+    if (done := await cancel.in_thread(make.cached)) is not None:
         return done
-    return await make.done(lambda copier: os.close(copier.directory(clean)), brake)
+    return await make.done(lambda copier: os.close(copier.directory(clean)), cancel)
 
 
-def _plan(draft: Draft, step: ins.Copy) -> _Plan:
-    expand = draft.expander()
+def _plan(state: ImageState, step: ins.Copy) -> _Plan:
+    expand = state.expander()
     sources = tuple(expand.word(source) for source in step.sources)
     target = expand.word(step.target)
     if not target:
         raise Invalid("the target of COPY is empty", reason="copy-target")
     if step.checksum and not all(is_remote(source) for source in sources):
         raise Invalid("checksum requires HTTP(S) or Git sources", reason="add-checksum-kind")
-    absolute = posixpath.normpath(posixpath.join(draft.workdir, target))
+    absolute = posixpath.normpath(posixpath.join(state.workdir, target))
     if target in (".", "..") or target.endswith(("/", "/.", "/..")):
         absolute = absolute.rstrip("/") + "/"
     chown, chmod = expand.word(step.chown), expand.word(step.chmod)
@@ -140,20 +140,20 @@ def _plan(draft: Draft, step: ins.Copy) -> _Plan:
 
 
 def _prepared(
-    draft: Draft, plan: _Plan, source: Source, remotes: list[Remote], around: Surroundings, brake: Brake
-) -> "Done | tuple[_Making, Work]":
+    state: ImageState, plan: _Plan, source: Source, remotes: list[FetchedSource], ctx: StepContext, cancel: CancelToken
+) -> "StepResult | tuple[_Making, Work]":
     """What the cache has, else what is to be made and how. Blocks. The key is of contents: a source made again the same is the same."""
     local = [s for s in plan.sources if not (plan.step.is_add and is_remote(s))]
-    keep = _keeper(plan.step, brake)
-    texts = [(h.name, _text(h, draft.expander())) for h in plan.heredocs]
-    found = _found(plan, local, source, keep, around)
-    grafts = _grafts(plan, found, around) if not (remotes or texts) else None
-    plan, is_linked = _linked(draft, plan, around)
+    keep = _keeper(plan.step, cancel)
+    texts = [(h.name, _text(h, state.expander())) for h in plan.heredocs]
+    found = _found(plan, local, source, keep, ctx)
+    upper_writer = _upper_writer(plan, found, ctx) if not (remotes or texts) else None
+    plan, is_linked = _linked(state, plan, ctx)
     step = plan.step
     contents = (found.digests, [(r.name, r.digest) for r in remotes], texts)
     flags = (plan.target, plan.chown, plan.mode, step.parents and local, step.unpack, step.is_add)
-    key = step_key(draft.key, "link" if step.link else draft.key, "COPY", *contents, flags)
-    make = _Making(draft, key, plan.written, around, plan.chown, plan.mode, found.own, step.place.start, grafts, found.witness)
+    key = step_key(state.key, "link" if step.link else state.key, "COPY", *contents, flags)
+    make = _Making(state, key, plan.written, ctx, plan.chown, plan.mode, found.own, step.place.start, upper_writer, found.detector)
     make.link = step_key("link", *contents, flags) if is_linked else ""
     if (done := make.cached()) is not None:
         return done
@@ -161,7 +161,7 @@ def _prepared(
     def work(copier: Copier) -> None:
         with source.opened() as tree:
             if tree is not None:
-                copier = replace(copier, source=tree, keep=keep, grafts=grafts, witness=found.witness)
+                copier = replace(copier, source=tree, keep=keep, upper_writer=upper_writer, detector=found.detector)
             for named, path in found.paths:
                 _put(copier, plan, named, path)
             for remote in remotes:
@@ -172,7 +172,7 @@ def _prepared(
     return make, work
 
 
-def _found(plan: _Plan, local: list[str], source: Source, keep: Callable[[str], bool], around: Surroundings) -> _Found:
+def _found(plan: _Plan, local: list[str], source: Source, keep: Callable[[str], bool], ctx: StepContext) -> _Found:
     """Layers are looked into once; a folder may have changed since the last build."""
     step = plan.step
 
@@ -180,34 +180,34 @@ def _found(plan: _Plan, local: list[str], source: Source, keep: Callable[[str], 
         if local and tree is None:
             raise Invalid("there is no build context to copy from", reason="no-context", hint="the Dockerfile came from standard input")
         paths = [(s, path) for s in local for path in (tree.find(s) if tree else ())]
-        witness = Witness(tree.shared.settle) if tree and tree.shared else None
-        digests = [(path if step.parents else posixpath.basename(path), tree.digest(path, keep, witness)) for _, path in paths if tree]
-        return _Found(paths, digests, bool(tree and tree.own), witness, tree if tree and (tree.gives or witness) else None)
+        detector = ChangeDetector(tree.local.copy_once) if tree and tree.local else None
+        digests = [(path if step.parents else posixpath.basename(path), tree.digest(path, keep, detector)) for _, path in paths if tree]
+        return _Found(paths, digests, bool(tree and tree.own), detector, tree if tree and (tree.may_link or detector) else None)
 
     if source.layers is not None:
         question = ("copied", tuple(local), step.parents, tuple(step.excludes))
-        return around.workshop.looked(source.layers, question, lambda root: look(Tree(root)))
+        return ctx.snapshotter.lookup(source.layers, question, lambda root: look(Tree(root)))
     with source.opened() as tree:
         return look(tree)
 
 
-def _grafts(plan: _Plan, found: _Found, around: Surroundings) -> Grafts | None:
+def _upper_writer(plan: _Plan, found: _Found, ctx: StepContext) -> UpperDirWriter | None:
     if found.tree is None or len(found.paths) != 1 or plan.chown or plan.mode:
         return None
-    return Grafts(found.tree, around.newest, found.witness)
+    return UpperDirWriter(found.tree, ctx.newest, found.detector)
 
 
-def _linked(draft: Draft, plan: _Plan, around: Surroundings) -> tuple[_Plan, bool]:
+def _linked(state: ImageState, plan: _Plan, ctx: StepContext) -> tuple[_Plan, bool]:
     """Of a COPY --link whether its layer may be made on nothing; the plan then has numbers for names of `--chown`."""
     if not plan.step.link:
         return plan, False
     changed = bool(plan.chown or plan.mode)
     question = ("fits", plan.target, changed)
-    is_linked = around.workshop.looked(draft.layers, question, lambda root: fits_anywhere(root, plan.target, changed=changed))
+    is_linked = ctx.snapshotter.lookup(state.layers, question, lambda root: fits_anywhere(root, plan.target, changed=changed))
     if not is_linked or not plan.chown:
         return plan, is_linked
-    with around.workshop.viewed(draft.layers) as root:
-        return replace(plan, chown=_numbers(plan, root, around)), is_linked
+    with ctx.snapshotter.view(state.layers) as root:
+        return replace(plan, chown=_numbers(plan, root, ctx)), is_linked
 
 
 def _put(copier: Copier, plan: _Plan, source: str, path: str) -> None:
@@ -232,11 +232,11 @@ def _below_pivot(source: str, path: str) -> str:
     return "/".join(path.split("/")[depth:])
 
 
-def _put_remote(copier: Copier, plan: _Plan, remote: Remote) -> None:
+def _put_remote(copier: Copier, plan: _Plan, remote: FetchedSource) -> None:
     folder = os.open(remote.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         stamp = replace(copier.stamp, owner=copier.stamp.owner or (0, 0), time=remote.time or copier.stamp.time)
-        copied = replace(copier, source=Tree(folder), keep=lambda path: True, stamp=stamp, grafts=None, witness=None)
+        copied = replace(copier, source=Tree(folder), keep=lambda path: True, stamp=stamp, upper_writer=None, detector=None)
         if remote.is_folder:
             copied.copy("", plan.target, into=True)
         elif plan.step.unpack:
@@ -247,11 +247,11 @@ def _put_remote(copier: Copier, plan: _Plan, remote: Remote) -> None:
         os.close(folder)
 
 
-def _numbers(plan: _Plan, root: int, around: Surroundings) -> str:
+def _numbers(plan: _Plan, root: int, ctx: StepContext) -> str:
     """`--chown` with the names that the stage's files give numbers to: a linked layer is made without them."""
 
     def complain(text: str) -> None:
-        around.emit(Warned("UnknownOwner", text, plan.step.place.start))
+        ctx.emit(CheckWarning("UnknownOwner", text, plan.step.place.start))
 
     uid, gid = resolve_owner(plan.chown, root, complain)
     return f"{uid}:{gid}"
@@ -261,12 +261,12 @@ def _text(heredoc: Heredoc, expand: Expander) -> str:
     return expand.keeping_quotes(heredoc.content) if heredoc.expand else heredoc.content
 
 
-def _keeper(step: ins.Copy, brake: Brake) -> Callable[[str], bool]:
+def _keeper(step: ins.Copy, cancel: CancelToken) -> Callable[[str], bool]:
     """Asked for each file, when it is read and when it is copied: where a cancelled build ends."""
     rules = IgnoreRules(parse_ignore_file("\n".join(step.excludes))) if step.excludes else None
 
     def keep(path: str) -> bool:
-        brake.check()
+        cancel.check()
         return not (rules and path and rules.ignores(path))
 
     return keep
@@ -279,16 +279,16 @@ class _Making:
     `link` names what a COPY --link makes, whatever lies below: its layer is made on nothing, so that it is the same on another base.
     """
 
-    draft: Draft
+    state: ImageState
     key: str
     created_by: str
-    around: Surroundings
+    ctx: StepContext
     chown: str = ""
     mode: ModeChange | None = None
     own: bool = False
     line: int = 0
-    grafts: Grafts | None = None
-    witness: Witness | None = None
+    upper_writer: UpperDirWriter | None = None
+    detector: ChangeDetector | None = None
     link: str = ""
 
     def is_missing(self, path: str) -> bool:
@@ -300,51 +300,51 @@ class _Making:
                 raise Invalid(f"mkdir {path}: not a directory", reason="bad-workdir")
             return not tree.is_directory(path)
 
-        return self.around.workshop.looked(self.draft.layers, ("missing", path), look)
+        return self.ctx.snapshotter.lookup(self.state.layers, ("missing", path), look)
 
-    def cached(self) -> Done | None:
-        found = self.around.cached(self.link, self.draft) if self.link else None
+    def cached(self) -> StepResult | None:
+        found = self.ctx.cached(self.link, self.state) if self.link else None
         if found is None:
-            found = self.around.cached(self.key, self.draft)
+            found = self.ctx.cached(self.key, self.state)
         return None if found is None else self._after(found[0], cached=True)
 
-    async def done(self, work: Work, brake: Brake) -> Done:
+    async def done(self, work: Work, cancel: CancelToken) -> StepResult:
         """Made once for all builds that want the same now."""
         key = self.link or self.key
-        layer = await self.around.made_once(key, _silent, lambda output: brake.in_thread(lambda: self._made(key, work)))
+        layer = await self.ctx.made_once(key, _silent, lambda output: cancel.in_thread(lambda: self._made(key, work)))
         return self._after(layer, cached=False)
 
     def _made(self, key: str, work: Work) -> DiffId | None:
         """Blocks."""
-        workshop = self.around.workshop
-        snapshot = workshop.prepare(() if self.link else self.draft.layers)
+        snapshotter = self.ctx.snapshotter
+        snapshot = snapshotter.prepare(() if self.link else self.state.layers)
         try:
             with self._copier(snapshot) as copier:
                 work(copier)
-            if self.grafts is not None:
-                workshop.plant(snapshot, self.grafts)
-            if self.witness is not None:
-                self.witness.finish()
-            layer = workshop.seal(snapshot)
+            if self.upper_writer is not None:
+                snapshotter.write_upper(snapshot, self.upper_writer)
+            if self.detector is not None:
+                self.detector.finish()
+            layer = snapshotter.commit(snapshot)
         except BaseException:
-            workshop.drop(snapshot)
+            snapshotter.remove(snapshot)
             raise
-        self.around.cache.put(key, layer, self.created_by)
+        self.ctx.cache.put(key, layer, self.created_by)
         return layer
 
     @contextmanager
     def _copier(self, snapshot: str) -> Iterator[Copier]:
         with ExitStack() as stack:
-            root = stack.enter_context(self.around.workshop.opened(snapshot))
+            root = stack.enter_context(self.ctx.snapshotter.writable(snapshot))
             owner = resolve_owner(self.chown, root, self._complain) if self.chown else None if self.own else (0, 0)
-            yield Copier(Tree(root), root, Stamp(owner=owner, chown=bool(self.chown), mode=self.mode, time=self.around.newest))
+            yield Copier(Tree(root), root, Stamp(owner=owner, chown=bool(self.chown), mode=self.mode, time=self.ctx.newest))
 
     def _complain(self, text: str) -> None:
-        self.around.emit(Warned("UnknownOwner", text, self.line))
+        self.ctx.emit(CheckWarning("UnknownOwner", text, self.line))
 
-    def _after(self, layer: DiffId | None, *, cached: bool) -> Done:
-        after = self.draft.with_layer(self.key, layer).noted(self.created_by, self.around.created, empty=layer is None)
-        return Done(after, cached, layer)
+    def _after(self, layer: DiffId | None, *, cached: bool) -> StepResult:
+        after = self.state.with_layer(self.key, layer).noted(self.created_by, self.ctx.created, empty=layer is None)
+        return StepResult(after, cached, layer)
 
 
 def _silent(stream: str, data: bytes) -> None:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.quoting import go_quoted
-from corten.build.draft import DEFAULT_PATH, PROXY_ARGS, Draft, step_key
 from corten.build.events import StepOutput, StepRunning
-from corten.build.flights import Output
+from corten.build.imagestate import DEFAULT_PATH, PROXY_ARGS, ImageState, step_key
 from corten.build.options import BuildOptions, RunJob
-from corten.build.steps.authorities import trust_authorities
-from corten.build.steps.brake import Brake
-from corten.build.steps.leave import check_leave
+from corten.build.singleflight import Output
+from corten.build.steps.ca_certificates import trust_authorities
+from corten.build.steps.cancel import CancelToken
+from corten.build.steps.context import StepContext, StepResult
+from corten.build.steps.entitlements import check_allowed
 from corten.build.steps.mounts import MountedExtras, mount_key, opened_mounts
-from corten.build.steps.surroundings import Done, Surroundings
 from corten.errors import EngineError
 from corten.ids import DiffId
 
@@ -32,79 +32,79 @@ class RunFailed(EngineError):
         self.status = status
 
 
-async def run_step(draft: Draft, step: ins.Run, step_id: str, around: Surroundings) -> Done:
+async def run_step(state: ImageState, step: ins.Run, step_id: str, ctx: StepContext) -> StepResult:
     """Raises RunFailed, Denied for what needs an entitlement, Invalid for a bad mount."""
-    devices = check_leave(step, around.options.entitlements, around.executor.devices)
-    argv, shown = _command(draft, step)
-    env = _environment(draft, around.options)
+    devices = check_allowed(step, ctx.options.entitlements, ctx.executor.devices)
+    argv, shown = _command(state, step)
+    env = _environment(state, ctx.options)
     key = step_key(
-        draft.key, "RUN", argv, [e for e in env if e.partition("=")[0] not in PROXY_ARGS], draft.config.user, draft.workdir, step.network
+        state.key, "RUN", argv, [e for e in env if e.partition("=")[0] not in PROXY_ARGS], state.config.user, state.workdir, step.network
     )
-    key = step_key(key, *[await mount_key(draft, m, around) for m in step.mounts])
-    if around.options.hostname:
-        key = step_key(key, "hostname", around.options.hostname)
+    key = step_key(key, *[await mount_key(state, m, ctx) for m in step.mounts])
+    if ctx.options.hostname:
+        key = step_key(key, "hostname", ctx.options.hostname)
     if devices:
-        key = step_key(key, "devices", [found.recipe for found in devices])
-    created_by = f"RUN {_noted_args(draft)}{shown} # buildkit"
-    if (found := await _known(key, draft, "" if step.mounts or devices else created_by, around)) is not None:
-        return _done(draft, key, found[0], created_by, around, cached=True)
+        key = step_key(key, "devices", [found.cache_key for found in devices])
+    created_by = f"RUN {_noted_args(state)}{shown} # buildkit"
+    if (found := await _known(key, state, "" if step.mounts or devices else created_by, ctx)) is not None:
+        return _done(state, key, found[0], created_by, ctx, cached=True)
 
     def output(stream: str, data: bytes) -> None:
-        around.emit(StepOutput(step_id, stream, data))
+        ctx.emit(StepOutput(step_id, stream, data))
 
-    around.emit(StepRunning(step_id))
+    ctx.emit(StepRunning(step_id))
     names = tuple(dict.fromkeys(name for found in devices for name in found.devices))
-    ran = _Running(draft, step, key, created_by, shown, argv, env, around, names)
-    return _done(draft, key, await around.made_once(key, output, ran.once), created_by, around, cached=False)
+    ran = _Running(state, step, key, created_by, shown, argv, env, ctx, names)
+    return _done(state, key, await ctx.made_once(key, output, ran.once), created_by, ctx, cached=False)
 
 
 @dataclass(frozen=True, slots=True)
 class _Running:
     """A RUN that no cache knows. `argv` is run with `env`; `shown` is how people see it."""
 
-    draft: Draft
+    state: ImageState
     step: ins.Run
     key: str
     created_by: str
     shown: str
     argv: list[str]
     env: list[str]
-    around: Surroundings
+    ctx: StepContext
     devices: tuple[str, ...] = ()
 
     async def once(self, output: Output) -> DiffId | None:
         """The layer that it made. Raises RunFailed."""
-        workshop, draft = self.around.workshop, self.draft
-        snapshot = await asyncio.to_thread(workshop.prepare, draft.layers)
+        snapshotter, state = self.ctx.snapshotter, self.state
+        snapshot = await asyncio.to_thread(snapshotter.prepare, state.layers)
         try:
             async with AsyncExitStack() as stack:
-                extra = await opened_mounts(draft, self.step, self.around, stack)
-                trust_authorities(extra, self.around, draft.variables, stack)
-                brought = self.around.executor.devices.targets(self.devices) if self.devices else []
-                stubs = await asyncio.to_thread(workshop.absent, draft.layers, [*MADE_BY_RUNTIME, *extra.targets, *brought])
+                extra = await opened_mounts(state, self.step, self.ctx, stack)
+                trust_authorities(extra, self.ctx, state.variables, stack)
+                brought = self.ctx.executor.devices.targets(self.devices) if self.devices else []
+                stubs = await asyncio.to_thread(snapshotter.missing_paths, state.layers, [*MADE_BY_RUNTIME, *extra.targets, *brought])
                 try:
-                    status = await self.around.executor.run(self._job(snapshot, extra), output)
+                    status = await self.ctx.executor.run(self._job(snapshot, extra), output)
                 except EngineError as error:
                     raise _did_not_start(self.shown, error) from error
             if status != 0:
                 raise RunFailed(self.shown, status)
-            await asyncio.to_thread(workshop.remove_stubs, snapshot, stubs)
-            layer = await asyncio.to_thread(workshop.seal, snapshot)
+            await asyncio.to_thread(snapshotter.remove_stubs, snapshot, stubs)
+            layer = await asyncio.to_thread(snapshotter.commit, snapshot)
         except BaseException:
-            workshop.drop(snapshot)
+            snapshotter.remove(snapshot)
             raise
-        self.around.cache.put(self.key, layer, self.created_by)
+        self.ctx.cache.put(self.key, layer, self.created_by)
         return layer
 
     def _job(self, snapshot: str, extra: MountedExtras) -> RunJob:
-        options = self.around.options
+        options = self.ctx.options
         return RunJob(
             snapshot=snapshot,
             argv=tuple(self.argv),
             env=(*self.env, *extra.env),
-            cwd=self.draft.workdir,
-            user=self.draft.config.user,
-            network=_network(self.step, self.around),
+            cwd=self.state.workdir,
+            user=self.state.config.user,
+            network=_network(self.step, self.ctx),
             mounts=tuple(extra.binds),
             tmpfs=extra.tmpfs,
             extra_hosts=options.extra_hosts,
@@ -117,10 +117,10 @@ class _Running:
         )
 
 
-async def _known(key: str, draft: Draft, created_by: str, around: Surroundings) -> tuple[DiffId | None] | None:
-    if around.elsewhere is None:
-        return around.cached(key, draft)
-    return await Brake(around.give_up).in_thread(lambda: around.cached(key, draft, created_by))
+async def _known(key: str, state: ImageState, created_by: str, ctx: StepContext) -> tuple[DiffId | None] | None:
+    if ctx.remote_cache is None:
+        return ctx.cached(key, state)
+    return await CancelToken(ctx.cancel_import).in_thread(lambda: ctx.cached(key, state, created_by))
 
 
 def _did_not_start(command: str, error: EngineError) -> EngineError:
@@ -128,12 +128,12 @@ def _did_not_start(command: str, error: EngineError) -> EngineError:
     return type(error)(text, reason=error.reason, hint=error.hint)
 
 
-def _done(draft: Draft, key: str, layer: DiffId | None, created_by: str, around: Surroundings, *, cached: bool) -> Done:
-    after = draft.with_layer(key, layer)
-    return Done(after.noted(created_by, around.created, empty=layer is None), cached, layer)
+def _done(state: ImageState, key: str, layer: DiffId | None, created_by: str, ctx: StepContext, *, cached: bool) -> StepResult:
+    after = state.with_layer(key, layer)
+    return StepResult(after.noted(created_by, ctx.created, empty=layer is None), cached, layer)
 
 
-def _command(draft: Draft, step: ins.Run) -> tuple[list[str], str]:
+def _command(state: ImageState, step: ins.Run) -> tuple[list[str], str]:
     """argv, and how the history shows it. A heredoc is the script, or the standard input of the line's own command."""
     if step.command.argv is not None:
         return list(step.command.argv), " ".join(step.command.argv)
@@ -146,24 +146,24 @@ def _command(draft: Draft, step: ins.Run) -> tuple[list[str], str]:
                 interpreter, _, body = text[2:].partition("\n")
                 script = f"cat > /tmp/.corten-heredoc <<'CORTEN_EOF'\n#!{interpreter}\n{body}CORTEN_EOF\n"
                 run = "chmod 755 /tmp/.corten-heredoc && /tmp/.corten-heredoc; s=$?; rm -f /tmp/.corten-heredoc; exit $s"
-                return ["/bin/sh", "-c", script + run], " ".join([*draft.shell, f"/dev/pipes/{first.name}"])
+                return ["/bin/sh", "-c", script + run], " ".join([*state.shell, f"/dev/pipes/{first.name}"])
         else:
             text += "".join(f"\n{h.content}{h.name}" for h in step.heredocs)
-    return [*draft.shell, text], " ".join([*draft.shell, text])
+    return [*state.shell, text], " ".join([*state.shell, text])
 
 
-def _environment(draft: Draft, options: BuildOptions) -> list[str]:
+def _environment(state: ImageState, options: BuildOptions) -> list[str]:
     """Proxies are there without being declared; they are no part of the cache key."""
     proxies = {name: value for name, value in options.build_args.items() if name in PROXY_ARGS and value is not None}
-    env = proxies | draft.variables
+    env = proxies | state.variables
     env.setdefault("PATH", DEFAULT_PATH)
     return [f"{name}={value}" for name, value in env.items()]
 
 
-def _noted_args(draft: Draft) -> str:
-    args = [f"{name}={value or ''}" for name, value in draft.args.items() if name not in PROXY_ARGS]
+def _noted_args(state: ImageState) -> str:
+    args = [f"{name}={value or ''}" for name, value in state.args.items() if name not in PROXY_ARGS]
     return f"|{len(args)} {' '.join(args)} " if args else ""
 
 
-def _network(step: ins.Run, around: Surroundings) -> str:
-    return step.network if step.network not in ("", "default") else around.options.network
+def _network(step: ins.Run, ctx: StepContext) -> str:
+    return step.network if step.network not in ("", "default") else ctx.options.network

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from corten.build.files.scratch import Scratch
-from corten.build.steps.brake import Brake
-from corten.build.workshop import Workshop
+from corten.build.files.tempdirs import TempDirs
+from corten.build.snapshotter import BuildSnapshotter
+from corten.build.steps.cancel import CancelToken
 from corten.ids import DiffId
 from corten.kernel.mount import umount2
 
@@ -16,17 +16,17 @@ MNT_DETACH: Final = 2
 
 
 @asynccontextmanager
-async def mounted_stack(workshop: Workshop, scratch: Scratch, layers: Sequence[DiffId]) -> AsyncIterator[str]:
+async def mounted_stack(snapshotter: BuildSnapshotter, tempdirs: TempDirs, layers: Sequence[DiffId]) -> AsyncIterator[str]:
     """`layers` mounted for as long as somebody needs them; what is written there is thrown away. Raises Invalid, OSError."""
-    brake = Brake()
-    key = await asyncio.to_thread(workshop.prepare, layers)
-    folder = scratch.folder()
+    cancel = CancelToken()
+    key = await asyncio.to_thread(snapshotter.prepare, layers)
+    folder = tempdirs.directory()
     try:
-        await brake.in_thread(lambda: workshop.mount(key, folder))
+        await cancel.in_thread(lambda: snapshotter.mount(key, folder))
         try:
             yield folder
         finally:
             umount2(folder, MNT_DETACH)
     finally:
         os.rmdir(folder)
-        workshop.drop(key)
+        snapshotter.remove(key)

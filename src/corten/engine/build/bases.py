@@ -1,7 +1,7 @@
 """Base images of a build: from the store, else pulled."""
 
-from corten.build.flights import Flights
 from corten.build.options import BaseImage
+from corten.build.singleflight import SingleFlight
 from corten.engine.build.provenance import Material
 from corten.engine.transfer.pull import Pulls
 from corten.ids import ImageId
@@ -12,14 +12,14 @@ from corten.store.records.uses import Uses
 
 
 class Bases:
-    """`corten.build.options.Images`. `credentials` by registry domain, as the client sent them; `flights` are the pulls of all builds."""
+    """`corten.build.options.Images`. `credentials` by registry domain, as the client sent them; `pulling` is shared by all builds."""
 
-    def __init__(self, images: Images, uses: Uses, pulls: Pulls, credentials: dict[str, Credentials], flights: Flights[None]) -> None:
+    def __init__(self, images: Images, uses: Uses, pulls: Pulls, credentials: dict[str, Credentials], pulling: SingleFlight[None]) -> None:
         self._images = images
         self._uses = uses
         self._pulls = pulls
         self._credentials = credentials
-        self._flights = flights
+        self._pulling = pulling
         self._known: dict[tuple[str, str], BaseImage] = {}
 
     async def resolve(self, reference: str, *, pull: bool, platform: str) -> BaseImage:
@@ -34,7 +34,7 @@ class Bases:
         if found is None:
             parsed = parse_reference(reference)
             credentials = self._credentials.get(parsed.domain)
-            await self._flights.shared(
+            await self._pulling.do(
                 (reference, platform, credentials),
                 lambda stream, data: None,
                 lambda _: self._pulls.pull(parsed, lambda line: None, platform=platform, credentials=credentials),

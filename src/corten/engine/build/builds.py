@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from corten.build import cache as build_cache
-from corten.build import caches as build_caches
+from corten.build import cachemounts as build_caches
 from corten.build.cache import BuildCache
-from corten.build.files.scratch import Scratch
+from corten.build.files.tempdirs import TempDirs
 from corten.engine.cachemounts import CacheKeeping
 from corten.engine.events import Events
 from corten.engine.transfer.pull import Pulls
@@ -98,8 +98,8 @@ class Builds:
         self.layers = footing.store.layers
         self._running: dict[asyncio.Task[Any], str] = {}
         self._making: Making | None = None
-        self._scratch = Scratch(os.path.join(footing.store.root.path, "tmp", "build"))
-        self._scratch.clear()
+        self._tempdirs = TempDirs(os.path.join(footing.store.root.path, "tmp", "build"))
+        self._tempdirs.clear()
 
     async def build(self, request: BuildRequest, body: AsyncIterator[bytes], emit: "Emit") -> Built:
         """The image; it has its tags when this returns. Nothing is tagged when it fails. Cancelling ends what runs.
@@ -123,7 +123,7 @@ class Builds:
         if self._making is None:
             from corten.engine.build.making import Making
 
-            self._making = Making(self._footing, self.keeping, self._usual_ca, self._scratch)
+            self._making = Making(self._footing, self.keeping, self._usual_ca, self._tempdirs)
         return self._making
 
     async def usage(self) -> list[CacheUsage]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from corten.build.dockerfile.parser import NO_INSTRUCTIONS
-from corten.build.events import BuildEvent, Planned, StageEnded, StepEnded, StepOutput, StepRunning, StepStarted, Warned
+from corten.build.events import BuildEvent, CheckWarning, Planned, StageEnded, StepEnded, StepOutput, StepRunning, StepStarted
 from corten.build.solve import StepFailed
 from corten.build.steps.run import RunFailed
 from corten.errors import EngineError, Invalid
@@ -40,7 +40,7 @@ class ClassicText:
             case Planned():
                 self._plan = event
                 return []
-            case StepStarted(total=0) | Warned():
+            case StepStarted(total=0) | CheckWarning():
                 return []
             case StepStarted(index=-1):
                 return list(self._teller.of(event))

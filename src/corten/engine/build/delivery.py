@@ -21,7 +21,7 @@ from typing import Literal
 import msgspec
 
 from corten.build.files.tree import Tree
-from corten.build.options import Agents, Secrets
+from corten.build.options import SecretStore, SSHAgents
 from corten.errors import Invalid
 from corten.store.files import free_bytes
 from corten.store.layers import Layers
@@ -65,8 +65,8 @@ class Delivery:
     secrets: dict[str, bytes] = field(default_factory=dict)
     extras: Extras = field(default_factory=Extras)
     text: str | None = None  # the Dockerfile's, where it does not lie in the context
-    secret_source: Secrets | None = None
-    agent_source: Agents | None = None
+    secret_source: SecretStore | None = None
+    agent_source: SSHAgents | None = None
     definition: bytes | None = None
     ignored: bytes | None = None
 

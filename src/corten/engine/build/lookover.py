@@ -8,10 +8,10 @@ from dataclasses import replace
 from corten.build.checks import Checking, checked, parse_check, refuse
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
-from corten.build.draft import DEFAULT_PATH, Draft
-from corten.build.events import Described, Emit
+from corten.build.events import Emit, SubrequestResult
 from corten.build.files.tree import Tree
 from corten.build.graph import Graph
+from corten.build.imagestate import DEFAULT_PATH, ImageState
 from corten.build.options import BuildOptions, Sources
 from corten.build.outline import CALLS, describe
 from corten.build.solve import global_values
@@ -23,11 +23,11 @@ async def asked(call: str, file: ins.Dockerfile, options: BuildOptions, sources:
     source = {"filename": file.name, "sources": [base64.b64encode(file.source.encode()).decode()]}
     if call in CALLS:
         given = {name: value for name, value in options.build_args.items() if value is not None}
-        emit(Described(describe(call, file, options.target, given, global_values(file, options)) | source))
+        emit(SubrequestResult(describe(call, file, options.target, given, global_values(file, options)) | source))
         return
     await look_over(file, options, sources, emit)
     if call == "check":
-        emit(Described(source))
+        emit(SubrequestResult(source))
 
 
 async def look_over(file: ins.Dockerfile, options: BuildOptions, sources: Sources, emit: Emit) -> None:
@@ -64,7 +64,7 @@ async def _environments(
             base = await sources.images.resolve(known, pull=options.pull, platform=options.platform)
         except EngineError:
             continue
-        env = Draft(key="", config=base.config.run).env
+        env = ImageState(key="", config=base.config.run).env
         found[name] = {"PATH": DEFAULT_PATH, **env}
         await asyncio.sleep(0)
     return found

@@ -13,16 +13,16 @@ from corten.build.cache import BuildCache
 from corten.build.dockerfile.instructions import Dockerfile
 from corten.build.dockerfile.parser import parse
 from corten.build.events import Emit
-from corten.build.files.remotes import Remotes
-from corten.build.files.scratch import Scratch
+from corten.build.files.fetched import FetchedSources
+from corten.build.files.tempdirs import TempDirs
 from corten.build.files.tree import Tree
-from corten.build.flights import Flights
 from corten.build.graph import binds_context
+from corten.build.layer_lookups import LayerLookups
 from corten.build.options import BuildOptions, Sources
-from corten.build.recipes import CacheSource, StepRecord, chain_of
-from corten.build.seen import Seen
-from corten.build.solve import Build, Result, Workbench, global_values
-from corten.build.workshop import Workshop
+from corten.build.remotecache import CacheRecord, RemoteCache, record_chain
+from corten.build.singleflight import SingleFlight
+from corten.build.snapshotter import BuildSnapshotter
+from corten.build.solve import Build, Result, Worker, global_values
 from corten.engine.build.bases import Bases
 from corten.engine.build.builds import BuildRequest, Built, Footing
 from corten.engine.build.context import ignore_rules, read_dockerfile
@@ -57,7 +57,7 @@ from corten.store.records.leases import Lease
 class Making:
     """Belongs to the event loop. `usual_ca` is the engine's own `build-ca`."""
 
-    def __init__(self, footing: Footing, keeping: CacheKeeping, usual_ca: str, scratch: Scratch) -> None:
+    def __init__(self, footing: Footing, keeping: CacheKeeping, usual_ca: str, tempdirs: TempDirs) -> None:
         self._store = footing.store
         self._uses = footing.uses
         self._executor = footing.executor
@@ -65,11 +65,11 @@ class Making:
         self._events = footing.events
         self._keeping = keeping
         self._usual_ca = usual_ca
-        self._scratch = scratch
-        self._flights: Flights[DiffId | None] = Flights()
-        self._remotes = Remotes()
-        self._pulling: Flights[None] = Flights()
-        self._seen = Seen()
+        self._tempdirs = tempdirs
+        self._singleflight: SingleFlight[DiffId | None] = SingleFlight()
+        self._remotes = FetchedSources()
+        self._pulling: SingleFlight[None] = SingleFlight()
+        self._seen = LayerLookups()
         self._contexts = KnownContexts(os.path.join(footing.store.root.path, "build", "contexts"))
         self._cache = BuildCache(footing.store.db, footing.store.layers)
         self._sharing = CacheSharing(footing.store, footing.pulls, footing.pulls.settings)
@@ -86,11 +86,13 @@ class Making:
                 return Built(ImageId(""))
             lease = stack.enter_context(self._store.layers.lease())
             sharing = stack.enter_context(self._sharing.session(request.credentials, emit))
-            elsewhere = await sharing.opened(read_origins([*extras.cache_from, *request.cache_from]))
-            result = await Build(job.dockerfile, job.options, job.sources, self._bench(elsewhere, sharing.give_up), lease, emit).run()
+            remote_cache = await sharing.opened(read_origins([*extras.cache_from, *request.cache_from]))
+            result = await Build(
+                job.dockerfile, job.options, job.sources, self._worker(remote_cache, sharing.cancel_import), lease, emit
+            ).run()
             if extras.check_reproducible:
                 await self._compare(job, result, lease, emit)
-            of_image = chain_of(result.records, result.draft.key)
+            of_image = record_chain(result.records, result.state.key)
             await sharing.write(targets, of_image, list(result.records.values()))
             inline = of_image if job.options.inline_cache or any(target.kind == "inline" for target in targets) else ()
             raw = _encoded(result, request.options, inline)
@@ -130,7 +132,7 @@ class Making:
         dockerfile = parse(text, request.dockerfile, options.frontend)
         beside = "" if delivery.definition is not None else request.dockerfile
         delivery.context.rules = ignore_rules(delivery.context, beside, delivery.ignored)
-        delivery.context.gives = delivery.context.shared is None and not binds_context(dockerfile) and not delivery.extras.sbom
+        delivery.context.may_link = delivery.context.local is None and not binds_context(dockerfile) and not delivery.extras.sbom
         bases = Bases(self._store.images, self._uses, self._pulls, request.credentials, self._pulling)
         return _Job(delivery, text, dockerfile, options, bases, _sources(bases, delivery), started)
 
@@ -164,7 +166,7 @@ class Making:
     async def _compare(self, job: "_Job", first: Result, lease: Lease, emit: Emit) -> None:
         """Builds once more without the step cache. Raises Conflict when that gives another image."""
         anew = replace(job.options, no_cache=True)
-        second = await Build(job.dockerfile, anew, job.sources, self._bench(None), lease, again(emit)).run()
+        second = await Build(job.dockerfile, anew, job.sources, self._worker(None), lease, again(emit)).run()
         with Internal(emit, "compare").step("comparing two builds", internal=False):
             await asyncio.to_thread(compare, self._store.layers, first, second)
 
@@ -173,8 +175,8 @@ class Making:
             options=job.options,
             images=job.bases,
             executor=self._executor,
-            workshop=self._workshop(lease, result.epoch * 10**9),
-            scratch=self._scratch,
+            snapshotter=self._snapshotter(lease, result.epoch * 10**9),
+            tempdirs=self._tempdirs,
             layers=self._store.layers,
             epoch=result.epoch,
             emit=emit,
@@ -194,21 +196,21 @@ class Making:
             finally:
                 os.close(root)
 
-    def _bench(self, elsewhere: CacheSource | None, give_up: Callable[[], None] = lambda: None) -> Workbench:
-        return Workbench(
+    def _worker(self, remote_cache: RemoteCache | None, cancel_import: Callable[[], None] = lambda: None) -> Worker:
+        return Worker(
             cache=self._cache,
             caches=self._keeping.caches,
-            flights=self._flights,
+            singleflight=self._singleflight,
             remotes=self._remotes,
-            scratch=self._scratch,
+            tempdirs=self._tempdirs,
             executor=self._executor,
-            workshop=self._workshop,
-            elsewhere=elsewhere,
-            give_up=give_up,
+            snapshotter=self._snapshotter,
+            remote_cache=remote_cache,
+            cancel_import=cancel_import,
         )
 
-    def _workshop(self, lease: Lease, newest: int) -> Workshop:
-        return Workshop(self._store.snapshots, self._store.layers, partial(_seal, self._store), lease, newest, self._seen)
+    def _snapshotter(self, lease: Lease, newest: int) -> BuildSnapshotter:
+        return BuildSnapshotter(self._store.snapshots, self._store.layers, partial(_seal, self._store), lease, newest, self._seen)
 
     def _record(self, raw: bytes, request: BuildRequest) -> Built:
         images = self._store.images
@@ -262,22 +264,22 @@ def _made(job: _Job, result: Result, request: BuildRequest) -> Made:
     )
 
 
-def _encoded(result: Result, options: BuildOptions, inline: Sequence[StepRecord]) -> bytes:
+def _encoded(result: Result, options: BuildOptions, inline: Sequence[CacheRecord]) -> bytes:
     raw = encode_image_config(_image_config(result, options))
     return with_inline_cache(raw, inline) if inline else raw
 
 
 def _image_config(result: Result, options: BuildOptions) -> ImageConfig:
-    draft, platform = result.draft, parse_platform(options.platform)
+    state, platform = result.state, parse_platform(options.platform)
     created = datetime.fromtimestamp(result.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    run = draft.config
+    run = state.config
     return ImageConfig(
-        architecture=draft.base.architecture or platform.architecture,
-        os=draft.base.os or platform.os,
-        variant=draft.base.variant or platform.variant,
+        architecture=state.base.architecture or platform.architecture,
+        os=state.base.os or platform.os,
+        variant=state.base.variant or platform.variant,
         created=created,
-        author=draft.base.author,
+        author=state.base.author,
         config=run,
-        rootfs=RootFs(diff_ids=list(draft.layers)),
-        history=list(draft.history),
+        rootfs=RootFs(diff_ids=list(state.layers)),
+        history=list(state.history),
     )

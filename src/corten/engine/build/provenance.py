@@ -15,9 +15,9 @@ from urllib.parse import quote
 import msgspec
 
 from corten.build.dockerfile import instructions as ins
-from corten.build.draft import PROXY_ARGS
+from corten.build.imagestate import PROXY_ARGS
 from corten.build.options import BuildOptions
-from corten.build.recipes import StepRecord
+from corten.build.remotecache import CacheRecord
 from corten.errors import Invalid, Unsupported
 from corten.ids import ImageId, random_hex64
 from corten.oci.digest import sha256_digest
@@ -61,7 +61,7 @@ class Made:
     remote: str
     started: float
     materials: Sequence[Material]
-    steps: Sequence[StepRecord]
+    steps: Sequence[CacheRecord]
     stages: Sequence[ins.Stage] = ()
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from corten.build.files.git import is_git
 from corten.build.options import BuildOptions
-from corten.build.steps.authorities import host_bundle
-from corten.build.steps.leave import check_entitlements
+from corten.build.steps.ca_certificates import host_bundle
+from corten.build.steps.entitlements import check_entitlements
 from corten.engine.build.delivery import Extras
 from corten.errors import Invalid, Unavailable, Unsupported
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from corten.build.dockerfile.errors import DockerfileError, excerpt
-from corten.build.events import BuildEvent, Described, StepEnded, StepOutput, StepProgress, StepStarted, Warned
+from corten.build.events import BuildEvent, CheckWarning, StepEnded, StepOutput, StepProgress, StepStarted, SubrequestResult
 from corten.build.solve import StepFailed
 from corten.errors import EngineError
 from corten.oci.digest import sha256_digest
@@ -30,9 +30,9 @@ class Trace:
         match event:
             case StepStarted():
                 return self._started(event)
-            case Warned():
+            case CheckWarning():
                 return {"warnings": [_warning(event)]}
-            case Described():
+            case SubrequestResult():
                 return {"described": dict(event.value)}
         vertex = self._vertices.get(event.id)
         if vertex is None:
@@ -75,7 +75,7 @@ def failure_details(error: EngineError, trace: Trace, source: str, name: str) ->
     return {key: value for key, value in found.items() if value}
 
 
-def _warning(event: Warned) -> Status:
+def _warning(event: CheckWarning) -> Status:
     short = base64.b64encode(f"{event.rule}: {event.message} (line {event.line})".encode()).decode()
     detail = [base64.b64encode(event.detail.encode()).decode()]
     return {"level": 1, "short": short, "detail": detail, "url": event.url, "rule": event.rule, "message": event.message,

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from corten.build.events import BuildEvent, Emit, StepStarted, Warned
-from corten.build.recipes import StepRecord
+from corten.build.events import BuildEvent, CheckWarning, Emit, StepStarted
+from corten.build.remotecache import CacheRecord
 from corten.build.solve import Result
 from corten.errors import Conflict
 from corten.store.layers import Layers
@@ -22,7 +22,7 @@ def again(emit: Emit) -> Emit:
     """The events of the second build as other steps than those of the first."""
 
     def renamed(event: BuildEvent) -> None:
-        if isinstance(event, Warned):
+        if isinstance(event, CheckWarning):
             return
         event = replace(event, id=f"again-{event.id}")
         emit(replace(event, label=f"second build: {event.label}") if isinstance(event, StepStarted) and event.label else event)
@@ -40,13 +40,13 @@ class Difference:
 
 def compare(layers: Layers, first: Result, second: Result) -> None:
     """Raises Conflict when the images differ, for the first step that made other files. Blocks."""
-    if first.draft.layers == second.draft.layers and first.draft.config == second.draft.config:
+    if first.state.layers == second.state.layers and first.state.config == second.state.config:
         return
     _compare_steps(layers, first.records, second.records)
     raise Conflict("not reproducible: the image's config differs", reason="not-reproducible")
 
 
-def _compare_steps(layers: Layers, first: Mapping[str, StepRecord], second: Mapping[str, StepRecord]) -> None:
+def _compare_steps(layers: Layers, first: Mapping[str, CacheRecord], second: Mapping[str, CacheRecord]) -> None:
     for key, record in first.items():
         other = second.get(key)
         if other is None or other.layer == record.layer:

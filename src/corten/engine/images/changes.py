@@ -12,11 +12,11 @@ from corten.lazy import LazyModule
 from corten.oci.image import RunConfig
 
 if TYPE_CHECKING:
-    from corten.build import draft, metadata
+    from corten.build import imagestate, metadata
     from corten.build.dockerfile import instructions as ins
     from corten.build.dockerfile import lexer, parser
 else:
-    draft, metadata = LazyModule("corten.build.draft"), LazyModule("corten.build.metadata")
+    imagestate, metadata = LazyModule("corten.build.imagestate"), LazyModule("corten.build.metadata")
     ins, lexer, parser = (LazyModule(f"corten.build.dockerfile.{name}") for name in ("instructions", "lexer", "parser"))
 
 _ALLOWED: Final = frozenset(
@@ -28,7 +28,7 @@ def apply_changes(config: RunConfig, changes: Sequence[str]) -> RunConfig:
     """`config` after `changes`, in order. Raises Invalid in Docker's words for a wrong one and for one that is not allowed here."""
     if not any(change.strip() for change in changes):
         return config
-    now = draft.Draft(key="", config=config)
+    now = imagestate.ImageState(key="", config=config)
     for line in lexer.lex("\n".join(changes)).lines:
         word = line.text.split(maxsplit=1)[0].upper()
         if word not in _ALLOWED:
@@ -37,7 +37,7 @@ def apply_changes(config: RunConfig, changes: Sequence[str]) -> RunConfig:
     return msgspec.structs.replace(now.config, args_escaped=config.args_escaped)
 
 
-def _apply(now: "draft.Draft", instruction: "ins.Instruction") -> "draft.Draft":
+def _apply(now: "imagestate.ImageState", instruction: "ins.Instruction") -> "imagestate.ImageState":
     if isinstance(instruction, ins.Workdir):
         path = posixpath.normpath(posixpath.join("/", now.workdir, now.expander().word(instruction.path)))
         return now.with_config(working_dir=path)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from corten.build.dockerfile.instructions import Place
+from corten.build.dockerfile.instructions import SourceLocation
 from corten.build.events import BuildEvent, Planned, StageEnded, StepEnded, StepOutput, StepRunning, StepStarted
 from corten.build.solve import StepFailed
 from corten.engine.build.classic import ClassicText, failure
@@ -78,6 +78,6 @@ def test_the_last_instructions_are_cached_when_the_image_was_there(is_new: bool)
 def test_a_failing_from_is_told_with_its_line() -> None:
     text = ClassicText()
     told([Planned((0,), 6)], text)
-    error = StepFailed(NotFound("no such image", reason="x"), Place(1, 1, "FROM nowhere"), "FROM nowhere")
+    error = StepFailed(NotFound("no such image", reason="x"), SourceLocation(1, 1, "FROM nowhere"), "FROM nowhere")
     assert text.failed(error) == ["Step 1/6 : FROM nowhere\n"]
     assert failure(error) == ("no such image", 0)

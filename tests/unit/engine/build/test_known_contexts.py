@@ -1,4 +1,4 @@
-"""Digests that are kept from build to build: they save reading, and damage to them costs nothing else."""
+"""FileDigests that are kept from build to build: they save reading, and damage to them costs nothing else."""
 
 import os
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.build.files.digests import Digests
+from corten.build.files.digests import FileDigests
 from corten.engine.build.folders import known
 from corten.engine.build.folders.known import KnownContexts
 
@@ -27,13 +27,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "kept"
 
 
-def _noted(entries: dict[tuple[int, int], tuple[int, int, int, bytes]]) -> Digests:
-    digests = Digests(dict(entries), private=False)
+def _noted(entries: dict[tuple[int, int], tuple[int, int, int, bytes]]) -> FileDigests:
+    digests = FileDigests(dict(entries), private=False)
     digests.is_changed = True
     return digests
 
 
-def _entries(digests: Digests) -> dict[tuple[int, int], tuple[int, int, int, bytes]]:
+def _entries(digests: FileDigests) -> dict[tuple[int, int], tuple[int, int, int, bytes]]:
     return dict(digests.kept(10**6))
 
 
@@ -45,7 +45,7 @@ def test_what_is_kept_comes_back(root: int, folder: Path) -> None:
 
 
 def test_nothing_is_written_for_nothing_new(root: int, folder: Path) -> None:
-    KnownContexts(str(folder)).keep(root, Digests({(1, 2): ENTRY}, private=False), 0)
+    KnownContexts(str(folder)).keep(root, FileDigests({(1, 2): ENTRY}, private=False), 0)
     assert not folder.exists()
 
 
@@ -93,7 +93,7 @@ def test_folders_and_bytes_are_limited(tmp_path: Path, folder: Path) -> None:
 
 
 def test_of_too_many_files_the_last_builds_stay() -> None:
-    digests = Digests({(1, n): ENTRY for n in range(10)}, private=False)
+    digests = FileDigests({(1, n): ENTRY for n in range(10)}, private=False)
     found = os.stat_result((0, 7, 1, 0, 0, 0, 5, 0, 0, 0), {"st_mtime_ns": 10, "st_ctime_ns": 20})
     assert digests.find(found) == ENTRY[3]
     assert next(iter(dict(digests.kept(3)))) == (1, 7)

@@ -31,7 +31,7 @@ from corten.store.opened import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionContextSource:
-    """`credentials` is filled with what the client has for the registries that the build may ask; `domains` are frontend for besides."""
+    """`credentials` is filled with what the client has for the registries that the build may ask; `domains` are asked for besides."""
 
     session: ClientSession
     frontend: FrontendOptions

@@ -110,7 +110,7 @@ class Receiver:
         if parts <= self._last:
             raise Invalid(f"{path!r} of a build context is told twice or out of order", reason="context-path")
         if len(parts) > 1 and self._kinds.get("/".join(parts[:-1])) != stat.S_IFDIR:
-            raise Invalid(f"{path!r} of a build context lies in no folder", reason="context-path")
+            raise Invalid(f"{path!r} of a build context has no parent directory", reason="context-path")
         if found.mode & (GO_DEVICE | GO_IRREGULAR):
             raise Invalid(f'the build context holds a device: "{path}"', reason="context-device")
         self._last = parts

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from corten.build.files.readers import Reader
+from corten.build.files.client_user import ClientUser
 from corten.errors import Unavailable
 from corten.store.files import boot_id
 
@@ -58,7 +58,7 @@ class Claims:
             raise _elsewhere(f"descriptor {claim.fd} of process {self.pid} is of something else")
         return fd
 
-    def reader(self) -> Reader | None:
+    def reader(self) -> ClientUser | None:
         """The client's user as far as that is not root. Blocks. Raises Unavailable."""
         if self.uid == 0:
             return None
@@ -67,7 +67,7 @@ class Claims:
                 fields = dict(line.split(":", 1) for line in file if ":" in line)
         except OSError as error:
             raise _elsewhere(f"process {self.pid} is gone") from error
-        return Reader(self.uid, frozenset(map(int, (*fields["Gid"].split(), *fields["Groups"].split()))))
+        return ClientUser(self.uid, frozenset(map(int, (*fields["Gid"].split(), *fields["Groups"].split()))))
 
 
 def _elsewhere(why: str) -> Unavailable:

@@ -1,4 +1,4 @@
-"""Digests of the files of build contexts, kept from build to build: one file for each folder that was built from.
+"""FileDigests of the files of build contexts, kept from build to build: one file for each folder that was built from.
 
     build/contexts/DEVICE-INODE     MAGIC, CRC32 of the rest; boot id, time of writing; records of device, inode, size, mtime, ctime, sha256
 
@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
-from corten.build.files.digests import Digests, Known
+from corten.build.files.digests import FileDigests, Known
 from corten.store.files import boot_id, write_all
 
 MAGIC: Final = b"corten context 1\n"
@@ -37,7 +37,7 @@ class KnownContexts:
         self._folder = folder
         self._boot = boot or boot_id()
 
-    def digests(self, root: int) -> Digests:
+    def digests(self, root: int) -> FileDigests:
         """What is known of the folder that `root` is a descriptor of."""
         path = self._path(root)
         try:
@@ -46,9 +46,9 @@ class KnownContexts:
             os.utime(path)  # the least recently used one goes first
         except OSError:
             known = {}
-        return Digests(known, private=False)
+        return FileDigests(known, private=False)
 
-    def keep(self, root: int, digests: Digests, now: int) -> None:
+    def keep(self, root: int, digests: FileDigests, now: int) -> None:
         """`now` in ns since the epoch."""
         if not digests.is_changed:
             return
@@ -76,7 +76,7 @@ def _read(raw: bytes, boot: str) -> Known:
     return {(r[0], r[1]): (r[2], r[3], r[4], r[5]) for r in records if newest is None or r[4] < newest}
 
 
-def _written(digests: Digests, boot: str, now: int) -> bytes:
+def _written(digests: FileDigests, boot: str, now: int) -> bytes:
     records = (_RECORD.pack(*inode, *entry) for inode, entry in digests.kept(MOST_ENTRIES))
     body = _HEAD.pack(boot.encode(), now) + b"".join(records)
     return MAGIC + _CRC.pack(zlib.crc32(body)) + body

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from corten.build.files.settling import settled
-from corten.build.files.shared import Shared
+from corten.build.files.local_source import LocalSource
+from corten.build.files.private_copy import copy_tree
 from corten.build.files.tree import Tree
 from corten.engine.build.folders.claims import Claim, Claims
 from corten.engine.build.folders.known import KnownContexts
@@ -45,11 +45,11 @@ async def _tree(claims: Claims, claim: Claim, known: KnownContexts, layers: Laye
 
         def copy() -> Tree:
             work = stack.enter_context(layers.workplace())
-            copied = settled(tree, os.path.join(work, "diff"))
+            copied = copy_tree(tree, os.path.join(work, "diff"))
             stack.callback(os.close, copied)
             return Tree(copied, own=False, rules=tree.rules)
 
-        tree.shared = Shared(copy, reader)
+        tree.local = LocalSource(copy, reader)
         try:
             yield tree
         finally:

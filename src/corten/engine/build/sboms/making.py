@@ -17,12 +17,12 @@ from typing import Final
 import msgspec
 
 from corten.build.events import Emit, StepEnded, StepOutput, StepStarted
-from corten.build.files.scratch import Scratch
-from corten.build.options import BindMount, BuildOptions, Executor, Images, RunJob
-from corten.build.steps.brake import Brake
+from corten.build.files.tempdirs import TempDirs
+from corten.build.options import BindMount, BuildOptions, Executor, ImageResolver, RunJob
+from corten.build.snapshotter import BuildSnapshotter
+from corten.build.steps.cancel import CancelToken
 from corten.build.steps.run import RunFailed
 from corten.build.steps.stacks import mounted_stack
-from corten.build.workshop import Workshop
 from corten.engine.build.internal import Internal
 from corten.engine.build.inventory.found import Root
 from corten.engine.build.inventory.listing import listing
@@ -46,10 +46,10 @@ class SbomMaking:
     """For one build. `epoch` (seconds) is the time of its documents."""
 
     options: BuildOptions
-    images: Images
+    images: ImageResolver
     executor: Executor
-    workshop: Workshop
-    scratch: Scratch
+    snapshotter: BuildSnapshotter
+    tempdirs: TempDirs
     layers: Layers
     epoch: int
     emit: Emit
@@ -82,14 +82,14 @@ class SbomMaking:
         with inside.step(self._title(wish), internal=False) as step:
             if wish.generator:
                 return await self._scanned(wish, targets, step)
-            brake = Brake()
-            return await brake.in_thread(lambda: [self._listed(target, brake) for target in targets])
+            cancel = CancelToken()
+            return await cancel.in_thread(lambda: [self._listed(target, cancel) for target in targets])
 
-    def _listed(self, target: Target, brake: Brake) -> Statement:
+    def _listed(self, target: Target, cancel: CancelToken) -> Statement:
         if target.tree is not None:
-            return self._document(Root(target.tree.private().root, brake.check), target.name)
-        with self.workshop.viewed(target.layers) as fd:
-            return self._document(Root(fd, brake.check), target.name)
+            return self._document(Root(target.tree.private_copy().root, cancel.check), target.name)
+        with self.snapshotter.view(target.layers) as fd:
+            return self._document(Root(fd, cancel.check), target.name)
 
     def _document(self, root: Root, name: str) -> Statement:
         raw = document(name, listing(root), root.cut, self.epoch)
@@ -109,8 +109,8 @@ class SbomMaking:
             for number, target in enumerate(targets):
                 source = await stack.enter_async_context(self._mounted(target))
                 binds.append(BindMount(source=source, target=f"{SOURCE}/{'extras' if number else 'core'}/{target.name}"))
-            snapshot = await asyncio.to_thread(self.workshop.prepare, scanner.layers)
-            stack.callback(self.workshop.drop, snapshot)
+            snapshot = await asyncio.to_thread(self.snapshotter.prepare, scanner.layers)
+            stack.callback(self.snapshotter.remove, snapshot)
             env = (*(run.env or ()), *_variables(wish, targets))
             status = await self._run(_job(self.options, snapshot, argv, env, run.working_dir or "/", binds), argv, step)
             if status != 0:
@@ -128,10 +128,10 @@ class SbomMaking:
     async def _mounted(self, target: Target) -> AsyncIterator[str]:
         """The root at a host path."""
         if target.tree is not None:
-            tree = await asyncio.to_thread(target.tree.private)
+            tree = await asyncio.to_thread(target.tree.private_copy)
             yield os.readlink(f"/proc/self/fd/{tree.root}")
             return
-        async with mounted_stack(self.workshop, self.scratch, target.layers) as root:
+        async with mounted_stack(self.snapshotter, self.tempdirs, target.layers) as root:
             yield root
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from corten.build.draft import SCAN_CONTEXT, SCAN_STAGE
 from corten.build.files.tree import Tree
+from corten.build.imagestate import SCAN_CONTEXT, SCAN_STAGE
 from corten.build.solve import Result
 from corten.errors import Invalid
 from corten.ids import DiffId
@@ -44,14 +44,14 @@ def read_sbom(fields: Mapping[str, str]) -> Wish | None:
 def targets(result: Result, globals_: Mapping[str, str], context: Tree | None) -> list[Target]:
     """The result first. `globals_` are the ARGs before the first FROM, which hold for every stage that says nothing else."""
     extras = []
-    draft, own = result.draft, result.names[result.target]
-    if context is not None and _is_on(draft.args.get(SCAN_CONTEXT) or globals_.get(SCAN_CONTEXT, ""), own):
+    state, own = result.state, result.names[result.target]
+    if context is not None and _is_on(state.args.get(SCAN_CONTEXT) or globals_.get(SCAN_CONTEXT, ""), own):
         extras.append(Target(f"{CORE}-context", tree=context))
     for index, stage in result.stages.items():
         name = result.names[index]
         if index != result.target and _is_on(stage.args.get(SCAN_STAGE) or globals_.get(SCAN_STAGE, ""), name):
             extras.append(Target(f"{CORE}-{name}", stage.layers))
-    return [Target(CORE, draft.layers), *sorted(extras, key=lambda one: one.name)]
+    return [Target(CORE, state.layers), *sorted(extras, key=lambda one: one.name)]
 
 
 def _is_on(value: str, stage: str) -> bool:

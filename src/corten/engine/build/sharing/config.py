@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from corten.build.recipes import StepRecord
+from corten.build.remotecache import CacheRecord
 from corten.errors import Invalid
 from corten.ids import DiffId
 from corten.oci.digest import parse_digest
@@ -52,7 +52,7 @@ class _Config(msgspec.Struct, frozen=True):
     records: list[_Record] | None = None
 
 
-def encode(records: Sequence[StepRecord], name: Callable[[DiffId], str]) -> bytes:
+def encode(records: Sequence[CacheRecord], name: Callable[[DiffId], str]) -> bytes:
     """`name` gives the digest under which a layer is stored: its blob's, or the diff id itself."""
     layers: list[_Layer] = []
     numbers = dict[tuple[str, int], int]()
@@ -75,7 +75,7 @@ def encode(records: Sequence[StepRecord], name: Callable[[DiffId], str]) -> byte
     return msgspec.json.encode(_Config(layers, made))
 
 
-def encode_inline(records: Sequence[StepRecord], layers: Sequence[str]) -> bytes:
+def encode_inline(records: Sequence[CacheRecord], layers: Sequence[str]) -> bytes:
     """Of an image with these `layers`, the last of which the records made in their order."""
     positions = {record.key: n for n, record in enumerate(records)}
     number = len(layers) - sum(record.layer is not None for record in records)

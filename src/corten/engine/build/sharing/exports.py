@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from corten.build.recipes import StepRecord
+from corten.build.remotecache import CacheRecord
 from corten.engine.build.sharing.config import CONFIG_TYPE, INLINE, NAME, UNCOMPRESSED, encode, encode_inline
 from corten.engine.build.sharing.wishes import Form
 from corten.engine.transfer.outgoing import InMemory, LayerPush
@@ -28,7 +28,7 @@ from corten.store.layertar.rebuild import layer_tar
 from corten.store.opened import Store
 
 
-def to_registry(push: LayerPush, tag: str, records: Sequence[StepRecord], form: Form) -> Digest:
+def to_registry(push: LayerPush, tag: str, records: Sequence[CacheRecord], form: Form) -> Digest:
     """Blocks. Raises what the registry refuses."""
     layers = _layers(records)
     blobs = push.send(_holder(layers))
@@ -50,7 +50,7 @@ class FolderCache:
         self._gone = gone
         self._packing = packing
 
-    def write(self, tag: str, records: Sequence[StepRecord], form: Form) -> None:
+    def write(self, tag: str, records: Sequence[CacheRecord], form: Form) -> None:
         """Blocks. What other tags name stays. Raises Unavailable for what the disk refuses."""
         try:
             os.makedirs(self._in("blobs/sha256"), exist_ok=True)
@@ -132,18 +132,18 @@ def _created(path: str) -> BinaryIO:
     return open(path, "xb")
 
 
-def with_inline_cache(config: bytes, records: Sequence[StepRecord]) -> bytes:
+def with_inline_cache(config: bytes, records: Sequence[CacheRecord]) -> bytes:
     """The image's config with its own steps in it."""
     fields = msgspec.json.decode(config, type=dict[str, Any])
     return msgspec.json.encode({**fields, INLINE: encode_inline(records, fields["rootfs"]["diff_ids"] or ())})
 
 
-def _layers(records: Sequence[StepRecord]) -> list[DiffId]:
+def _layers(records: Sequence[CacheRecord]) -> list[DiffId]:
     return list(dict.fromkeys(record.layer for record in records if record.layer))
 
 
 def _documents(
-    records: Sequence[StepRecord], layers: Sequence[DiffId], found: Mapping[DiffId, Descriptor], form: Form
+    records: Sequence[CacheRecord], layers: Sequence[DiffId], found: Mapping[DiffId, Descriptor], form: Form
 ) -> tuple[bytes, bytes]:
     """Config, and the manifest or index that names it."""
     config = encode(records, lambda diff_id: found[diff_id].digest)

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from corten.build.draft import Draft
 from corten.build.events import Emit
+from corten.build.imagestate import ImageState
 from corten.engine.build.internal import Internal
 from corten.engine.build.sharing.config import CONFIG_TYPE, INLINE, LARGEST, NAME, UNCOMPRESSED, decode, decode_inline
 from corten.engine.transfer.layers import LayerPull, RemoteLayer
@@ -42,7 +42,7 @@ class CachedLayers:
 
 
 class FetchedCache:
-    """`corten.build.recipes.CacheSource` of a cache whose layers `bring` stores one at a time."""
+    """`corten.build.remotecache.RemoteCache` of a cache whose layers `bring` stores one at a time."""
 
     def __init__(self, store: Store, cached: CachedLayers, emit: Emit, bring: Callable[[RemoteLayer, Lease], None]) -> None:
         self._store = store
@@ -50,7 +50,7 @@ class FetchedCache:
         self._emit = emit
         self._bring = bring
 
-    def find(self, key: str, draft: Draft, created_by: str, lease: Lease) -> tuple[DiffId | None] | None:
+    def find(self, key: str, state: ImageState, created_by: str, lease: Lease) -> tuple[DiffId | None] | None:
         name = self._cached.steps.get(key)
         if name is None:
             return None
@@ -69,7 +69,7 @@ class FetchedCache:
 
 
 class ImageHistory:
-    """`corten.build.recipes.CacheSource` of an image here: the classic builder's `cachefrom`.
+    """`corten.build.remotecache.RemoteCache` of an image here: the classic builder's `cachefrom`.
 
     A RUN is taken from it when all that came before is the same, layer for layer and line for line.
     """
@@ -79,18 +79,18 @@ class ImageHistory:
         self._image = image
         self._steps = _inline(image.raw)
 
-    def find(self, key: str, draft: Draft, created_by: str, lease: Lease) -> tuple[DiffId | None] | None:
+    def find(self, key: str, state: ImageState, created_by: str, lease: Lease) -> tuple[DiffId | None] | None:
         if (name := self._steps.get(key)) is not None:
             return self._held(DiffId(name) if name in self._image.layers else None, lease) if name else (None,)
         lines = self._image.config.history or []
-        count = len(draft.history)
+        count = len(state.history)
         if not created_by or len(lines) <= count or lines[count].created_by != created_by:
             return None
-        if self._image.layers[: len(draft.layers)] != draft.layers or not _same(lines[:count], draft):
+        if self._image.layers[: len(state.layers)] != state.layers or not _same(lines[:count], state):
             return None
         if lines[count].empty_layer:
             return (None,)
-        return self._held(self._image.layers[len(draft.layers)] if len(self._image.layers) > len(draft.layers) else None, lease)
+        return self._held(self._image.layers[len(state.layers)] if len(self._image.layers) > len(state.layers) else None, lease)
 
     def _held(self, layer: DiffId | None, lease: Lease) -> tuple[DiffId | None] | None:
         return (layer,) if layer and self._store.layers.hold(layer, lease) is not None else None
@@ -102,8 +102,8 @@ class Several:
     def __init__(self, sources: Sequence[Any]) -> None:
         self._sources = sources
 
-    def find(self, key: str, draft: Draft, created_by: str, lease: Lease) -> tuple[DiffId | None] | None:
-        found = (source.find(key, draft, created_by, lease) for source in self._sources)
+    def find(self, key: str, state: ImageState, created_by: str, lease: Lease) -> tuple[DiffId | None] | None:
+        found = (source.find(key, state, created_by, lease) for source in self._sources)
         return next((answer for answer in found if answer is not None), None)
 
 
@@ -246,6 +246,6 @@ def _inline(config: bytes) -> Mapping[str, str]:
         return {}
 
 
-def _same(lines: Sequence[Any], draft: Draft) -> bool:
-    ours: Iterator[tuple[str, bool]] = ((h.created_by, h.empty_layer) for h in draft.history)
+def _same(lines: Sequence[Any], state: ImageState) -> bool:
+    ours: Iterator[tuple[str, bool]] = ((h.created_by, h.empty_layer) for h in state.history)
     return [(h.created_by, h.empty_layer) for h in lines] == list(ours)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from corten.build.events import Emit
-from corten.build.recipes import CacheSource, StepRecord
+from corten.build.remotecache import CacheRecord, RemoteCache
 from corten.engine.build.internal import Internal
 from corten.engine.build.sharing.exports import FolderCache, to_registry
 from corten.engine.build.sharing.imports import FetchedCache, Folder, ImageHistory, Several, puller, read_registry
@@ -20,7 +20,7 @@ from corten.registry.client import Repository, Session
 from corten.registry.hosts import RegistrySettings
 from corten.store.opened import Store
 
-Opening = Callable[[], CacheSource]
+Opening = Callable[[], RemoteCache]
 
 
 class CacheSharing:
@@ -55,16 +55,16 @@ class SharingSession:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def give_up(self) -> None:
+    def cancel_import(self) -> None:
         """Ends downloads, which are then missed."""
         self._gone.set()
 
-    async def opened(self, origins: Sequence[CacheOrigin]) -> CacheSource | None:
+    async def opened(self, origins: Sequence[CacheOrigin]) -> RemoteCache | None:
         """What `--cache-from` names, as far as it can be had: what cannot is told as a step's error."""
         found = [source for origin in origins for source in await self._opened(origin)]
         return Several(found) if found else None
 
-    async def _opened(self, origin: CacheOrigin) -> Sequence[CacheSource]:
+    async def _opened(self, origin: CacheOrigin) -> Sequence[RemoteCache]:
         if origin.kind == "local":
             return await self._told(f"importing cache manifest from local:{origin.folder}", lambda: self._folder(origin))
         reference = origin.reference
@@ -76,25 +76,25 @@ class SharingSession:
             return []
         return await self._told(f"importing cache manifest from {reference.familiar}", lambda: self._remote(reference))
 
-    async def _told(self, name: str, work: Opening) -> Sequence[CacheSource]:
+    async def _told(self, name: str, work: Opening) -> Sequence[RemoteCache]:
         try:
             with self._inside.step(name, internal=False):
                 return [await interruptible(work, self._gone)]
         except EngineError:
             return []
 
-    def _folder(self, origin: CacheOrigin) -> CacheSource:
+    def _folder(self, origin: CacheOrigin) -> RemoteCache:
         folder = Folder(origin.folder, tag=origin.tag, digest=origin.digest)
         return FetchedCache(self._store, folder.read(), self._emit, lambda layer, lease: folder.bring(self._store, layer, lease))
 
-    def _remote(self, reference: Reference) -> CacheSource:
+    def _remote(self, reference: Reference) -> RemoteCache:
         session = self._stack.enter_context(self._session(reference, push=False))
         repository = Repository(session, reference.path, familiar=reference.familiar_name)
         cached = read_registry(repository, str(reference.digest or reference.tag), reference.name)
         pull = self._pulls.layers(lambda _: None, self._gone.is_set)
         return FetchedCache(self._store, cached, self._emit, puller(pull, repository))
 
-    async def write(self, targets: Sequence[CacheTarget], image: Sequence[StepRecord], everything: Sequence[StepRecord]) -> None:
+    async def write(self, targets: Sequence[CacheTarget], image: Sequence[CacheRecord], everything: Sequence[CacheRecord]) -> None:
         """Raises what a target refuses, unless that is to be forgiven."""
         for target in targets:
             if target.kind == "inline":
@@ -107,7 +107,7 @@ class SharingSession:
                 if not target.forgiving:
                     raise
 
-    def _write(self, target: CacheTarget, records: Sequence[StepRecord]) -> None:
+    def _write(self, target: CacheTarget, records: Sequence[CacheRecord]) -> None:
         reference = target.reference
         if reference is None:
             FolderCache(self._store, target.folder, self._gone, target.packing).write(target.tag, records, target.form)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from corten.build.cache import BuildCache
-from corten.build.caches import CacheMount, CacheMounts
+from corten.build.cachemounts import CacheMount, CacheMounts
 from corten.engine.cleanup.gc.plan import Candidate, Kind, Layered
 from corten.engine.cleanup.last_uses import LastUses
 from corten.engine.cleanup.trash import TrashCan

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from corten.build.cache import BuildCache, CacheEntry
-from corten.build.caches import CacheMounts
+from corten.build.cachemounts import CacheMounts
 from corten.engine.cleanup.prune.options import PruneReport
 from corten.engine.events import Events
 from corten.store.files import free_bytes

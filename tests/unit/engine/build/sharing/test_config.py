@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corten.build.recipes import StepRecord, chain_of
+from corten.build.remotecache import CacheRecord, record_chain
 from corten.engine.build.sharing.config import LARGEST, decode, decode_inline, encode, encode_inline
 from corten.errors import Invalid
 from corten.ids import DiffId, is_hex64
 
 BASE, ONE, TWO, THREE = (letter * 64 for letter in "0123")
 LAYER = DiffId("sha256:" + "a" * 64)
-RECORDS = [StepRecord(ONE, BASE, LAYER, "RUN a"), StepRecord(TWO, ONE, None, "RUN true"), StepRecord(THREE, TWO, LAYER, "RUN b")]
+RECORDS = [CacheRecord(ONE, BASE, LAYER, "RUN a"), CacheRecord(TWO, ONE, None, "RUN true"), CacheRecord(THREE, TWO, LAYER, "RUN b")]
 
 
 def test_written_and_read() -> None:
@@ -47,9 +47,9 @@ def test_what_buildkit_writes_is_read() -> None:
 
 
 def test_chain_of_an_image() -> None:
-    known = {record.key: record for record in [*RECORDS, StepRecord("4" * 64, BASE, LAYER, "RUN other")]}
-    assert chain_of(known, THREE) == RECORDS
-    assert chain_of(known, BASE) == []
+    known = {record.key: record for record in [*RECORDS, CacheRecord("4" * 64, BASE, LAYER, "RUN other")]}
+    assert record_chain(known, THREE) == RECORDS
+    assert record_chain(known, BASE) == []
 
 
 @pytest.mark.parametrize(
