@@ -93,26 +93,6 @@ def test_pivot_root_leaves_only_the_new_root(tmp_path: Path) -> None:
     assert in_namespace(body) == ["/", "/proc"]
 
 
-def test_hundreds_of_layers(tmp_path: Path) -> None:
-    """More than fit the page that mount(2) has for options."""
-    layers = [tmp_path / f"a-layer-with-a-long-name-{i}" for i in range(300)]
-    for directory in (*layers, tmp_path / "upper", tmp_path / "work", tmp_path / "merged"):
-        directory.mkdir()
-    (layers[299] / "bottom").write_text("x")
-
-    def body() -> list[str]:
-        with m.FsContext("overlay") as fs:
-            for layer in layers:
-                fs.set_string("lowerdir+", str(layer))
-            fs.set_string("upperdir", str(tmp_path / "upper"))
-            fs.set_string("workdir", str(tmp_path / "work"))
-            fs.create()
-            m.move_mount(fs.mount(), "", m.AT_FDCWD, str(tmp_path / "merged"))
-        return os.listdir(tmp_path / "merged")
-
-    assert in_namespace(body) == ["bottom"]
-
-
 def test_mount_names_its_target() -> None:
     def body() -> str | None:
         try:

@@ -27,11 +27,6 @@ def test_this_machine_can_run_containers() -> None:
     assert ("swappiness" in features.limits) == (features.cgroup_version == 1)
 
 
-def test_new_overlay_options_go_with_the_kernel() -> None:
-    release = tuple(map(int, os.uname().release.split(".")[:2]))
-    assert probe().has_overlay_lowerdir_append == (release >= (6, 7))
-
-
 def test_what_lacks_is_told_in_sentences() -> None:
     nothing = probe()._replace(
         machine="riscv64", syscalls=frozenset(), namespaces=frozenset(), capabilities=(), cgroup_version=0, controllers=frozenset(),

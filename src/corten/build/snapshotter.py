@@ -10,12 +10,12 @@ from corten.build.files.upperdir import UpperDirWriter
 from corten.build.layer_lookups import LayerLookups
 from corten.errors import Invalid, NotFound
 from corten.ids import DiffId, random_hex64
-from corten.kernel.mount import AT_FDCWD, MOVE_MOUNT_F_EMPTY_PATH, FsContext, move_mount
+from corten.kernel.mount import AT_FDCWD, move_mount
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
 from corten.store.layers import Layers
 from corten.store.records.leases import Lease
 from corten.store.snapshots import Snapshots
-from corten.store.view import opened_view, opened_writable
+from corten.store.view import opened_view, opened_writable, stacked_mount
 
 T = TypeVar("T")
 MOST_LAYERS: Final = 500
@@ -66,14 +66,9 @@ class BuildSnapshotter:
     def mount(self, key: str, target: str) -> None:
         """Mounts the writable stack at a host directory; the caller unmounts it before `drop`."""
         (mount,) = self._snapshots.mounts(key)
-        with FsContext("overlay") as overlay:
-            overlay.set_string("source", "overlay")
-            for option in mount["options"]:
-                overlay.set_option(option)
-            overlay.create()
-            fd = overlay.mount()
+        fd = stacked_mount(mount["options"])
         try:
-            move_mount(fd, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH)
+            move_mount(fd, "", AT_FDCWD, target)
         finally:
             os.close(fd)
 

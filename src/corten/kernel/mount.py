@@ -159,6 +159,9 @@ class FsContext:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         os.close(self.fd)
 
     def set_string(self, key: str, value: str) -> None:

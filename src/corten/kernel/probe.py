@@ -58,7 +58,6 @@ class KernelFeatures(NamedTuple):
     has_device_programs: bool
     has_seccomp: bool
     has_overlay: bool
-    has_overlay_lowerdir_append: bool
     has_bridge: bool
     has_veth: bool
     has_nftables: bool
@@ -72,7 +71,6 @@ def probe() -> KernelFeatures:
     version, controllers, limits = _cgroups()
     network = _in_own_network_namespace(("bridge", _make_bridge), ("veth", _make_veth), ("nftables", _make_table))
     syscalls = frozenset(name for name, number in _NEW_EVERYWHERE.items() if _exists(number))
-    has_overlay, has_append = _overlay() if "fsopen" in syscalls else ("overlay" in find_text("/proc/filesystems").split(), False)
     lsm = find_text("/sys/kernel/security/lsm")
     return KernelFeatures(
         release=os.uname().release,
@@ -85,8 +83,7 @@ def probe() -> KernelFeatures:
         limits=limits,
         has_device_programs=_exists(_BPF),
         has_seccomp=_has_seccomp(),
-        has_overlay=has_overlay,
-        has_overlay_lowerdir_append=has_append,
+        has_overlay=_has_overlay() or "overlay" in find_text("/proc/filesystems").split(),
         has_bridge="bridge" in network,
         has_veth="veth" in network,
         has_nftables="nftables" in network,
@@ -168,19 +165,10 @@ def _release_at_least(major: int, minor: int) -> bool:
     return (int(first), int(digits)) >= (major, minor)
 
 
-def _overlay() -> tuple[bool, bool]:
-    """(overlay is there, its `lowerdir+` option too). Opening a context loads the module where it is one."""
+def _has_overlay() -> bool:
+    """Opening a context loads the module where it is one."""
     try:
-        with FsContext("overlay") as context:
-            # Before 6.5 overlay swallows every key here and judges later: then a key that nobody knows is accepted too.
-            return True, _takes(context, "lowerdir+") and not _takes(context, "corten-unknown")
-    except OSError:
-        return False, False
-
-
-def _takes(context: FsContext, key: str) -> bool:
-    try:
-        context.set_string(key, "/")
+        FsContext("overlay").close()
     except OSError:
         return False
     return True

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from corten.errors import EngineError
-from corten.kernel.mount import MOUNT_ATTR_RDONLY, FsContext
+from corten.kernel.mount import MOUNT_ATTR_RDONLY
+from corten.kernel.overlay import OverlayStack, overlay, parse_overlay_options
 
 
 @contextmanager
@@ -17,10 +18,7 @@ def opened_view(layers: Sequence[str]) -> Iterator[int]:
 
     A single directory is opened as it is. Raises EngineError when the kernel refuses the stack.
     """
-    if len(layers) == 1:
-        fd = os.open(layers[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    else:
-        fd = _stacked([f"lowerdir+={layer}" for layer in layers], MOUNT_ATTR_RDONLY)
+    fd = os.open(layers[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if len(layers) == 1 else _opened(stacked_layers(layers))
     try:
         yield fd
     finally:
@@ -30,31 +28,34 @@ def opened_view(layers: Sequence[str]) -> Iterator[int]:
 @contextmanager
 def opened_writable(options: Sequence[str]) -> Iterator[int]:
     """A directory fd at the root of a writable overlay with these mount options (as `Snapshots.mounts` gives them)."""
-    fd = _stacked(options, 0)
+    fd = _opened(stacked_mount(options))
     try:
         yield fd
     finally:
         os.close(fd)
 
 
-def stacked_mount(options: Sequence[str], attributes: int) -> int:
-    """The fd of a detached overlay mount, the caller's to place and close. Raises EngineError when the kernel refuses.
+def stacked_mount(options: Sequence[str]) -> int:
+    """The fd of a detached, writable overlay mount with these options, the caller's to place and close.
 
-    A layer that comes twice is mounted once, in its upper place (see `Snapshots.mounts`).
+    Raises EngineError when the kernel refuses.
     """
+    return _stacked(parse_overlay_options(options), 0)
+
+
+def stacked_layers(layers: Sequence[str]) -> int:
+    """The same of directories alone (top first, two at least), read-only."""
+    return _stacked(OverlayStack(tuple(layers)), MOUNT_ATTR_RDONLY)
+
+
+def _stacked(stack: OverlayStack, attributes: int) -> int:
     try:
-        with FsContext("overlay") as overlay:
-            overlay.set_string("source", "overlay")
-            for option in dict.fromkeys(options):
-                overlay.set_option(option)
-            overlay.create()
-            return overlay.mount(attributes)
+        return overlay(stack, attributes)
     except OSError as error:
         raise EngineError(f"stacking layers: {error}", reason="overlay") from error
 
 
-def _stacked(options: Sequence[str], attributes: int) -> int:
-    mount_fd = stacked_mount(options, attributes)
+def _opened(mount_fd: int) -> int:
     try:
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount_fd)
     finally:

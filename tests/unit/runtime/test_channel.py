@@ -9,7 +9,6 @@ import pytest
 from corten.errors import Conflict, EngineError
 from corten.runtime.channel import FAILED, READY, START, ChannelClosed, open_channel, report_bug
 from corten.runtime.hooks import run_hooks
-from corten.runtime.rootfs.tree import root_options
 
 
 def test_messages_errors_and_the_end() -> None:
@@ -82,13 +81,3 @@ def test_a_hook_that_takes_too_long_is_killed(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="timed out"):
         run_hooks("prestart", [{**script(tmp_path, "exec sleep 5"), "timeout": 0.05}], {})
     assert time.monotonic() - begin < 2
-
-
-def test_layers_become_one_option_each() -> None:
-    options = ["lowerdir=/a:/b", "upperdir=/u", "rw", "volatile"]
-    assert root_options({"type": "overlay", "source": "overlay", "options": options}) == [
-        "lowerdir+=/a",
-        "lowerdir+=/b",
-        "upperdir=/u",
-        "volatile",
-    ]

@@ -18,8 +18,9 @@ from corten.build.options import BindMount
 from corten.build.steps.context import FromSource, StepContext
 from corten.build.steps.stacks import MNT_DETACH, mounted_stack
 from corten.errors import Invalid, NotFound
-from corten.kernel.mount import mount, umount2
+from corten.kernel.mount import AT_FDCWD, move_mount, umount2
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
+from corten.kernel.overlay import OverlayStack, overlay
 
 _SHARING: Final[dict[str, Sharing]] = {"": "shared", "shared": "shared", "private": "private", "locked": "locked"}
 _TRUE: Final = frozenset({"", "true", "1"})
@@ -206,7 +207,11 @@ async def _scratch_over(folder: str, work: str) -> AsyncIterator[str]:
     for name in ("upper", "work", "merged"):
         os.mkdir(os.path.join(work, name))
     try:
-        mount("overlay", f"{work}/merged", "overlay", 0, f"lowerdir={folder},upperdir={work}/upper,workdir={work}/work")
+        tree = overlay(OverlayStack((folder,), f"{work}/upper", f"{work}/work"))
+        try:
+            move_mount(tree, "", AT_FDCWD, f"{work}/merged")
+        finally:
+            os.close(tree)
         try:
             yield f"{work}/merged"
         finally:

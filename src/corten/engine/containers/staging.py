@@ -14,10 +14,10 @@ from collections.abc import Iterable
 
 from corten.engine.values.container import Container, MountPoint
 from corten.errors import EngineError, NotFound
-from corten.kernel.mount import AT_FDCWD, AT_RECURSIVE, MNT_DETACH, MOUNT_ATTR_RDONLY, OPEN_TREE_CLONE, move_mount, open_tree, umount2
+from corten.kernel.mount import AT_FDCWD, AT_RECURSIVE, MNT_DETACH, OPEN_TREE_CLONE, move_mount, open_tree, umount2
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
 from corten.store.layers import Layers
-from corten.store.view import stacked_mount
+from corten.store.view import stacked_layers
 
 
 class Staging:
@@ -71,7 +71,7 @@ class Staging:
 
     def _mount_image(self, place: str, point: MountPoint) -> str:
         layers = [self._layers.path(diff_id) for diff_id in reversed(point.layers)]
-        mounted = stacked_mount([f"lowerdir+={path}" for path in (*layers, self._layers.empty_path())], MOUNT_ATTR_RDONLY)
+        mounted = stacked_layers((*layers, self._layers.empty_path()))
         try:
             os.mkdir(place, 0o700)
             move_mount(mounted, "", AT_FDCWD, place)

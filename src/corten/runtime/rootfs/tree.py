@@ -5,6 +5,7 @@ import os
 
 from corten.errors import EngineError
 from corten.kernel import mount as m
+from corten.kernel.overlay import overlay, parse_overlay_options
 from corten.runtime.config.mount_options import Attributes
 from corten.runtime.values import RootMount
 
@@ -26,31 +27,22 @@ def _is_below(path: str, point: str) -> bool:
     return point in ("/", path) or path.startswith(point + "/")
 
 
-def open_root(root_mounts: tuple[RootMount, ...], rootfs: str) -> int:
-    """The root's tree as a detached mount, the caller's; `rootfs` itself where no mount is asked for."""
+def open_root(root_mounts: tuple[RootMount, ...], rootfs: str, *, own_namespace: bool = False) -> int:
+    """The root's tree as a detached mount, the caller's; `rootfs` itself where no mount is asked for. See `overlay` for `own_namespace`."""
     if not root_mounts:
         return m.open_tree(m.AT_FDCWD, rootfs, m.OPEN_TREE_CLONE | m.AT_RECURSIVE)
     mount = root_mounts[0]
     if mount["type"] == "bind" or "bind" in mount["options"] or "rbind" in mount["options"]:
         return m.open_tree(m.AT_FDCWD, mount["source"], m.OPEN_TREE_CLONE | m.AT_RECURSIVE)
+    if mount["type"] == "overlay":
+        return overlay(parse_overlay_options(mount["options"]), own_namespace=own_namespace)
     with m.FsContext(mount["type"]) as fs:
         fs.set_string("source", mount["source"])
-        for option in root_options(mount):
-            fs.set_option(option)
+        for option in mount["options"]:
+            if option not in ("rw", "ro", "defaults"):
+                fs.set_option(option)
         fs.create()
         return fs.mount()
-
-
-def root_options(mount: RootMount) -> list[str]:
-    """A `lowerdir=A:B` becomes one `lowerdir+=` per layer: a value of fsconfig(2) holds 255 bytes, a layer's path fits."""
-    options: list[str] = []
-    for option in mount["options"]:
-        key, _, value = option.partition("=")
-        if key == "lowerdir" and mount["type"] == "overlay":
-            options += [f"lowerdir+={layer}" for layer in value.split(":")]
-        elif option not in ("rw", "ro", "defaults"):
-            options.append(option)
-    return options
 
 
 def attach_root(tree: int, rootfs: str, propagation: int | None, *, hooked: bool = False) -> int:
@@ -66,32 +58,12 @@ def attach_root(tree: int, rootfs: str, propagation: int | None, *, hooked: bool
 
 
 def mount_root(root_mounts: tuple[RootMount, ...], rootfs: str, propagation: int | None, *, hooked: bool = False) -> int:
-    """`open_root` and `attach_root`; mount(2) where the kernel's overlay does not know `lowerdir+` (before 6.5) or fsopen."""
+    """`open_root` and `attach_root`, in the container's mount namespace."""
     try:
-        tree = open_root(root_mounts, rootfs)
-    except OSError as e:
-        if not root_mounts or e.errno not in (errno.ENOSYS, errno.EINVAL):
-            raise EngineError(f"error mounting the root file system: {e}", reason="mount-failed") from e
-        return _mount_root_classic(root_mounts[0], rootfs)
-    return attach_root(tree, rootfs, propagation, hooked=hooked)
-
-
-def _mount_root_classic(mount: RootMount, rootfs: str) -> int:
-    """All options of mount(2) share one page: when layers lie in one directory, they are named relative to it."""
-    lower = [o.partition("=")[2] for o in root_options(mount) if o.startswith("lowerdir+=")]
-    others = [o for o in root_options(mount) if not o.startswith("lowerdir+=")]
-    common = os.path.commonpath(lower) if len(lower) > 1 else "/"
-    names = [os.path.relpath(path, common) for path in lower] if len(lower) > 1 else lower
-    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.chdir(common)
-        m.mount(mount["source"], rootfs, mount["type"], 0, ",".join([*others, *([f"lowerdir={':'.join(names)}"] if lower else [])]))
+        tree = open_root(root_mounts, rootfs, own_namespace=True)
     except OSError as e:
         raise EngineError(f"error mounting the root file system: {e}", reason="mount-failed") from e
-    finally:
-        os.fchdir(here)
-        os.close(here)
-    return os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return attach_root(tree, rootfs, propagation, hooked=hooked)
 
 
 def pivot(root_fd: int) -> None:

@@ -29,7 +29,7 @@ from corten.kernel.mount import (
 )
 from corten.kernel.namespaces import CLONE_NEWNS, open_namespace, setns, unshare
 from corten.kernel.openat2 import make_directory_in_root, make_file_in_root, open_in_root
-from corten.store.view import stacked_mount
+from corten.store.view import stacked_layers, stacked_mount
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,8 @@ def _root_tree(ground: RootSource, *, writable: bool) -> int:
     if ground.pid:
         return _process_root(ground.pid)
     if writable:
-        return stacked_mount(ground.options, 0)
-    return stacked_mount([f"lowerdir+={layer}" for layer in ground.layers], MOUNT_ATTR_RDONLY)
+        return stacked_mount(ground.options)
+    return stacked_layers(ground.layers)
 
 
 def _process_root(pid: int) -> int:
