@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pytest
 
-from corten.engine.containers.protocols import Processes
+from corten.engine.containers.protocols import MonitorClient
 from corten.errors import Conflict, NotFound
 from corten.monitor.events import Event, Exited
 from corten.monitor.values import AttachOptions, JsonObject, StartSpec, StdioSpec
@@ -31,7 +31,7 @@ class Stage(Protocol):
     """Where the suite plays: processes and what starts need."""
 
     @property
-    def processes(self) -> Processes: ...
+    def processes(self) -> MonitorClient: ...
     @property
     def events(self) -> list[Event]: ...
     def spec(self, container_id: str, *args: str) -> tuple[StartSpec, StdioSpec]: ...
@@ -66,7 +66,7 @@ class RealStage:
     world: World
 
     @property
-    def processes(self) -> Processes:
+    def processes(self) -> MonitorClient:
         return self.world.monitors
 
     @property

@@ -10,7 +10,7 @@ import pytest
 from corten.engine.events import Events
 from corten.engine.progress import Message, Note
 from corten.engine.transfer.pull import Pulls
-from corten.engine.transfer.push import Pushed, Pushes
+from corten.engine.transfer.push import Pushes, PushResult
 from corten.errors import NotFound
 from corten.oci.platform import Platform, parse_platform
 from corten.oci.reference import parse_reference
@@ -39,7 +39,7 @@ def pull(store: Store, name: str, platform: str = "") -> None:
     asyncio.run(Pulls(store, SETTINGS, Events()).pull(parse_reference(name), lambda line: None, platform=platform))
 
 
-def push(store: Store, name: str, *, all_tags: bool = False, platform: Platform | None = None) -> tuple[list[Message], list[Pushed]]:
+def push(store: Store, name: str, *, all_tags: bool = False, platform: Platform | None = None) -> tuple[list[Message], list[PushResult]]:
     lines: list[Message] = []
     done = asyncio.run(Pushes(store, SETTINGS, Events()).push(parse_reference(name), lines.append, all_tags=all_tags, platform=platform))
     return lines, done

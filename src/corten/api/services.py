@@ -10,13 +10,13 @@ from corten.engine.containers.commit import Commits
 from corten.engine.containers.create.creation import Creation
 from corten.engine.containers.execs import Execs
 from corten.engine.containers.exit_reasons import ExitReasons
-from corten.engine.containers.files.archives import Files
-from corten.engine.containers.inspection import Containers
-from corten.engine.containers.removal import Removal
+from corten.engine.containers.files.archives import ContainerFiles
+from corten.engine.containers.inspection import ContainerQueries
+from corten.engine.containers.removal import ContainerRemoval
 from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.containers.stats import Stats
 from corten.engine.containers.streams import Streams
-from corten.engine.containers.update import Update
+from corten.engine.containers.update import ContainerUpdate
 from corten.engine.devices.requests import Devices
 from corten.engine.events import Events
 from corten.engine.images.service import Images
@@ -26,7 +26,7 @@ from corten.engine.system import System
 from corten.engine.transfer.pull import Pulls
 from corten.engine.transfer.push import Pushes
 from corten.engine.transfer.registries import Registries
-from corten.engine.usage import DiskFigures
+from corten.engine.usage import DiskUsage
 from corten.engine.volumes import Volumes
 from corten.http.request import Hijacked
 
@@ -52,20 +52,20 @@ class Services:
     """What handlers may call: one engine object per noun, made by `corten.daemon`. Who adds a noun adds its line here."""
 
     creation: Creation
-    containers: Containers
-    removal: Removal
-    update: Update
+    containers: ContainerQueries
+    removal: ContainerRemoval
+    update: ContainerUpdate
     lifecycle: Lifecycle
     streams: Streams
     execs: Execs
     exit_reasons: ExitReasons
-    files: Files
+    files: ContainerFiles
     stats: Stats
     events: Events
     system: System
     devices: Devices
     volumes: Volumes
-    figures: DiskFigures
+    figures: DiskUsage
     images: Images
     networks: Networks
     connections: Connections

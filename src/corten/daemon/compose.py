@@ -24,15 +24,15 @@ from corten.engine.cleanup.service import Cleanup
 from corten.engine.cleanup.trash import TrashCan
 from corten.engine.containers import execs, exit_reasons
 from corten.engine.containers.commit import Commits
-from corten.engine.containers.create.creation import Creation, Defaults
-from corten.engine.containers.deletion import Deletion
+from corten.engine.containers.create.creation import CreateDefaults, Creation
+from corten.engine.containers.deletion import ContainerDeletion
 from corten.engine.containers.execs import Execs
 from corten.engine.containers.exit_reasons import ExitReasons
-from corten.engine.containers.files.archives import Files
+from corten.engine.containers.files.archives import ContainerFiles
 from corten.engine.containers.health.checks import HealthChecks
-from corten.engine.containers.inspection import Containers
-from corten.engine.containers.protocols import Networks, Processes
-from corten.engine.containers.removal import Removal
+from corten.engine.containers.inspection import ContainerQueries
+from corten.engine.containers.protocols import ContainerNetworks, MonitorClient
+from corten.engine.containers.removal import ContainerRemoval
 from corten.engine.containers.root_files import RootFiles
 from corten.engine.containers.run.bundles import Bundles
 from corten.engine.containers.run.exit_handling import ExitHandler
@@ -44,22 +44,22 @@ from corten.engine.containers.staging import Staging
 from corten.engine.containers.stats import Stats
 from corten.engine.containers.storage import ContainerStorage
 from corten.engine.containers.streams import Streams
-from corten.engine.containers.update import Update
+from corten.engine.containers.update import ContainerUpdate
 from corten.engine.devices.nvidia_diagnosis import diagnosis
 from corten.engine.devices.nvidia_specification import NvidiaSource
-from corten.engine.devices.registry import Registry
+from corten.engine.devices.registry import CdiRegistry
 from corten.engine.devices.requests import Devices
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
 from corten.engine.images.service import Images, make_images, reclaimable_by, users_of
-from corten.engine.models import Models, Recognition
+from corten.engine.models import ModelRecords, ModelScanner
 from corten.engine.networks import catalog as network_catalog
 from corten.engine.networks import networks as engine_networks
 from corten.engine.networks.connections import Connections
 from corten.engine.paths import Paths
 from corten.engine.protection import Protection
 from corten.engine.records import containers
-from corten.engine.records.containers import Catalog
+from corten.engine.records.containers import ContainerCatalog
 from corten.engine.space import SpaceReclaimer
 from corten.engine.spec.placement import Machine
 from corten.engine.system import System
@@ -67,7 +67,7 @@ from corten.engine.tasks import Tasks
 from corten.engine.transfer.pull import Pulls
 from corten.engine.transfer.push import Pushes
 from corten.engine.transfer.registries import Registries
-from corten.engine.usage import DiskFigures
+from corten.engine.usage import DiskUsage
 from corten.engine.volumes import VolumeRemoval, Volumes
 from corten.kernel.probe import KernelFeatures
 from corten.monitor.events import Exited
@@ -121,8 +121,8 @@ class Composition:
     facts: HostFacts
     features: KernelFeatures
     machine: Machine
-    monitors: Processes
-    networks: Networks
+    monitors: MonitorClient
+    networks: ContainerNetworks
     known_networks: engine_networks.Networks
 
     def compose(self, tasks: Tasks, events: Events, space: SpaceReclaimer) -> Engine:
@@ -142,14 +142,14 @@ class Composition:
                 containers.catalog,
                 containers.storage,
                 images=images.catalog,
-                defaults=Defaults(config, self.facts, self.machine),
+                defaults=CreateDefaults(config, self.facts, self.machine),
                 networks=self.networks,
                 events=events,
                 space=space,
             ),
             containers=containers.queries,
             removal=containers.removal,
-            update=Update(containers.catalog, self.monitors, self.networks, self.facts, events),
+            update=ContainerUpdate(containers.catalog, self.monitors, self.networks, self.facts, events),
             lifecycle=containers.lifecycle,
             streams=Streams(containers.catalog, self.monitors, containers.exits, containers.paths, events),
             execs=containers.execs,
@@ -206,7 +206,7 @@ class Composition:
         return Cleanup(
             protection=volumes.protection,
             models=volumes.models,
-            recognition=Recognition(volumes.models, volumes.volumes.mountpoint),
+            recognition=ModelScanner(volumes.models, volumes.volumes.mountpoint),
             trash=trash,
             uses=last_uses,
             records=volumes.uses,
@@ -222,7 +222,7 @@ class _Volumes:
         store, root = on.store, os.path.join(on.config.data_root, "volumes")
         self.deletions = Trash(store.root.trash, store.background)
         self.rows = volume_store.Volumes(root, store.db, self.deletions)
-        self.protection, self.models, self.uses = Protection(store.db), Models(store.db), Uses(store.db)
+        self.protection, self.models, self.uses = Protection(store.db), ModelRecords(store.db), Uses(store.db)
         self.bin = VolumeBin(store.bin, root)
         self.bin.recover()
         removal = VolumeRemoval(store, self.rows, self.bin, self.protection, self.models, self.uses)
@@ -235,14 +235,14 @@ class _Containers:
     def __init__(self, on: Composition, volumes: _Volumes, tasks: Tasks, events: Events, space: SpaceReclaimer) -> None:
         config, store, monitors = on.config, on.store, on.monitors
         self.paths = paths = Paths(config.data_root, config.exec_root)
-        self.catalog = catalog = Catalog(store.db)
+        self.catalog = catalog = ContainerCatalog(store.db)
         self.caches = open_caches(os.path.join(config.data_root, "build"), store, volumes.deletions, events, catalog)
         figures = figure_store.Figures(store.db)
-        self.figures = DiskFigures(figures, catalog, store.snapshots, volumes.rows, volumes.models.look)
+        self.figures = DiskUsage(figures, catalog, store.snapshots, volumes.rows, volumes.models.look)
         self.storage = ContainerStorage(store, volumes.volumes, paths, caches=self.caches.caches.ensure)
         staging, root_files = Staging(paths.mounts, store.layers), RootFiles(store.snapshots, store.layers)
-        self.files = Files(catalog, self.storage, staging, root_files, events, self.figures)
-        self.devices = Devices(Registry(config.cdi_spec_dirs, NvidiaSource()), diagnosis)
+        self.files = ContainerFiles(catalog, self.storage, staging, root_files, events, self.figures)
+        self.devices = Devices(CdiRegistry(config.cdi_spec_dirs, NvidiaSource()), diagnosis)
         bundles = Bundles(
             catalog,
             machine=on.machine,
@@ -254,15 +254,15 @@ class _Containers:
         )
         self.execs = Execs(store.db, catalog, monitors, events, bundles.exec_process)
         self.resources = RunResources(monitors, on.networks, volumes=volumes.volumes, staging=staging, bundles=bundles, paths=paths)
-        deletion = Deletion(catalog, self.storage, volumes.deletions, self.execs, events)
+        deletion = ContainerDeletion(catalog, self.storage, volumes.deletions, self.execs, events)
         launch = Launch(catalog, self.resources, deletion, events)
         self.reasons = ExitReasons(store.db, paths, tasks)
         self.exits = ExitHandler(
             catalog, launch, deletion=deletion, resources=self.resources, events=events, tasks=tasks, reasons=self.reasons
         )
         self.lifecycle = Lifecycle(catalog, launch, self.exits, monitors, events, space)
-        self.queries = Containers(catalog, self.storage, self.execs, self.figures)
-        self.removal = Removal(catalog, self.queries, self.lifecycle, deletion, on.networks)
+        self.queries = ContainerQueries(catalog, self.storage, self.execs, self.figures)
+        self.removal = ContainerRemoval(catalog, self.queries, self.lifecycle, deletion, on.networks)
         self.reconcile = Reconcile(catalog, self.exits, deletion, self.resources, self.execs, monitors)
         self.health = HealthChecks(catalog, self.execs, monitors, events, tasks)
         events.follow(self.health.heard)

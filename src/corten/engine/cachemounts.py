@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from corten.build.cachemounts import CacheMount, CacheMounts
 from corten.engine.events import Events
-from corten.engine.records.containers import Entry
+from corten.engine.records.containers import ContainerEntry
 from corten.engine.values.container import MountPoint
 from corten.ids import ContainerId
 from corten.store.opened import Store
@@ -21,7 +21,7 @@ PREFIX = "cache:"
 
 
 @dataclass(frozen=True, slots=True)
-class KeptCache:
+class CacheMountUsage:
     """`users` are the containers that have it mounted; `size` is in bytes."""
 
     mount: CacheMount
@@ -29,7 +29,7 @@ class KeptCache:
     users: tuple[ContainerId, ...]
 
 
-class CacheKeeping:
+class CacheMountService:
     """Belongs to the event loop."""
 
     def __init__(self, caches: CacheMounts, events: Events, users_of: Callable[[str], Sequence[ContainerId]]) -> None:
@@ -38,7 +38,7 @@ class CacheKeeping:
         self._events = events
         self._users_of = users_of
 
-    async def list(self) -> list[KeptCache]:
+    async def list(self) -> list[CacheMountUsage]:
         """Least recently used first."""
         return [await self._described(mount) for mount in self.caches.list()]
 
@@ -66,20 +66,20 @@ class CacheKeeping:
             self._note(mount.id, evicted, f"over its quota of {mount.quota} bytes")
         return evicted
 
-    async def _described(self, mount: CacheMount) -> KeptCache:
-        return KeptCache(mount, await asyncio.to_thread(self.caches.size, mount.id), tuple(self._users_of(mount.path)))
+    async def _described(self, mount: CacheMount) -> CacheMountUsage:
+        return CacheMountUsage(mount, await asyncio.to_thread(self.caches.size, mount.id), tuple(self._users_of(mount.path)))
 
     def _note(self, cache_id: str, size: int, reason: str) -> None:
         self._events.publish("builder", "evict", cache_id, {"reason": reason, "size": str(size)})
 
 
-def open_caches(root: str, store: Store, trash: Trash, events: Events, containers: Iterable[Entry]) -> CacheKeeping:
+def open_caches(root: str, store: Store, trash: Trash, events: Events, containers: Iterable[ContainerEntry]) -> CacheMountService:
     """The caches kept in `root`; those that one of `containers` has mounted are in use."""
     caches = CacheMounts(root, store.db, trash, lambda path: bool(mounting(containers, path)))
-    return CacheKeeping(caches, events, lambda path: mounting(containers, path))
+    return CacheMountService(caches, events, lambda path: mounting(containers, path))
 
 
-def mounting(containers: Iterable[Entry], folder: str) -> list[ContainerId]:
+def mounting(containers: Iterable[ContainerEntry], folder: str) -> list[ContainerId]:
     """The containers that have the host directory `folder` mounted."""
     return [entry.value.id for entry in containers if any(mount.source == folder for mount in entry.value.mounts)]
 

@@ -39,7 +39,7 @@ _PICKLES: Final = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ModelsFound:
     """What kinds of weights a volume holds, in how many files of what size in bytes (at least: a look has an end)."""
 
     kinds: tuple[str, ...]
@@ -51,25 +51,25 @@ class Found:
         return f"{', '.join(self.kinds)} ({files}, {human_size(self.size)})"
 
 
-class Models:
+class ModelRecords:
     """What is known of volumes. `look` reads the disk and belongs in a thread."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def look(self, volume: str, path: str) -> Found | None:
+    def look(self, volume: str, path: str) -> ModelsFound | None:
         """Looks at the files now, and keeps what it saw."""
         found = recognise(path)
         text = json.dumps([found.kinds, found.files, found.size]) if found else ""
         self._db.execute("INSERT OR REPLACE INTO volume_models VALUES (?, ?, ?)", (volume, time.time_ns(), text))
         return found
 
-    def known(self, volume: str) -> Found | None:
+    def known(self, volume: str) -> ModelsFound | None:
         """What the last look saw."""
         row = self._db.query_one("SELECT found FROM volume_models WHERE volume = ?", (volume,))
         return _found(row[0]) if row and row[0] else None
 
-    def all(self) -> dict[str, Found]:
+    def all(self) -> dict[str, ModelsFound]:
         """What the last looks saw, by volume; those without models are not in it."""
         return {volume: _found(text) for volume, text in self._db.query("SELECT volume, found FROM volume_models WHERE found != ''")}
 
@@ -81,12 +81,12 @@ class Models:
         self._db.execute("DELETE FROM volume_models WHERE volume = ?", (volume,))
 
 
-def _found(text: str) -> Found:
+def _found(text: str) -> ModelsFound:
     kinds, files, size = json.loads(text)
-    return Found(tuple(kinds), files, size)
+    return ModelsFound(tuple(kinds), files, size)
 
 
-def recognise(path: str) -> Found | None:
+def recognise(path: str) -> ModelsFound | None:
     """The weights below `path`; None when there are none. Links are not followed, what cannot be read is passed over."""
     kinds: dict[str, None] = {}
     files = size = 0
@@ -94,7 +94,7 @@ def recognise(path: str) -> Found | None:
         kinds[kind] = None
         files += 1
         size += length
-    return Found(tuple(kinds), files, size) if kinds else None
+    return ModelsFound(tuple(kinds), files, size) if kinds else None
 
 
 def _weights(path: str) -> Iterator[tuple[str, int]]:
@@ -169,15 +169,15 @@ def _entries(path: str) -> list[os.DirEntry[str]]:
         return []
 
 
-class Recognition:
+class ModelScanner:
     """Belongs to the event loop; looks run in threads."""
 
-    def __init__(self, models: Models, place: Callable[[Volume], str]) -> None:
+    def __init__(self, models: ModelRecords, place: Callable[[Volume], str]) -> None:
         """`place` tells where a volume's files are."""
         self._models = models
         self._place = place
 
-    async def of(self, volumes: Sequence[Volume], used: Mapping[str, int]) -> dict[str, Found]:
+    async def of(self, volumes: Sequence[Volume], used: Mapping[str, int]) -> dict[str, ModelsFound]:
         """Those that hold models, by name. `used` tells when each was last used (ns): it may have changed until then."""
         looked = self._models.looked()
         due = [volume for volume in volumes if _is_due(volume, looked.get(volume.name, 0), used.get(volume.name, 0))]

@@ -9,7 +9,7 @@ from corten.config import Config
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
 from corten.engine.localdriver import NAME as DRIVER
-from corten.engine.records.containers import Catalog
+from corten.engine.records.containers import ContainerCatalog
 from corten.engine.records.state import is_up
 from corten.ids import random_hex64
 from corten.kernel.probe import KernelFeatures, shortcomings
@@ -21,7 +21,7 @@ LOG_DRIVERS = ("json-file", "local", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Info:
+class SystemInfo:
     """`containers` counts by Docker's three kinds. `system_time` is ns since the epoch, `memory` bytes."""
 
     engine_id: str
@@ -46,7 +46,9 @@ class Info:
 
 
 class System:
-    def __init__(self, config: Config, facts: HostFacts, features: KernelFeatures, store: Store, catalog: Catalog, events: Events) -> None:
+    def __init__(
+        self, config: Config, facts: HostFacts, features: KernelFeatures, store: Store, catalog: ContainerCatalog, events: Events
+    ) -> None:
         self._config = config
         self._facts = facts
         self._features = features
@@ -66,11 +68,11 @@ class System:
         used = {diff_id for image in self._store.images.all() for diff_id in image.layers}
         return sum(layer.size for layer in self._store.layers.all() if layer.diff_id in used)
 
-    def info(self) -> Info:
+    def info(self) -> SystemInfo:
         statuses = Counter(entry.state.status for entry in self._catalog)
         paused = statuses["paused"]
         up = sum(is_up(entry.state) for entry in self._catalog)
-        return Info(
+        return SystemInfo(
             engine_id=self._id,
             containers=len(self._catalog),
             running=up - paused,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from corten.engine.records.containers import Catalog
+from corten.engine.records.containers import ContainerCatalog
 from corten.engine.records.state import has_process
 from corten.engine.values.container import Container
 from corten.store.contents.figures import Figure, Figures, walk
@@ -57,11 +57,16 @@ def _nothing(name: str, place: str) -> None:
     """Nobody looks at what was measured."""
 
 
-class DiskFigures:
+class DiskUsage:
     """Belongs to the event loop; walks run in threads, one at a time."""
 
     def __init__(
-        self, figures: Figures, catalog: Catalog, snapshots: Snapshots, volumes: VolumeStore, look: Callable[[str, str], object] = _nothing
+        self,
+        figures: Figures,
+        catalog: ContainerCatalog,
+        snapshots: Snapshots,
+        volumes: VolumeStore,
+        look: Callable[[str, str], object] = _nothing,
     ) -> None:
         """`look` is called in the walks' thread with the name and the place of every volume that was measured."""
         self._look = look

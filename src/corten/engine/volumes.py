@@ -13,7 +13,7 @@ from corten.engine.events import Events
 from corten.engine.filters import has_labels
 from corten.engine.localdriver import NAME as DRIVER
 from corten.engine.localdriver import check_options, is_lasting_kind, is_mounted_kind, mount_volume, unmount_volume
-from corten.engine.models import Models
+from corten.engine.models import ModelRecords
 from corten.engine.protection import Protection
 from corten.engine.space import SpaceReclaimer
 from corten.engine.values.container import MountRequest
@@ -35,7 +35,9 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 class VolumeRemoval:
     """Belongs to the event loop; microseconds, whatever the volume holds."""
 
-    def __init__(self, store: Store, volumes: VolumeStore, bin: VolumeBin, protection: Protection, models: Models, uses: Uses) -> None:
+    def __init__(
+        self, store: Store, volumes: VolumeStore, bin: VolumeBin, protection: Protection, models: ModelRecords, uses: Uses
+    ) -> None:
         self._store = store
         self._volumes = volumes
         self._bin = bin
@@ -140,14 +142,14 @@ class Volumes:
         self._locks.pop(name, None)
         self._events.publish("volume", "destroy", name, {"driver": DRIVER})
 
-    async def ensure(self, request: MountRequest, *, user: ContainerId, layers: Sequence[DiffId] = ()) -> mounts.Volume:
+    async def ensure(self, request: MountRequest, *, user: ContainerId, layers: Sequence[DiffId] = ()) -> mounts.MountedVolume:
         """The volume that `request` names, held by `user`; an empty one is filled from the image of `layers` at the target."""
         volume = await self._create(request.source, request.driver, request.driver_options or {}, request.labels or {})
         self._store.hold(volume.name, user)
         if layers and not request.no_copy and is_lasting_kind(volume.options):
             async with self._locks[volume.name]:
                 await asyncio.to_thread(self._fill_once, volume, user, layers, request.target)
-        return mounts.Volume(name=volume.name, source=self.mountpoint(volume), driver=DRIVER, anonymous=volume.anonymous)
+        return mounts.MountedVolume(name=volume.name, source=self.mountpoint(volume), driver=DRIVER, anonymous=volume.anonymous)
 
     async def release(self, user: ContainerId, *, remove_anonymous: bool, for_good: bool = False) -> None:
         await self.deactivate(user)

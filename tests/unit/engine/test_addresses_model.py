@@ -137,9 +137,9 @@ class Addresses(RuleBasedStateMachine):
             with pytest.raises(refusal):
                 self._do(self.ground.networks.attach(value))
             return
-        place = self._do(self.ground.networks.attach(value))
-        self.running[worker] = replace(value, endpoints=place.endpoints, state=replace(value.state, pid=1))
-        self._take(name, worker, place.endpoints[name], wanted)
+        attachment = self._do(self.ground.networks.attach(value))
+        self.running[worker] = replace(value, endpoints=attachment.endpoints, state=replace(value.state, pid=1))
+        self._take(name, worker, attachment.endpoints[name], wanted)
 
     def connect(self, data: st.DataObject, offset: int | None) -> None:
         worker = data.draw(st.sampled_from(sorted(self.running)))
@@ -149,9 +149,9 @@ class Addresses(RuleBasedStateMachine):
             return
         wanted = "" if offset is None else str(known.subnet.network_address + offset)
         network = self.ground.networks.catalog.get(name)
-        place = self.ground.networks.places.find(value.id)
-        assert place is not None
-        work = self.ground.networks.places.connect(place, network, EndpointConfig(network=name, ipv4_address=wanted))
+        attachment = self.ground.networks.attachments.find(value.id)
+        assert attachment is not None
+        work = self.ground.networks.attachments.connect(attachment, network, EndpointConfig(network=name, ipv4_address=wanted))
         if wanted and ip_address(wanted) not in known.subnet:
             refusal: type[EngineError] | None = Invalid
         else:
@@ -161,7 +161,7 @@ class Addresses(RuleBasedStateMachine):
                 self._do(work)
             return
         self._do(work)
-        endpoint = place.plans[name].endpoint
+        endpoint = attachment.plans[name].endpoint
         self.running[worker] = replace(value, endpoints={**value.endpoints, name: endpoint})
         self._take(name, worker, endpoint, wanted)
 
@@ -169,9 +169,9 @@ class Addresses(RuleBasedStateMachine):
         worker = data.draw(st.sampled_from([worker for worker, value in sorted(self.running.items()) if len(value.endpoints) > 1]))
         value = self.running[worker]
         name = data.draw(st.sampled_from(sorted(value.endpoints)))
-        place = self.ground.networks.places.find(value.id)
-        assert place is not None
-        self._do(self.ground.networks.places.disconnect(place, name))
+        attachment = self.ground.networks.attachments.find(value.id)
+        assert attachment is not None
+        self._do(self.ground.networks.attachments.disconnect(attachment, name))
         self.running[worker] = replace(value, endpoints={n: e for n, e in value.endpoints.items() if n != name})
         del self.known[name].held[worker]
 

@@ -33,7 +33,7 @@ async def test_without_a_parent_it_leads_nowhere(g: Ground, driver: str, prefix:
     assert place.endpoints["alone"].gateway == ""
     plug = g.fabric.sandboxes[0].plugs["alone"]
     assert (plug.parent, plug.gateways, plug.default_on_link) == (f"{prefix}-{network.id[:12]}", (), False)
-    await g.networks.places.close()
+    await g.networks.attachments.close()
     await g.networks.remove("alone")
     assert g.fabric.parents == set()
 

@@ -12,7 +12,7 @@ import pytest
 from corten.engine.cleanup.prune.networks import NetworkPrune
 from corten.engine.cleanup.prune.options import PruneFilter, PruneOptions
 from corten.engine.events import Events
-from corten.engine.networks.attachments import Place
+from corten.engine.networks.attachments import Attachment
 from corten.engine.networks.catalog import MIGRATIONS, NetworkCatalog
 from corten.engine.networks.network import IpamPool, NetworkRequest, NetworkSettings
 from corten.engine.networks.networks import Networks
@@ -30,14 +30,14 @@ class Names:
     def __init__(self) -> None:
         self.known: dict[str, list[str]] = {}
 
-    async def entered(self, place: Place) -> None:
-        await self.changed(place)
+    async def entered(self, attachment: Attachment) -> None:
+        await self.changed(attachment)
 
-    async def changed(self, place: Place) -> None:
-        self.known[place.container.id] = sorted(place.plans)
+    async def changed(self, attachment: Attachment) -> None:
+        self.known[attachment.container.id] = sorted(attachment.plans)
 
-    def left(self, place: Place) -> None:
-        self.known.pop(place.container.id, None)
+    def left(self, attachment: Attachment) -> None:
+        self.known.pop(attachment.container.id, None)
 
 
 class Ground:
@@ -125,9 +125,9 @@ async def test_the_default_subnet_stays_until_the_host_routes_it(tmp_path: Path)
 async def test_bip_and_fixed_cidr(tmp_path: Path) -> None:
     with ground(tmp_path, NetworkSettings(bip="10.5.0.1/16", fixed_cidr="10.5.7.0/24")) as made:
         await made.networks.start([])
-        place = await made.networks.attach(container("one"))
-        assert place.endpoints["bridge"].gateway == "10.5.0.1"
-        assert place.endpoints["bridge"].ip_address == "10.5.7.0"
+        attachment = await made.networks.attach(container("one"))
+        assert attachment.endpoints["bridge"].gateway == "10.5.0.1"
+        assert attachment.endpoints["bridge"].ip_address == "10.5.7.0"
 
 
 async def test_ipv6_on_the_default_bridge(tmp_path: Path) -> None:
@@ -191,13 +191,13 @@ async def test_a_daemon_without_default_bridge(tmp_path: Path) -> None:
 
 async def test_attach_gives_a_place(g: Ground) -> None:
     value = container("one", config={"exposed_ports": ("80/tcp", "81/tcp")}, port_bindings={"80/tcp": (PortBinding(host_port="18080"),)})
-    place = await g.networks.attach(value)
-    endpoint = place.endpoints["bridge"]
+    attachment = await g.networks.attach(value)
+    endpoint = attachment.endpoints["bridge"]
     assert (endpoint.ip_address, endpoint.gateway, endpoint.mac_address) == ("172.18.0.2", "172.18.0.1", "02:42:ac:12:00:02")
     assert endpoint.dns_names == ()
-    assert place.ports["81/tcp"] == ()
-    assert place.ports["80/tcp"][0] == PortBinding(host_ip="0.0.0.0", host_port="18080")
-    assert place.hosts.endswith(f"172.18.0.2\t{value.config.hostname}\n")
+    assert attachment.ports["81/tcp"] == ()
+    assert attachment.ports["80/tcp"][0] == PortBinding(host_ip="0.0.0.0", host_port="18080")
+    assert attachment.hosts.endswith(f"172.18.0.2\t{value.config.hostname}\n")
     assert g.fabric.defaults == {4: "bridge"}
     assert [rule.host_port for rule in g.fabric.sandboxes[0].ports] == [18080]
     await g.networks.detach(value)
@@ -255,9 +255,9 @@ async def test_a_port_of_another_container(g: Ground) -> None:
 
 
 async def test_publish_all(g: Ground) -> None:
-    place = await g.networks.attach(container("one", config={"exposed_ports": ("80/tcp", "53/udp")}, publish_all_ports=True))
-    assert all(bindings and int(bindings[0].host_port) >= 1024 for bindings in place.ports.values())
-    assert sorted(place.ports) == ["53/udp", "80/tcp"]
+    attachment = await g.networks.attach(container("one", config={"exposed_ports": ("80/tcp", "53/udp")}, publish_all_ports=True))
+    assert all(bindings and int(bindings[0].host_port) >= 1024 for bindings in attachment.ports.values())
+    assert sorted(attachment.ports) == ["53/udp", "80/tcp"]
 
 
 async def test_create_and_remove(g: Ground) -> None:
@@ -267,9 +267,9 @@ async def test_create_and_remove(g: Ground) -> None:
     assert network.bridge == f"br-{network.id[:12]}"
     assert network.bridge in g.fabric.bridges
     value = container("one", "front")
-    place = await g.networks.attach(value)
-    assert place.endpoints["front"].dns_names == ("one", value.config.hostname)
-    assert "nameserver 127.0.0.11\noptions ndots:0\n" in place.resolv_conf
+    attachment = await g.networks.attach(value)
+    assert attachment.endpoints["front"].dns_names == ("one", value.config.hostname)
+    assert "nameserver 127.0.0.11\noptions ndots:0\n" in attachment.resolv_conf
     with pytest.raises(Denied, match=r"network front has active endpoints \(name:\"one\""):
         await g.networks.remove("front")
     await g.networks.detach(value)
@@ -300,9 +300,9 @@ async def test_networks_survive_the_daemon(tmp_path: Path) -> None:
         await made.networks.start([])
         network = await made.networks.create(NetworkRequest(name="front", pools=(IpamPool(subnet="10.9.0.0/24"),)))
         value = container("one", "front", port_bindings={"80/tcp": (PortBinding(host_port="18083"),)})
-        place = await made.networks.attach(value)
+        attachment = await made.networks.attach(value)
         await made.networks.close()
-    live = replace(value, endpoints=place.endpoints, ports=place.ports, state=State(status="running", pid=1))
+    live = replace(value, endpoints=attachment.endpoints, ports=attachment.ports, state=State(status="running", pid=1))
     with ground(tmp_path) as made:
         await made.networks.start([live])
         assert network.bridge in made.fabric.bridges
@@ -351,25 +351,25 @@ async def test_several_networks_and_the_way_out(g: Ground) -> None:
     await g.networks.create(NetworkRequest(name="back", internal=True))
     await g.networks.create(NetworkRequest(name="front"))
     value = asked(container("one", "back", "bridge"), "front", gw_priority=1)
-    place = await g.networks.attach(value)
+    attachment = await g.networks.attach(value)
     assert [plug.name for plug in g.fabric.sandboxes[0].plugs.values()] == ["eth0", "eth1", "eth2"]
     assert list(g.fabric.sandboxes[0].plugs) == ["back", "bridge", "front"], "the mode's network is eth0"
     assert g.fabric.defaults == {4: "front"}
-    assert place.endpoints["back"].gateway == ""
+    assert attachment.endpoints["back"].gateway == ""
 
 
 async def test_legacy_links_are_lines_in_hosts(g: Ground) -> None:
     await g.networks.attach(container("db"))
-    place = await g.networks.attach(container("web", links=(f"{_id_of(g, 'db')}:database",)))
-    assert f"172.18.0.2\tdatabase {short_id(_id_of(g, 'db'))} db\n" in place.hosts
+    attachment = await g.networks.attach(container("web", links=(f"{_id_of(g, 'db')}:database",)))
+    assert f"172.18.0.2\tdatabase {short_id(_id_of(g, 'db'))} db\n" in attachment.hosts
     with pytest.raises(EngineError, match="Cannot link to a non running container: /nope AS /x/nope"):
         await g.networks.attach(container("x", links=("nope",)))
 
 
 def _id_of(g: Ground, name: str) -> str:
-    place = g.networks.places.find(name)
-    assert place is not None
-    return place.container.id
+    attachment = g.networks.attachments.find(name)
+    assert attachment is not None
+    return attachment.container.id
 
 
 async def test_a_rename_is_heard(g: Ground) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from corten.engine.records.containers import MIGRATIONS as CONTAINER_TABLES
-from corten.engine.records.containers import Catalog
-from corten.engine.usage import DiskFigures
+from corten.engine.records.containers import ContainerCatalog
+from corten.engine.usage import DiskUsage
 from corten.engine.values.container import Container, State
 from corten.store import volumes as volume_store
 from corten.store.contents import figures as figure_store
@@ -27,11 +27,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 class World:
     def __init__(self, store: Store, root: Path) -> None:
-        self.catalog = Catalog(store.db)
+        self.catalog = ContainerCatalog(store.db)
         self.volumes = volume_store.Volumes(str(root / "volumes"), store.db, Trash(store.root.trash, store.background))
         self.store = store
         self.kept = Figures(store.db)
-        self.figures = DiskFigures(self.kept, self.catalog, store.snapshots, self.volumes)
+        self.figures = DiskUsage(self.kept, self.catalog, store.snapshots, self.volumes)
 
     def add(self, state: State) -> Container:
         made = replace(container(), state=state)

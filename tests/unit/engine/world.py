@@ -13,7 +13,7 @@ from corten.daemon.compose import MIGRATIONS, Composition, Engine
 from corten.daemon.networks import make_networks
 from corten.daemon.program import MonitorEvents
 from corten.engine.containers.create.creation import CreateRequest
-from corten.engine.containers.protocols import NetworkPlace
+from corten.engine.containers.protocols import NetworkAttachment
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
 from corten.engine.space import SpaceReclaimer
@@ -188,13 +188,15 @@ class FakeNetworks:
     async def unlinked(self, container: Container, link: Link) -> None:
         pass
 
-    async def attach(self, container: Container) -> NetworkPlace:
+    async def attach(self, container: Container) -> NetworkAttachment:
         self.attached.add(container.id)
         endpoints = {
             name: Endpoint(config=e.config, network_id=NetworkId("n"), endpoint_id="e", ip_address="10.0.0.2")
             for name, e in container.endpoints.items()
         }
-        return NetworkPlace(netns="/proc/1/fd/9", endpoints=endpoints, hosts="127.0.0.1 localhost\n", resolv_conf="nameserver 1.1.1.1\n")
+        return NetworkAttachment(
+            netns="/proc/1/fd/9", endpoints=endpoints, hosts="127.0.0.1 localhost\n", resolv_conf="nameserver 1.1.1.1\n"
+        )
 
     async def detach(self, container: Container) -> None:
         self.attached.discard(container.id)

@@ -3,7 +3,7 @@
 from corten.api.request import Request
 from corten.api.types.build import CacheAnswer, CacheFreed
 from corten.api.wire import json_response
-from corten.engine.cachemounts import KeptCache
+from corten.engine.cachemounts import CacheMountUsage
 from corten.http.response import Reply
 
 
@@ -21,7 +21,7 @@ async def cache_limit(request: Request) -> Reply:
     return json_response(CacheFreed(space_reclaimed=await request.app.builds.keeping.limit(request.text("id"), request.integer("quota"))))
 
 
-def _answer(kept: KeptCache) -> CacheAnswer:
+def _answer(kept: CacheMountUsage) -> CacheAnswer:
     mount = kept.mount
     return CacheAnswer(
         id=mount.id,

@@ -11,7 +11,7 @@ from corten.api.versions import Creation, as_meant
 from corten.api.wire import json_response
 from corten.engine.containers.create.creation import CreateRequest
 from corten.engine.containers.exit_reasons import Explained
-from corten.engine.containers.ps import ACCEPTED, ListQuery
+from corten.engine.containers.ps import ACCEPTED, ContainerListQuery
 from corten.engine.records.state import is_up
 from corten.engine.timestamps import format_moment
 from corten.engine.values.container import State
@@ -34,7 +34,7 @@ async def container_create(request: Request) -> Reply:
 
 
 async def container_list(request: Request) -> Reply:
-    query = ListQuery(all=request.flag("all"), limit=request.integer("limit"), filters=request.filters(*ACCEPTED))
+    query = ContainerListQuery(all=request.flag("all"), limit=request.integer("limit"), filters=request.filters(*ACCEPTED))
     containers = request.app.containers
     found = containers.list(query, request.app.images.catalog.family)
     sizes = await containers.all_sizes(found) if request.flag("size") else [None] * len(found)

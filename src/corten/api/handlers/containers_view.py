@@ -20,7 +20,7 @@ from corten.api.types.containers import (
 from corten.api.types.endpoints import from_endpoint
 from corten.api.types.host_config import from_host_config, from_port_bindings
 from corten.api.types.mounts import from_mount_point
-from corten.engine.containers.inspection import Containers, Inspection, Sizes
+from corten.engine.containers.inspection import ContainerQueries, Inspection, Sizes
 from corten.engine.containers.ps import status_text
 from corten.engine.records.state import has_process, is_up
 from corten.engine.timestamps import format_moment
@@ -103,7 +103,7 @@ def network_settings(container: Container, netns_path: str) -> NetworkSettingsAn
     )
 
 
-def summaries(containers: Containers, found: Sequence[Container], sizes: Sequence[Sizes | None]) -> list[ContainerSummary]:
+def summaries(containers: ContainerQueries, found: Sequence[Container], sizes: Sequence[Sizes | None]) -> list[ContainerSummary]:
     links = containers.link_names()
     rows = zip(found, sizes, containers.image_names(found), strict=True)
     return [_summary(container, size, image, links.get(container.id, ())) for container, size, image in rows]

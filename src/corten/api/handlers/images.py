@@ -27,9 +27,9 @@ from corten.api.types.images import (
     UnpackedSize,
 )
 from corten.api.wire import json_response
-from corten.engine.images.catalog import LIST_FILTERS, Catalog, ListQuery, Summary, created_ns
-from corten.engine.images.platforms import Entry
-from corten.engine.images.removal import ImagePruneFilter, Removed, RemoveOptions
+from corten.engine.images.catalog import LIST_FILTERS, ImageCatalog, ImageListQuery, ListedImage, created_ns
+from corten.engine.images.platforms import PlatformEntry
+from corten.engine.images.removal import ImageDeleteItem, ImagePruneFilter, RemoveOptions
 from corten.engine.timestamps import format_moment, parse_moment
 from corten.errors import Invalid
 from corten.http.response import Reply, Response
@@ -56,7 +56,7 @@ _OLD_CONFIG: Final = {
 
 
 async def image_list(request: Request) -> Reply:
-    query = ListQuery(all=request.flag("all"), shared_size=request.flag("shared-size"), filters=_list_filters(request))
+    query = ImageListQuery(all=request.flag("all"), shared_size=request.flag("shared-size"), filters=_list_filters(request))
     catalog = request.app.images.catalog
     with_manifests = request.flag("manifests")
     return json_response([image_summary(request, catalog, found, with_manifests) for found in catalog.summaries(query)])
@@ -154,11 +154,11 @@ def _list_filters(request: Request) -> dict[str, list[str]]:
     return filters
 
 
-def deleted_items(removed: list[Removed] | tuple[Removed, ...]) -> list[DeletedItem]:
+def deleted_items(removed: list[ImageDeleteItem] | tuple[ImageDeleteItem, ...]) -> list[DeletedItem]:
     return [DeletedItem(untagged=line.untagged, deleted=line.deleted) for line in removed]
 
 
-def image_summary(request: Request, catalog: Catalog, found: Summary, with_manifests: bool) -> ImageSummary:
+def image_summary(request: Request, catalog: ImageCatalog, found: ListedImage, with_manifests: bool) -> ImageSummary:
     image, version = found.image, request.version
     tags, digests = list(found.tags), list(found.digests)
     if not tags and not digests and versions.names_untagged_images(version):
@@ -178,7 +178,7 @@ def image_summary(request: Request, catalog: Catalog, found: Summary, with_manif
     )
 
 
-def _inspect(request: Request, catalog: Catalog, image: Image) -> ImageInspect:
+def _inspect(request: Request, catalog: ImageCatalog, image: Image) -> ImageInspect:
     config, version = image.config, request.version
     created = _in_utc(config.created) if config.created else None
     zero = format_moment(0) if versions.has_virtual_size(version) else UNSET
@@ -230,12 +230,12 @@ def _sorted(value: Any) -> Any:
     return {key: _sorted(value[key]) for key in sorted(value)} if isinstance(value, dict) else value
 
 
-def _manifests(catalog: Catalog, image: Image, users: tuple[ContainerId, ...]) -> list[ManifestSummary]:
+def _manifests(catalog: ImageCatalog, image: Image, users: tuple[ContainerId, ...]) -> list[ManifestSummary]:
     """What CLI 29 draws under an image."""
     return [_manifest(entry, users if entry.image and entry.image.id == image.id else ()) for entry in catalog.entries(image)]
 
 
-def _manifest(entry: Entry, users: tuple[ContainerId, ...]) -> ManifestSummary:
+def _manifest(entry: PlatformEntry, users: tuple[ContainerId, ...]) -> ManifestSummary:
     descriptor, image = entry.descriptor, entry.image
     size = image.size if image else entry.kept
     fields = (image.config.architecture, image.config.os, image.config.variant) if image else ("", "", "")

@@ -10,7 +10,7 @@ from corten.api.narration import error_line, progress_line
 from corten.api.request import Request
 from corten.api.types.images import StreamMessage
 from corten.api.wire import json_response
-from corten.engine.images.archives import Import
+from corten.engine.images.archives import ImportOptions
 from corten.engine.images.catalog import parse_target
 from corten.engine.progress import Message
 from corten.errors import EngineError, Invalid
@@ -45,7 +45,7 @@ async def image_create(request: Request) -> Reply:
     if not source:
         raise Invalid("fromImage or fromSrc must be given", reason="no-source")
     platform = request.text("platform")
-    wanted = Import(
+    wanted = ImportOptions(
         reference=parse_target(request.text("repo"), request.text("tag")),
         message=request.text("message"),
         changes=request.values("changes"),

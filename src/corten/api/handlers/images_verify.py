@@ -6,7 +6,7 @@ from corten.api.registry_config import read_registry_config
 from corten.api.request import Request
 from corten.api.types.images import FaultAnswer, VerifiedAnswer
 from corten.api.wire import encode
-from corten.engine.images.verification import Verified
+from corten.engine.images.verification import LayerReport
 from corten.http.response import Reply, Stream
 
 
@@ -18,12 +18,12 @@ async def images_verify(request: Request) -> Reply:
     return Stream(_lines(verification.verify(names, repair=request.flag("repair"), credentials=credentials)))
 
 
-async def _lines(found: AsyncIterator[Verified]) -> AsyncIterator[bytes]:
+async def _lines(found: AsyncIterator[LayerReport]) -> AsyncIterator[bytes]:
     async for layer in found:
         yield encode(_answer(layer))
 
 
-def _answer(found: Verified) -> VerifiedAnswer:
+def _answer(found: LayerReport) -> VerifiedAnswer:
     return VerifiedAnswer(
         layer=found.layer,
         images=list(found.images),

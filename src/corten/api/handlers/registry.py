@@ -14,7 +14,7 @@ from corten.api.types.system import AuthAnswer, AuthConfig
 from corten.api.wire import json_response
 from corten.engine.progress import Message, Report
 from corten.engine.transfer.credentials import registry_credentials
-from corten.engine.transfer.push import Pushed
+from corten.engine.transfer.push import PushResult
 from corten.engine.transfer.registries import SEARCH_FILTERS, Search
 from corten.errors import Denied, EngineError, Invalid, Unauthenticated
 from corten.http.response import Reply, Stream
@@ -23,7 +23,7 @@ from corten.oci.digest import parse_digest
 from corten.oci.reference import Reference, parse_reference
 from corten.registry.auth import Credentials
 
-Work = Callable[[Report], Awaitable[list[Pushed] | None]]
+Work = Callable[[Report], Awaitable[list[PushResult] | None]]
 
 
 async def pull(request: Request) -> Reply:
@@ -50,7 +50,7 @@ async def push(request: Request) -> Reply:
     every = not tag and reference.is_name_only
     platform = read_platform(request)
 
-    async def work(report: Report) -> list[Pushed]:
+    async def work(report: Report) -> list[PushResult]:
         return await pushes.push(reference, report, credentials=credentials, all_tags=every, platform=platform)
 
     return await _streamed(work)
@@ -138,7 +138,7 @@ async def _streamed(work: Work) -> Reply:
 
 
 async def _lines(
-    first: Message | None, messages: "asyncio.Queue[Message | None]", running: "asyncio.Future[list[Pushed] | None]"
+    first: Message | None, messages: "asyncio.Queue[Message | None]", running: "asyncio.Future[list[PushResult] | None]"
 ) -> AsyncIterator[bytes]:
     try:
         message = first

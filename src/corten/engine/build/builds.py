@@ -11,7 +11,7 @@ from corten.build import cache as build_cache
 from corten.build import cachemounts as build_caches
 from corten.build.cache import BuildCache
 from corten.build.files.tempdirs import TempDirs
-from corten.engine.cachemounts import CacheKeeping
+from corten.engine.cachemounts import CacheMountService
 from corten.engine.events import Events
 from corten.engine.transfer.pull import Pulls
 from corten.ids import ImageId
@@ -89,7 +89,7 @@ class Footing:
 class Builds:
     """Belongs to the event loop."""
 
-    def __init__(self, footing: Footing, keeping: CacheKeeping, *, usual_ca: str = "") -> None:
+    def __init__(self, footing: Footing, keeping: CacheMountService, *, usual_ca: str = "") -> None:
         self._footing = footing
         self._usual_ca = usual_ca
         self.keeping = keeping

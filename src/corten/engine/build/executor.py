@@ -11,7 +11,7 @@ from corten.build.options import BindMount, RunJob
 from corten.engine.containers.create.checks import check_resources
 from corten.engine.containers.run.resources import RunResources
 from corten.engine.devices.loader import all_folders
-from corten.engine.devices.registry import Registry
+from corten.engine.devices.registry import CdiRegistry
 from corten.engine.devices.requests import CDI
 from corten.engine.host import HostFacts
 from corten.engine.values.container import (
@@ -50,7 +50,7 @@ SIGKILL = 9
 class BuildDevices:
     """`corten.build.options.DeviceList` on the registry of containers."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: CdiRegistry) -> None:
         self._registry = registry
 
     def known(self) -> Mapping[str, Mapping[str, str]]:
@@ -65,7 +65,7 @@ class BuildDevices:
 class BuildExecutor:
     """`corten.build.options.Executor` on the engine's own runtime."""
 
-    def __init__(self, resources: RunResources, facts: HostFacts, devices: Registry) -> None:
+    def __init__(self, resources: RunResources, facts: HostFacts, devices: CdiRegistry) -> None:
         self._resources = resources
         self._facts = facts
         self.devices = BuildDevices(devices)

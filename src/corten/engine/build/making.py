@@ -43,7 +43,7 @@ from corten.engine.build.sharing.exports import with_inline_cache
 from corten.engine.build.sharing.sharing import CacheSharing
 from corten.engine.build.sharing.wishes import read_origins, read_targets
 from corten.engine.build.twice import again, compare
-from corten.engine.cachemounts import CacheKeeping
+from corten.engine.cachemounts import CacheMountService
 from corten.ids import DiffId, ImageId
 from corten.oci.digest import sha256_digest
 from corten.oci.image import ImageConfig, RootFs, encode_image_config
@@ -57,7 +57,7 @@ from corten.store.records.leases import Lease
 class Making:
     """Belongs to the event loop. `usual_ca` is the engine's own `build-ca`."""
 
-    def __init__(self, footing: Footing, keeping: CacheKeeping, usual_ca: str, tempdirs: TempDirs) -> None:
+    def __init__(self, footing: Footing, keeping: CacheMountService, usual_ca: str, tempdirs: TempDirs) -> None:
         self._store = footing.store
         self._uses = footing.uses
         self._executor = footing.executor

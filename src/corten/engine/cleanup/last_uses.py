@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from corten.engine.records.containers import Catalog
+from corten.engine.records.containers import ContainerCatalog
 from corten.engine.records.state import has_process
 from corten.engine.values.container import Container
 from corten.errors import Invalid
@@ -15,7 +15,7 @@ ACTIONS: Final = frozenset(("create", "start", "die"))
 class LastUses:
     """Belongs to the event loop. Times are ns since the epoch; what a running container needs is in use now."""
 
-    def __init__(self, uses: Uses, images: Images, catalog: Catalog) -> None:
+    def __init__(self, uses: Uses, images: Images, catalog: ContainerCatalog) -> None:
         self._uses = uses
         self._images = images
         self._catalog = catalog

@@ -10,7 +10,7 @@ from corten.engine.cleanup.gc.loop import KNOWN, GcLoop
 from corten.engine.cleanup.last_uses import LastUses
 from corten.engine.cleanup.prune.prunes import Prunes
 from corten.engine.cleanup.trash import TrashCan
-from corten.engine.models import Models, Recognition
+from corten.engine.models import ModelRecords, ModelScanner
 from corten.engine.protection import Protection
 from corten.engine.tasks import Tasks
 from corten.store.records.uses import Uses
@@ -21,8 +21,8 @@ class Cleanup:
     """`records` are what `uses` are kept in."""
 
     protection: Protection
-    models: Models
-    recognition: Recognition
+    models: ModelRecords
+    recognition: ModelScanner
     trash: TrashCan
     uses: LastUses
     records: Uses

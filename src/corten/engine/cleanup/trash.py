@@ -22,7 +22,7 @@ FULL: Final = "the disk is full"
 
 
 @dataclass(frozen=True, slots=True)
-class Trashed:
+class TrashEntry:
     """An entry, and when it ends: ns since the epoch."""
 
     entry: Entry
@@ -30,7 +30,7 @@ class Trashed:
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoreResult:
     """`names`: the volume's, or an image's tags as people write them (its id when it has none)."""
 
     kind: str
@@ -38,7 +38,7 @@ class Restored:
 
 
 @dataclass(frozen=True, slots=True)
-class Emptied:
+class EmptyResult:
     ids: tuple[str, ...]
     reclaimed: int  # bytes
 
@@ -60,12 +60,12 @@ class TrashCan:
         """Whether what is removed is kept."""
         return bool(self._bin.keep)
 
-    async def list(self) -> list[Trashed]:
+    async def list(self) -> list[TrashEntry]:
         """Longest in the trash first, every size known."""
         found = [await self._measured(entry) for entry in self._bin.all()]
-        return [Trashed(entry, entry.removed + self._bin.keep) for entry in found]
+        return [TrashEntry(entry, entry.removed + self._bin.keep) for entry in found]
 
-    async def restore(self, ref: str, name: str = "") -> Restored:
+    async def restore(self, ref: str, name: str = "") -> RestoreResult:
         """As it was, or under another `name`. Raises NotFound, Conflict when a name is taken, Invalid for a bad name."""
         entry = self._bin.get(ref)
         if entry.kind == VOLUME:
@@ -82,23 +82,23 @@ class TrashCan:
             names += shown
             for one in shown:
                 self._events.publish("image", "restore", image.id, {"name": one})
-        return Restored(entry.kind, tuple(names))
+        return RestoreResult(entry.kind, tuple(names))
 
-    async def empty(self, refs: Sequence[str] | None = None, *, reason: str = "emptied by the user") -> Emptied:
+    async def empty(self, refs: Sequence[str] | None = None, *, reason: str = "emptied by the user") -> EmptyResult:
         """Let entries go for good, all of them without `refs`. Raises NotFound before anything is gone."""
         entries = self._bin.all() if refs is None else list({e.id: e for e in map(self._bin.get, refs)}.values())
         reclaimed = 0
         for entry in entries:
             reclaimed += await self._purge(entry, reason)
-        return Emptied(tuple(entry.id for entry in entries), reclaimed)
+        return EmptyResult(tuple(entry.id for entry in entries), reclaimed)
 
-    async def expire(self, now: int | None = None) -> Emptied:
+    async def expire(self, now: int | None = None) -> EmptyResult:
         """Let go what has been here for as long as it may."""
         limit = (time.time_ns() if now is None else now) - self._bin.keep
         over = [entry.id for entry in self._bin.all() if entry.removed <= limit]
-        return await self.empty(over, reason="its time in the trash is over") if over else Emptied((), 0)
+        return await self.empty(over, reason="its time in the trash is over") if over else EmptyResult((), 0)
 
-    async def make_room(self, wanted: int, *, reason: str) -> Emptied:
+    async def make_room(self, wanted: int, *, reason: str) -> EmptyResult:
         """Let entries go, the oldest first, until the disk has `wanted` bytes more than now, or the trash is empty."""
         ids: list[str] = []
         reclaimed = 0
@@ -107,7 +107,7 @@ class TrashCan:
                 break
             reclaimed += await self._purge(entry, reason)
             ids.append(entry.id)
-        return Emptied(tuple(ids), reclaimed)
+        return EmptyResult(tuple(ids), reclaimed)
 
     async def free_space(self, wanted: int) -> int:
         """`make_room` for work that found the disk full: the bytes, which are free when this returns."""
@@ -124,7 +124,7 @@ class TrashCan:
         """Bytes that the disk has left."""
         return free_bytes(self._store.root.path)
 
-    def _restore_volume(self, entry: Entry, name: str) -> Restored:
+    def _restore_volume(self, entry: Entry, name: str) -> RestoreResult:
         said = entry.body.get("protected")
 
         def protect() -> None:
@@ -135,7 +135,7 @@ class TrashCan:
         if used := entry.body.get("used"):
             self._uses.note("volume", (restored,), used)
         self._events.publish("volume", "restore", restored, {"driver": "local"})
-        return Restored(entry.kind, (restored,))
+        return RestoreResult(entry.kind, (restored,))
 
     async def _purge(self, entry: Entry, reason: str) -> int:
         """Bytes that come back."""

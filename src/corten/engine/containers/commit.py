@@ -11,7 +11,7 @@ from corten.engine.containers.mount_stubs import remove_own, without_own
 from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.events import Events
 from corten.engine.images.changes import apply_changes
-from corten.engine.records.containers import Catalog
+from corten.engine.records.containers import ContainerCatalog
 from corten.engine.space import SpaceReclaimer
 from corten.engine.timestamps import format_moment
 from corten.engine.values.container import Container, ContainerConfig, HealthCheck
@@ -44,7 +44,7 @@ class CommitRequest:
 class Commits:
     """Belongs to the event loop; copying runs in a thread."""
 
-    def __init__(self, store: Store, containers: Catalog, lifecycle: Lifecycle, events: Events, space: SpaceReclaimer) -> None:
+    def __init__(self, store: Store, containers: ContainerCatalog, lifecycle: Lifecycle, events: Events, space: SpaceReclaimer) -> None:
         self._store = store
         self._containers = containers
         self._lifecycle = lifecycle

@@ -12,22 +12,22 @@ from corten.engine.containers.execs import Execs
 from corten.engine.containers.mounts import owner_of
 from corten.engine.containers.storage import ContainerStorage
 from corten.engine.events import Events
-from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.containers import ContainerCatalog, ContainerEntry
 from corten.engine.records.waiters import WaitResult
 from corten.store.trash import Trash
 
 
-class Deletion:
+class ContainerDeletion:
     """Deletes containers that do not run. The caller holds the entry's lock."""
 
-    def __init__(self, catalog: Catalog, storage: ContainerStorage, trash: Trash, execs: Execs, events: Events) -> None:
+    def __init__(self, catalog: ContainerCatalog, storage: ContainerStorage, trash: Trash, execs: Execs, events: Events) -> None:
         self._catalog = catalog
         self._storage = storage
         self._trash = trash
         self._execs = execs
         self._events = events
 
-    async def delete(self, entry: Entry, *, volumes: bool) -> None:
+    async def delete(self, entry: ContainerEntry, *, volumes: bool) -> None:
         """The container is gone when this returns; its disk space comes back a little later. `volumes`: anonymous ones go too."""
         container = entry.value
         with self._storage.database.transaction():

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from corten.engine.containers.protocols import Processes
+from corten.engine.containers.protocols import MonitorClient
 from corten.engine.containers.start_errors import exec_failure
 from corten.engine.events import Events
-from corten.engine.records.containers import Catalog
+from corten.engine.records.containers import ContainerCatalog
 from corten.engine.records.state import require
 from corten.engine.values.container import Container
 from corten.engine.values.exec import Exec, ExecConfig
@@ -54,7 +54,9 @@ class _Session:
 
 
 class Execs:
-    def __init__(self, database: Database, catalog: Catalog, monitors: Processes, events: Events, build_process: ProcessBuilder) -> None:
+    def __init__(
+        self, database: Database, catalog: ContainerCatalog, monitors: MonitorClient, events: Events, build_process: ProcessBuilder
+    ) -> None:
         self._database = database
         self._catalog = catalog
         self._monitors = monitors

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from corten.engine.containers.execs import Execs
 from corten.engine.containers.links import names_by_links, shown_links
-from corten.engine.containers.ps import ImageFamily, ListQuery, select
+from corten.engine.containers.ps import ContainerListQuery, ImageFamily, select
 from corten.engine.containers.storage import ContainerStorage
-from corten.engine.records.containers import Catalog
+from corten.engine.records.containers import ContainerCatalog
 from corten.engine.records.state import has_process
-from corten.engine.usage import DiskFigures
+from corten.engine.usage import DiskUsage
 from corten.engine.values.container import Container
 from corten.errors import Invalid
 from corten.ids import ImageId
@@ -39,8 +39,8 @@ class Inspection:
     driver_data: Mapping[str, str]
 
 
-class Containers:
-    def __init__(self, catalog: Catalog, storage: ContainerStorage, execs: Execs, figures: DiskFigures) -> None:
+class ContainerQueries:
+    def __init__(self, catalog: ContainerCatalog, storage: ContainerStorage, execs: Execs, figures: DiskUsage) -> None:
         self._catalog = catalog
         self._figures = figures
         self._storage = storage
@@ -53,7 +53,7 @@ class Containers:
     def all(self) -> list[Container]:
         return [entry.value for entry in self._catalog]
 
-    def list(self, query: ListQuery, image_family: ImageFamily) -> list[Container]:
+    def list(self, query: ContainerListQuery, image_family: ImageFamily) -> list[Container]:
         """Newest first; `image_family` is asked for an `ancestor` filter."""
         return select(self._catalog, query, image_family)
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
-from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.containers import ContainerCatalog, ContainerEntry
 from corten.engine.records.state import has_process
 from corten.engine.values.container import Container, HostConfig
 from corten.engine.values.links import Link, has_links, links_of, not_linkable, parse_link
@@ -14,7 +14,7 @@ from corten.ids import ContainerId, short_id
 _CONTAINER = "container:"
 
 
-def settled_links(host: HostConfig, catalog: Catalog) -> tuple[str, ...]:
+def settled_links(host: HostConfig, catalog: ContainerCatalog) -> tuple[str, ...]:
     """The links of a new container by ids, so that a rename does not cut them. Of two with one alias the first holds.
 
     Raises Invalid for a container that there is not, or that cannot be linked to."""
@@ -27,7 +27,7 @@ def settled_links(host: HostConfig, catalog: Catalog) -> tuple[str, ...]:
     return tuple(str(link) for link in found.values())
 
 
-def _target(ref: str, catalog: Catalog) -> Container:
+def _target(ref: str, catalog: ContainerCatalog) -> Container:
     try:
         if not ref:
             raise NotFound('invalid name or ID supplied: ""', reason="no-container-named")
@@ -42,7 +42,7 @@ def _target(ref: str, catalog: Catalog) -> Container:
     return target
 
 
-def shown_links(container: Container, catalog: Catalog) -> Container:
+def shown_links(container: Container, catalog: ContainerCatalog) -> Container:
     """The container with its links as inspect shows them: `/db:/web/alias`. One whose container is gone is not shown."""
     if not container.host.links:
         return container
@@ -54,7 +54,7 @@ def shown_links(container: Container, catalog: Catalog) -> Container:
     return replace(container, host=replace(container.host, links=tuple(shown)))
 
 
-def names_by_links(catalog: Catalog) -> Mapping[str, list[str]]:
+def names_by_links(catalog: ContainerCatalog) -> Mapping[str, list[str]]:
     """Container id -> what it is called by links: `/web/alias`."""
     found: dict[str, list[str]] = defaultdict(list)
     for entry in catalog:
@@ -65,7 +65,7 @@ def names_by_links(catalog: Catalog) -> Mapping[str, list[str]]:
     return found
 
 
-def check_linked(container: Container, catalog: Catalog) -> None:
+def check_linked(container: Container, catalog: ContainerCatalog) -> None:
     """At start: raise EngineError unless every linked container runs."""
     if container.host.network_mode not in ("bridge", "default", ""):
         return
@@ -75,7 +75,7 @@ def check_linked(container: Container, catalog: Catalog) -> None:
             raise not_linkable(link, container, entry.value.name if entry else short_id(ContainerId(link.target)))
 
 
-def linking(name: str, catalog: Catalog) -> tuple[Entry, Link]:
+def linking(name: str, catalog: ContainerCatalog) -> tuple[ContainerEntry, Link]:
     """The container whose link has this name (`web/alias`), and the link. Raises NotFound; EngineError for a container's own name."""
     owner_name, slash, alias = name.removeprefix("/").partition("/")
     if not slash:

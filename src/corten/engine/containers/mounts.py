@@ -24,7 +24,7 @@ _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Volume:
+class MountedVolume:
     """A volume as a container mounts it: `source` is its directory on the host."""
 
     name: str
@@ -33,10 +33,10 @@ class Volume:
     anonymous: bool = False
 
 
-class Volumes(Protocol):
+class ContainerVolumes(Protocol):
     """What containers need of volumes."""
 
-    async def ensure(self, request: MountRequest, *, user: ContainerId, layers: Sequence[DiffId] = ()) -> Volume:
+    async def ensure(self, request: MountRequest, *, user: ContainerId, layers: Sequence[DiffId] = ()) -> MountedVolume:
         """The volume that `request` names, made when missing (anonymous when it names none), held by the container `user`.
 
         An empty one is filled from what the image of `layers` has at the target."""
@@ -147,7 +147,7 @@ def with_images(points: Iterable[MountPoint], layers_of: Callable[[str], Sequenc
 
 
 async def with_volumes(
-    points: Iterable[MountPoint], volumes: Volumes, *, user: ContainerId, layers: Sequence[DiffId], driver: str = ""
+    points: Iterable[MountPoint], volumes: ContainerVolumes, *, user: ContainerId, layers: Sequence[DiffId], driver: str = ""
 ) -> tuple[MountPoint, ...]:
     """The points with each volume made (by `driver`, unless it says another), filled from the image and held for `user`."""
     found: list[MountPoint] = []

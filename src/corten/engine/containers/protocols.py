@@ -10,8 +10,8 @@ from corten.monitor.values import AttachOptions, JsonObject, LogOptions, StartSp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkPlace:
-    """A container's place on its networks while it runs.
+class NetworkAttachment:
+    """What a container has on its networks while it runs.
 
     `netns`: path of the namespace to join, None = the host's. `hosts` and `resolv_conf` are the texts of its files in /etc.
     """
@@ -23,7 +23,7 @@ class NetworkPlace:
     resolv_conf: str = ""
 
 
-class Networks(Protocol):
+class ContainerNetworks(Protocol):
     def check(self, container: Container) -> None:
         """At create: raise Invalid for what can be known to be wrong before a start."""
         ...
@@ -36,7 +36,7 @@ class Networks(Protocol):
         """It has that link no longer."""
         ...
 
-    async def attach(self, container: Container) -> NetworkPlace:
+    async def attach(self, container: Container) -> NetworkAttachment:
         """Connect it to every network of `container.endpoints` (modes none, host and bridges). Undone by `detach`."""
         ...
 
@@ -45,7 +45,7 @@ class Networks(Protocol):
         ...
 
 
-class Process(Protocol):
+class MonitorHandle(Protocol):
     """`corten.monitor.client.LiveHandle`: one container's processes."""
 
     async def resize(self, height: int, width: int, *, exec_id: str | None = None) -> None: ...
@@ -58,11 +58,11 @@ class Process(Protocol):
     async def stats(self) -> JsonObject: ...
 
 
-class Processes(Protocol):
+class MonitorClient(Protocol):
     """`corten.monitor.client.Monitors`, where each method's contract stands."""
 
     def live(self) -> dict[str, LiveContainer]: ...
-    def of(self, container_id: str) -> Process: ...
+    def of(self, container_id: str) -> MonitorHandle: ...
     async def prepare(self, container_id: str, stdio: StdioSpec) -> None: ...
     async def start(self, container_id: str, spec: StartSpec, stdio: StdioSpec) -> Started: ...
     async def attach(self, container_id: str, options: AttachOptions, sock_fd: int, initial: bytes = b"") -> None: ...

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from corten.engine.filters import has_labels
-from corten.engine.records.containers import Catalog
+from corten.engine.records.containers import ContainerCatalog
 from corten.engine.records.state import is_up
 from corten.engine.values.container import Container, HealthStatus, PortBinding
 from corten.errors import Invalid
@@ -41,7 +41,7 @@ ACCEPTED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class ListQuery:
+class ContainerListQuery:
     """`limit` > 0 lists the newest ones, whatever their state; a `status` filter implies `all` too."""
 
     all: bool = False
@@ -49,7 +49,7 @@ class ListQuery:
     filters: Filters = field(default_factory=dict)
 
 
-def select(catalog: Catalog, query: ListQuery, image_family: ImageFamily) -> list[Container]:
+def select(catalog: ContainerCatalog, query: ContainerListQuery, image_family: ImageFamily) -> list[Container]:
     """Newest first. Raises Invalid for a filter that Docker refuses, NotFound for an unknown `before` or `since`."""
     predicates = _predicates(catalog, query.filters, image_family)
     if not (query.all or query.limit > 0 or query.filters.get("status")):
@@ -66,7 +66,7 @@ def check_filters(filters: Filters, accepted: Collection[str]) -> None:
             raise Invalid(f"invalid filter '{name}'", reason="bad-filter")
 
 
-def _predicates(catalog: Catalog, filters: Filters, image_family: ImageFamily) -> list[Predicate]:
+def _predicates(catalog: ContainerCatalog, filters: Filters, image_family: ImageFamily) -> list[Predicate]:
     check_filters(filters, ACCEPTED)
     _check_values(filters)
     makers: dict[str, Callable[[Collection[str]], Predicate]] = {
@@ -115,7 +115,7 @@ def _found(pattern: str, text: str) -> bool:
         return False
 
 
-def _created(catalog: Catalog, refs: Collection[str], *, before: bool) -> Predicate:
+def _created(catalog: ContainerCatalog, refs: Collection[str], *, before: bool) -> Predicate:
     moments = [catalog.get(ref).value.created for ref in refs]
     if before:
         return lambda c: all(c.created < moment for moment in moments)

@@ -2,19 +2,26 @@
 
 from dataclasses import replace
 
-from corten.engine.containers.deletion import Deletion
-from corten.engine.containers.inspection import Containers
+from corten.engine.containers.deletion import ContainerDeletion
+from corten.engine.containers.inspection import ContainerQueries
 from corten.engine.containers.links import linking, without_link
-from corten.engine.containers.protocols import Networks
+from corten.engine.containers.protocols import ContainerNetworks
 from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.protection import check_container
-from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.containers import ContainerCatalog, ContainerEntry
 from corten.engine.records.state import is_up, moved, require
 from corten.errors import EngineError
 
 
-class Removal:
-    def __init__(self, catalog: Catalog, containers: Containers, lifecycle: Lifecycle, deletion: Deletion, networks: Networks) -> None:
+class ContainerRemoval:
+    def __init__(
+        self,
+        catalog: ContainerCatalog,
+        containers: ContainerQueries,
+        lifecycle: Lifecycle,
+        deletion: ContainerDeletion,
+        networks: ContainerNetworks,
+    ) -> None:
         self._catalog = catalog
         self._containers = containers
         self._lifecycle = lifecycle
@@ -47,7 +54,7 @@ class Removal:
             self._catalog.replace(entry, without_link(entry.value, link))
             await self._networks.unlinked(entry.value, link)
 
-    async def _end(self, entry: Entry) -> None:
+    async def _end(self, entry: ContainerEntry) -> None:
         """Kill it; it shall neither start again nor remove itself meanwhile."""
         entry.held = True
         try:
@@ -56,7 +63,7 @@ class Removal:
         finally:
             entry.held = False
 
-    async def _delete(self, entry: Entry, volumes: bool) -> None:
+    async def _delete(self, entry: ContainerEntry, volumes: bool) -> None:
         """A removal that fails half-way (disk error) leaves a dead container, which can be removed again.
 
         "removing" is never written: the rows go in one transaction, or stay as they are."""

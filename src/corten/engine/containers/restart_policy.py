@@ -15,7 +15,7 @@ STEADY_AFTER_NS = 10_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class ExitInfo:
     """How a run ended: `lasted` is ns."""
 
     exit_code: int
@@ -23,7 +23,7 @@ class Ending:
     manually_stopped: bool = False
 
 
-def wants_restart(policy: RestartPolicy, ending: Ending, restarts_so_far: int) -> bool:
+def wants_restart(policy: RestartPolicy, ending: ExitInfo, restarts_so_far: int) -> bool:
     """Whether `policy` asks for another start, for a daemon that went on running throughout."""
     if ending.manually_stopped:
         return False
@@ -42,10 +42,10 @@ def wants_start_with_daemon(container: Container) -> bool:
         return False
     if policy.name == "always":
         return True
-    return wants_restart(policy, Ending(state.exit_code, 0, state.manually_stopped), state.restart_count)
+    return wants_restart(policy, ExitInfo(state.exit_code, 0, state.manually_stopped), state.restart_count)
 
 
-def next_pause(previous: float, ending: Ending) -> float:
+def next_pause(previous: float, ending: ExitInfo) -> float:
     """Seconds to wait before the next start; `previous` is the last pause, 0 = none yet."""
     if previous == 0 or ending.lasted >= STEADY_AFTER_NS:
         return FIRST_PAUSE

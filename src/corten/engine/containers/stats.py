@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from corten.engine.containers.protocols import Processes
-from corten.engine.records.containers import Catalog
+from corten.engine.containers.protocols import MonitorClient
+from corten.engine.records.containers import ContainerCatalog
 from corten.engine.records.state import has_process
 from corten.engine.values.container import Container
 from corten.errors import Conflict, NotFound
@@ -43,7 +43,7 @@ class Sample:
 
 
 class Stats:
-    def __init__(self, catalog: Catalog, monitors: Processes) -> None:
+    def __init__(self, catalog: ContainerCatalog, monitors: MonitorClient) -> None:
         self._catalog = catalog
         self._monitors = monitors
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from corten.engine.containers.mount_stubs import MARK
-from corten.engine.containers.mounts import Volumes, held_images
+from corten.engine.containers.mounts import ContainerVolumes, held_images
 from corten.engine.paths import Paths
 from corten.engine.values.container import Container
 from corten.ids import DiffId
@@ -13,7 +13,7 @@ from corten.store.opened import Store
 
 
 class ContainerStorage:
-    def __init__(self, store: Store, volumes: Volumes, paths: Paths, *, caches: Callable[[str], str]) -> None:
+    def __init__(self, store: Store, volumes: ContainerVolumes, paths: Paths, *, caches: Callable[[str], str]) -> None:
         """`caches` gives the directory of a build's cache mount, made when it is missing."""
         self.database = store.db
         self.images: Images = store.images

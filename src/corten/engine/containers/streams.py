@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from corten.engine.containers.log_config import log_spec, stdio_spec
-from corten.engine.containers.protocols import Processes
+from corten.engine.containers.protocols import MonitorClient
 from corten.engine.containers.run.exit_handling import ExitHandler
-from corten.engine.containers.top import Table, process_table
+from corten.engine.containers.top import ProcessTable, process_table
 from corten.engine.events import Events
 from corten.engine.paths import Paths
-from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.containers import ContainerCatalog, ContainerEntry
 from corten.engine.records.state import has_process, require
 from corten.errors import Conflict, Unsupported
 from corten.monitor.stdio.keys import parse_detach_keys
@@ -32,7 +32,7 @@ class LogQuery:
 
 
 class Streams:
-    def __init__(self, catalog: Catalog, monitors: Processes, exits: ExitHandler, paths: Paths, events: Events) -> None:
+    def __init__(self, catalog: ContainerCatalog, monitors: MonitorClient, exits: ExitHandler, paths: Paths, events: Events) -> None:
         self._catalog = catalog
         self._monitors = monitors
         self._exits = exits
@@ -104,7 +104,7 @@ class Streams:
             return
         self._events.container(entry.value, "resize", height=str(height), width=str(width))
 
-    async def top(self, ref: str, ps_args: str) -> Table:
+    async def top(self, ref: str, ps_args: str) -> ProcessTable:
         """Its processes, as the host's `ps` would show them."""
         entry = self._catalog.get(ref)
         require("top", entry.value, ref)
@@ -112,7 +112,7 @@ class Streams:
         self._events.container(entry.value, "top")
         return table
 
-    def _log_of(self, entry: Entry) -> LogSpec:
+    def _log_of(self, entry: ContainerEntry) -> LogSpec:
         spec = log_spec(entry.value, self._paths.log(entry.id))
         if spec is None:
             raise Unsupported(

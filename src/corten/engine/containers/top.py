@@ -19,13 +19,13 @@ _AUX = ("user", "pid", "pcpu", "pmem", "vsz", "rss", "tname=TTY", "stat", "start
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ProcessTable:
     titles: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ProcessFacts:
     """One process: ids, ticks of CPU, start in seconds since the epoch, sizes in bytes."""
 
     pid: int
@@ -44,7 +44,7 @@ class Facts:
     args: str
 
 
-def process_table(pids: Iterable[int], ps_args: str) -> Table:
+def process_table(pids: Iterable[int], ps_args: str) -> ProcessTable:
     """Raises Invalid for options that are not understood. Processes that ended meanwhile are left out."""
     columns = parse_columns(ps_args)
     if all(title != "PID" for _, title in columns):
@@ -52,7 +52,7 @@ def process_table(pids: Iterable[int], ps_args: str) -> Table:
     boot = _boot_time()
     facts = [found for pid in sorted(pids) if (found := _read(pid, boot)) is not None]
     rows = tuple(tuple(_COLUMNS[name].cell(process) for name, _ in columns) for process in facts)
-    return Table(tuple(title for _, title in columns), rows)
+    return ProcessTable(tuple(title for _, title in columns), rows)
 
 
 def parse_columns(ps_args: str) -> list[tuple[str, str]]:
@@ -81,7 +81,7 @@ def _named(words: Iterable[str]) -> list[tuple[str, str]]:
     return found
 
 
-def _read(pid: int, boot: float) -> Facts | None:
+def _read(pid: int, boot: float) -> ProcessFacts | None:
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             head, _, tail = file.read().rpartition(") ")
@@ -93,7 +93,7 @@ def _read(pid: int, boot: float) -> Facts | None:
     fields = tail.split()
     comm = head.partition("(")[2]
     args = " ".join(word.decode(errors="replace") for word in words)
-    return Facts(
+    return ProcessFacts(
         pid=pid,
         ppid=int(fields[1]),
         state=fields[0],
@@ -115,23 +115,23 @@ def _boot_time() -> float:
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _user(process: Facts) -> str:
+def _user(process: ProcessFacts) -> str:
     try:
         return pwd.getpwuid(process.uid).pw_name
     except KeyError:
         return str(process.uid)
 
 
-def _percent_cpu(process: Facts) -> float:
+def _percent_cpu(process: ProcessFacts) -> float:
     lived = max(time.time() - process.started, 0.01)
     return min(process.cpu_ticks / _TICKS / lived * 100, 9999.0)
 
 
-def _percent_memory(process: Facts) -> float:
+def _percent_memory(process: ProcessFacts) -> float:
     return process.resident / (_PAGE * os.sysconf("SC_PHYS_PAGES")) * 100
 
 
-def _start(process: Facts) -> str:
+def _start(process: ProcessFacts) -> str:
     form = "%H:%M" if time.time() - process.started < 86400 else "%b%d"
     return time.strftime(form, time.localtime(process.started))
 
@@ -142,7 +142,7 @@ def _clock(seconds: int) -> str:
     return f"{days}-{text}" if days else text
 
 
-def _terminal(process: Facts) -> str:
+def _terminal(process: ProcessFacts) -> str:
     major, minor = os.major(process.tty), os.minor(process.tty)
     if process.tty == 0:
         return "?"
@@ -152,7 +152,7 @@ def _terminal(process: Facts) -> str:
 @dataclass(frozen=True, slots=True)
 class _Column:
     title: str
-    cell: Callable[[Facts], str]
+    cell: Callable[[ProcessFacts], str]
 
 
 _COLUMNS = {

@@ -4,11 +4,11 @@ from dataclasses import fields, replace
 
 from corten.engine.containers.create.checks import check_resources
 from corten.engine.containers.create.names import check_name
-from corten.engine.containers.protocols import Networks, Processes
+from corten.engine.containers.protocols import ContainerNetworks, MonitorClient
 from corten.engine.containers.restart_policy import check_policy
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
-from corten.engine.records.containers import Catalog
+from corten.engine.records.containers import ContainerCatalog
 from corten.engine.records.state import has_process, require
 from corten.engine.spec.resources import linux_resources
 from corten.engine.values.container import Resources, RestartPolicy
@@ -17,8 +17,10 @@ from corten.errors import Conflict, Invalid
 _NOT_UPDATABLE = ("cgroup_parent", "devices", "device_cgroup_rules", "device_requests", "ulimits")
 
 
-class Update:
-    def __init__(self, catalog: Catalog, monitors: Processes, networks: Networks, facts: HostFacts, events: Events) -> None:
+class ContainerUpdate:
+    def __init__(
+        self, catalog: ContainerCatalog, monitors: MonitorClient, networks: ContainerNetworks, facts: HostFacts, events: Events
+    ) -> None:
         self._catalog = catalog
         self._monitors = monitors
         self._networks = networks

@@ -8,12 +8,12 @@ _QUALIFIER = re.compile(rf"[A-Za-z](?:[A-Za-z0-9_.-]*{_ENDS})?")
 _DEVICE = re.compile(rf"{_ENDS}(?:[A-Za-z0-9_.:-]*{_ENDS})?")
 
 
-class Kind(NamedTuple):
+class DeviceKind(NamedTuple):
     vendor: str
     group: str
 
 
-def parse_kind(text: str) -> Kind:
+def parse_kind(text: str) -> DeviceKind:
     """`vendor.com/class`. Raises ValueError."""
     vendor, slash, group = text.partition("/")
     if not slash:
@@ -25,7 +25,7 @@ def parse_kind(text: str) -> Kind:
             raise ValueError(
                 f'invalid {what}. "{name}" should start with a letter, end with a letter or digit, and hold only those and _-.'
             )
-    return Kind(vendor, group)
+    return DeviceKind(vendor, group)
 
 
 def check_device_name(name: str) -> None:

@@ -31,7 +31,7 @@ _MORE = {"nvidia-uvm-tools": ("nvidia-uvm", 1)}
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class DriverNode:
     """A device node of /dev by name; the numbers are those of the kernel, the node itself need not be there."""
 
     name: str
@@ -45,11 +45,11 @@ class Gpu:
 
     uuid: str
     model: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[DriverNode, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
+class DriverLibrary:
     """A file and the names it is loaded by (its own among them)."""
 
     path: str
@@ -62,8 +62,8 @@ class Driver:
 
     version: str
     gpus: tuple[Gpu, ...]
-    shared: tuple[Node, ...]
-    libraries: tuple[Library, ...]
+    shared: tuple[DriverNode, ...]
+    libraries: tuple[DriverLibrary, ...]
     programs: tuple[str, ...]
     firmware: tuple[str, ...]
     sockets: tuple[str, ...]
@@ -133,11 +133,11 @@ def _major(majors: dict[str, int], driver: str) -> int:
     return majors.get(driver) or (majors.get("nvidia") or 195 if driver == "nvidia-frontend" else 0)
 
 
-def _shared(root: str, majors: dict[str, int]) -> Iterator[Node]:
+def _shared(root: str, majors: dict[str, int]) -> Iterator[DriverNode]:
     for name, (driver, minor) in (_SHARED | _MORE).items():
         major = _major(majors, driver)
         if major and (driver in majors or os.path.exists(os.path.join(root, "dev", name)) or name == "nvidiactl"):
-            yield Node(name, major, minor)
+            yield DriverNode(name, major, minor)
 
 
 def _gpus(root: str, majors: dict[str, int]) -> Iterator[Gpu]:
@@ -151,11 +151,11 @@ def _gpus(root: str, majors: dict[str, int]) -> Iterator[Gpu]:
         facts = {name.strip(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
         minor = facts.get("Device Minor", "")
         if minor.isdecimal() and facts.get("GPU Excluded", "No") != "Yes":
-            own = Node(f"nvidia{minor}", _major(majors, "nvidia-frontend"), int(minor))
+            own = DriverNode(f"nvidia{minor}", _major(majors, "nvidia-frontend"), int(minor))
             yield Gpu(facts.get("GPU UUID", ""), facts.get("Model", ""), (own, *_display_nodes(root, place)))
 
 
-def _display_nodes(root: str, place: str) -> Iterator[Node]:
+def _display_nodes(root: str, place: str) -> Iterator[DriverNode]:
     """card0 and renderD128 of the GPU at this place of the bus."""
     folder = f"sys/bus/pci/devices/{place}/drm"
     for name in sorted(glob.glob("card*", root_dir=os.path.join(root, folder))) + sorted(
@@ -163,10 +163,10 @@ def _display_nodes(root: str, place: str) -> Iterator[Node]:
     ):
         major, colon, minor = _text(root, f"{folder}/{name}/dev").strip().partition(":")
         if colon and major.isdecimal() and minor.isdecimal():
-            yield Node(f"dri/{name}", int(major), int(minor))
+            yield DriverNode(f"dri/{name}", int(major), int(minor))
 
 
-def _libraries(root: str, version: str) -> Iterator[Library]:
+def _libraries(root: str, version: str) -> Iterator[DriverLibrary]:
     """All of that version, each with the links that lead to it: what ldconfig and the installer made."""
     names: dict[str, set[str]] = {}
     for base in library_folders(root, version):
@@ -175,7 +175,7 @@ def _libraries(root: str, version: str) -> Iterator[Library]:
             if target.endswith(f".so.{version}") and os.path.isfile(target):
                 names.setdefault(target, set()).add(name)
     for target, found in sorted(names.items()):
-        yield Library(_on_host(root, target), tuple(sorted(found)))
+        yield DriverLibrary(_on_host(root, target), tuple(sorted(found)))
 
 
 def _programs(root: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import os
 
 from corten.engine.devices.cdi import Device, DeviceNode, Edits, Library, Mount, Spec
-from corten.engine.devices.nvidia_driver import Driver, Node, read_driver
+from corten.engine.devices.nvidia_driver import Driver, DriverNode, read_driver
 
 KIND = "nvidia.com/gpu"
 PATH = "the NVIDIA driver of this machine"
@@ -62,7 +62,7 @@ def _common(driver: Driver, root: str) -> Edits:
     )
 
 
-def _node(node: Node) -> DeviceNode:
+def _node(node: DriverNode) -> DeviceNode:
     """Wholly described: NVIDIA's nodes are made by a program that may not have run yet."""
     return DeviceNode(path=f"/dev/{node.name}", type="c", major=node.major, minor=node.minor, permissions="rw", file_mode=0o666)
 

@@ -42,23 +42,23 @@ class CdiDevice:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class RegistryScan:
     """Devices by qualified name, in order; what is wrong by file."""
 
     devices: Mapping[str, CdiDevice] = field(default_factory=dict)
     errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-class Registry:
+class CdiRegistry:
     """`generated` gives specifications that no file holds, by what stands for their path: what a file has goes before them."""
 
     def __init__(self, folders: Iterable[str], generated: Callable[[], Mapping[str, Spec]] = dict) -> None:
         self.folders = tuple(folder for folder in folders if folder)
         self._generated = generated
         self._stamps: tuple[_Stamp, ...] | None = None
-        self._findings = Findings()
+        self._findings = RegistryScan()
 
-    def look(self) -> Findings:
+    def look(self) -> RegistryScan:
         """As the directories are now. Reads files only when one has changed since; tells the log of what is wrong once."""
         stamps = tuple(stamp for folder in self.folders for stamp in _listed(folder))
         if stamps != self._stamps:
@@ -86,12 +86,12 @@ class Registry:
             parts.append(device.own)
         return merged(parts), missing
 
-    def _with_generated(self, findings: Findings) -> Findings:
+    def _with_generated(self, findings: RegistryScan) -> RegistryScan:
         kinds = {device.kind for device in findings.devices.values()}
         more = {
             device.name: device for path, spec in self._generated().items() if spec.kind not in kinds for device in _devices_of(spec, path)
         }
-        return Findings(dict(sorted({**findings.devices, **more}.items())), findings.errors) if more else findings
+        return RegistryScan(dict(sorted({**findings.devices, **more}.items())), findings.errors) if more else findings
 
 
 class _Reading:
@@ -130,9 +130,9 @@ class _Reading:
     def _priority(self, device: CdiDevice) -> int:
         return self._folders.index(os.path.dirname(device.path))
 
-    def done(self) -> Findings:
+    def done(self) -> RegistryScan:
         names = sorted(self._devices.keys() - self._conflicts)
-        return Findings({name: self._devices[name] for name in names}, self._errors)
+        return RegistryScan({name: self._devices[name] for name in names}, self._errors)
 
 
 def _devices_of(spec: Spec, path: str) -> Iterator[CdiDevice]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from corten.engine.devices.cdi import Edits, merged
 from corten.engine.devices.injection import FAILED
-from corten.engine.devices.registry import Registry
+from corten.engine.devices.registry import CdiRegistry
 from corten.engine.values.container import DeviceRequest
 from corten.errors import EngineError, Invalid
 
@@ -18,7 +18,7 @@ _VENDORS = {"nvidia": ("nvidia.com/gpu", _NVIDIA), "amd": ("amd.com/gpu", _AMD)}
 class Devices:
     """What may be asked for by name or by capability. `why_none` tells why there is no GPU, "" when it does not know."""
 
-    def __init__(self, registry: Registry, why_none: Callable[[], str] = str) -> None:
+    def __init__(self, registry: CdiRegistry, why_none: Callable[[], str] = str) -> None:
         self.registry = registry
         self._why_none = why_none
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from corten.engine.images.catalog import Catalog
+from corten.engine.images.catalog import ImageCatalog
 from corten.engine.images.changes import apply_changes
 from corten.engine.progress import Message, Note, Progress, Status, Throttle
 from corten.engine.timestamps import format_moment
@@ -38,7 +38,7 @@ _TIMEOUT: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Import:
+class ImportOptions:
     """What becomes of an imported root file system. `platform` None = this host's."""
 
     reference: Reference | None
@@ -47,10 +47,10 @@ class Import:
     platform: Platform | None = None
 
 
-class Transfer:
+class ImageArchives:
     """Belongs to the event loop. Bodies are read at the pace at which they can be stored."""
 
-    def __init__(self, store: Store, catalog: Catalog, limits: Limits = UNLIMITED) -> None:
+    def __init__(self, store: Store, catalog: ImageCatalog, limits: Limits = UNLIMITED) -> None:
         self._store = store
         self._catalog = catalog
         self._limits = limits
@@ -76,7 +76,7 @@ class Transfer:
 
         return _narrated(start)
 
-    def import_url(self, url: str, wanted: Import) -> AsyncGenerator[Message, None]:
+    def import_url(self, url: str, wanted: ImportOptions) -> AsyncGenerator[Message, None]:
         """`import_` of what `url` gives, while saying so. Raises what `import_` does, Unavailable when the server does not deliver."""
         checked = check_url(url)
 
@@ -87,7 +87,7 @@ class Transfer:
 
         return _narrated(start)
 
-    async def import_(self, body: AsyncIterator[bytes], wanted: Import) -> ImageId:
+    async def import_(self, body: AsyncIterator[bytes], wanted: ImportOptions) -> ImageId:
         """An image of one layer: the root file system's tar in `body`. Raises Invalid, Unavailable and what reading `body` raises."""
         run = apply_changes(RunConfig(), wanted.changes)
         with self._store.layers.lease() as lease:
@@ -178,7 +178,7 @@ class Transfer:
         self._catalog.tell("load", image.id, image.id)
 
 
-def _imported(layer: Layer, run: RunConfig, wanted: Import) -> bytes:
+def _imported(layer: Layer, run: RunConfig, wanted: ImportOptions) -> bytes:
     platform = wanted.platform or host_platform()
     if platform.os != "linux":
         raise Invalid("operating system is not supported", reason="wrong-os")

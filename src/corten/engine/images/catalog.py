@@ -9,7 +9,7 @@ from typing import Final
 from corten.engine.events import Events
 from corten.engine.filters import has_labels
 from corten.engine.images.patterns import compile_pattern
-from corten.engine.images.platforms import Entry, entries_of
+from corten.engine.images.platforms import PlatformEntry, entries_of
 from corten.engine.timestamps import parse_moment
 from corten.errors import Invalid, NotFound
 from corten.ids import ContainerId, DiffId, ImageId
@@ -32,12 +32,12 @@ class ImageUser:
     running: bool
 
 
-Users = Callable[[], Collection[ImageUser]]
+ImageUsers = Callable[[], Collection[ImageUser]]
 """All containers, as the image side needs them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class ListedImage:
     """A line of `images`. `shared_size` is what other images hold, too, in bytes (-1 = not asked); `users` are container ids."""
 
     image: Image
@@ -60,7 +60,7 @@ class HistoryLine:
 
 
 @dataclass(frozen=True, slots=True)
-class ListQuery:
+class ImageListQuery:
     """`all` shows images that only serve as parents, too. Filters: LIST_FILTERS."""
 
     all: bool = False
@@ -68,10 +68,10 @@ class ListQuery:
     filters: Filters = field(default_factory=dict)
 
 
-class Catalog:
+class ImageCatalog:
     """Everything here takes milliseconds at most and belongs to the event loop."""
 
-    def __init__(self, images: Images, layers: Layers, origins: Origins, users: Users, events: Events) -> None:
+    def __init__(self, images: Images, layers: Layers, origins: Origins, users: ImageUsers, events: Events) -> None:
         self._images = images
         self._layers = layers
         self._origins = origins
@@ -87,10 +87,10 @@ class Catalog:
             raise NotFound(text, reason="no-such-platform")
         return image
 
-    def summaries(self, query: ListQuery) -> list[Summary]:
+    def summaries(self, query: ImageListQuery) -> list[ListedImage]:
         """Newest first. Raises Invalid for a bad filter value and NotFound for an unknown image in `before` or `since`."""
         everything = self._images.all()
-        wanted = _Wanted(query, self._images)
+        wanted = _ImageFilter(query, self._images)
         parents = {image.parent for image in everything}
         users: dict[ImageId, list[ContainerId]] = {}
         for user in self._users():
@@ -103,7 +103,7 @@ class Catalog:
                 continue
             tags, digests = names
             shared = sum(shared_sizes.get(diff_id, 0) for diff_id in set(image.layers)) if shared_sizes is not None else -1
-            found.append(Summary(image, tags, digests, shared, tuple(users.get(image.id, ()))))
+            found.append(ListedImage(image, tags, digests, shared, tuple(users.get(image.id, ()))))
         return sorted(found, key=lambda summary: created_ns(summary.image), reverse=True)
 
     def history(self, name: str, platform: Platform | None = None) -> list[HistoryLine]:
@@ -122,7 +122,7 @@ class Catalog:
         """Where the image's layers lie unpacked, top first."""
         return [self._layers.path(diff_id) for diff_id in reversed(image.layers)]
 
-    def entries(self, image: Image) -> Sequence[Entry]:
+    def entries(self, image: Image) -> Sequence[PlatformEntry]:
         """What the image's index lists, or the image alone."""
         return entries_of(image, self._images, self._origins)
 
@@ -177,10 +177,10 @@ class Catalog:
         return named
 
 
-class _Wanted:
+class _ImageFilter:
     """The filters of one list call."""
 
-    def __init__(self, query: ListQuery, images: Images) -> None:
+    def __init__(self, query: ImageListQuery, images: Images) -> None:
         filters = query.filters
         self._all = query.all
         self._patterns = [compile_pattern(text) for text in filters.get("reference", ())]

@@ -12,7 +12,7 @@ from typing import Any, Final
 from corten.engine.dry_run import savepoint
 from corten.engine.events import Events
 from corten.engine.filters import has_labels
-from corten.engine.images.catalog import Catalog, ImageUser, Users, created_ns
+from corten.engine.images.catalog import ImageCatalog, ImageUser, ImageUsers, created_ns
 from corten.engine.protection import check_labels, is_protecting
 from corten.errors import Conflict, NotFound
 from corten.ids import ContainerId, ImageId, short_id
@@ -26,7 +26,7 @@ PRUNE_FILTERS: Final = ("dangling", "label", "label!", "until")
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
+class ImageDeleteItem:
     """One line of the answer: a name, or an image's or layer's id."""
 
     untagged: str = ""
@@ -37,7 +37,7 @@ class Removed:
 class ImagePruneReport:
     """`kept`: names of images that would have gone, were they not protected."""
 
-    removed: tuple[Removed, ...]
+    removed: tuple[ImageDeleteItem, ...]
     reclaimed: int  # bytes
     kept: tuple[str, ...] = ()
 
@@ -74,7 +74,7 @@ class _Work:
     """One removal under way: the answer's lines, what is to be told, what is to go into the trash."""
 
     how: RemoveOptions
-    lines: list[Removed] = field(default_factory=list)
+    lines: list[ImageDeleteItem] = field(default_factory=list)
     told: list[tuple[str, ImageId, Mapping[str, str]]] = field(default_factory=list)
     names: dict[str, int] = field(default_factory=dict)
     records: list[dict[str, Any]] = field(default_factory=list)
@@ -86,7 +86,7 @@ class _Work:
 class ImageRemoval:
     """Belongs to the event loop. A removal is one transaction; a dry run is the same one, taken back."""
 
-    def __init__(self, store: Store, catalog: Catalog, users: Users, events: Events) -> None:
+    def __init__(self, store: Store, catalog: ImageCatalog, users: ImageUsers, events: Events) -> None:
         self._store = store
         self._images = store.images
         self._bin = ImageBin(store.bin, store.images, store.layers, store.origins)
@@ -94,13 +94,13 @@ class ImageRemoval:
         self._users = users
         self._events = events
 
-    async def remove(self, name: str, how: RemoveOptions = RemoveOptions()) -> list[Removed]:
+    async def remove(self, name: str, how: RemoveOptions = RemoveOptions()) -> list[ImageDeleteItem]:
         """Raises NotFound, and Conflict in Docker's words."""
         work = self._transact(how, name, {})
         await self._conclude([work])
         return work.lines
 
-    def dry_run(self, name: str, how: RemoveOptions) -> list[Removed]:
+    def dry_run(self, name: str, how: RemoveOptions) -> list[ImageDeleteItem]:
         """What `remove` would say. To be called in a `dry_run`; what was done in it before counts."""
         return self._transact(how, name, {}).lines
 
@@ -169,8 +169,8 @@ class ImageRemoval:
         for number, image in enumerate(work.gone):
             released = unneeded.keys() - {diff_id for parent in work.gone[number + 1 :] for diff_id in parent.layers}
             named = [chain for d, chain in zip(image.layers, chain_ids(image.layers), strict=True) if d in released]
-            behind = work.lines.index(Removed(deleted=image.id)) + 1
-            work.lines[behind:behind] = [Removed(deleted=chain) for chain in reversed(named)]
+            behind = work.lines.index(ImageDeleteItem(deleted=image.id)) + 1
+            work.lines[behind:behind] = [ImageDeleteItem(deleted=chain) for chain in reversed(named)]
         released = {diff_id for image in work.gone for diff_id in image.layers} & unneeded.keys()
         work.freed += sum(unneeded[diff_id] for diff_id in released)
 
@@ -224,7 +224,7 @@ class ImageRemoval:
         self._images.untag([str(r) for r in references])
         for reference in references:
             work.told.append(("untag", image.id, self._catalog.attributes(image, image.id)))
-            work.lines.append(Removed(untagged=reference.familiar))
+            work.lines.append(ImageDeleteItem(untagged=reference.familiar))
 
     def _delete(self, image_id: ImageId, work: _Work, *, quiet: bool) -> None:
         image = self._images.by_id(image_id)
@@ -243,7 +243,7 @@ class ImageRemoval:
             self._images.remove(image.id)
             work.gone.append(image)
             work.told.append(("delete", image.id, {"name": image.id}))
-            work.lines.append(Removed(deleted=image.id))
+            work.lines.append(ImageDeleteItem(deleted=image.id))
             parent = self._images.by_id(ImageId(image.parent)) if work.how.prune_parents and image.parent else None
             image = parent if parent and not is_protecting(parent.config.run.labels or {}) else None
             force, quiet = False, True

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from corten.engine.events import Events
-from corten.engine.images.archives import Transfer
-from corten.engine.images.catalog import Catalog, ImageUser, Users
+from corten.engine.images.archives import ImageArchives
+from corten.engine.images.catalog import ImageCatalog, ImageUser, ImageUsers
 from corten.engine.images.removal import ImageRemoval
 from corten.engine.images.verification import Refetch, Verification
-from corten.engine.records.containers import Catalog as Containers
+from corten.engine.records.containers import ContainerCatalog as Containers
 from corten.engine.records.state import is_up
 from corten.store.layertar.unpack import UNLIMITED, Limits
 from corten.store.opened import Store
@@ -16,25 +16,25 @@ from corten.store.opened import Store
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    catalog: Catalog
+    catalog: ImageCatalog
     removal: ImageRemoval
-    transfer: Transfer
+    transfer: ImageArchives
     verification: Verification
 
 
-def make_images(store: Store, users: Users, events: Events, refetch: Refetch, limits: Limits = UNLIMITED) -> Images:
+def make_images(store: Store, users: ImageUsers, events: Events, refetch: Refetch, limits: Limits = UNLIMITED) -> Images:
     """`users` tells which containers use which image; `limits` bound what one layer may unpack to; `refetch` repairs layers."""
-    catalog = Catalog(store.images, store.layers, store.origins, users, events)
+    catalog = ImageCatalog(store.images, store.layers, store.origins, users, events)
     removal = ImageRemoval(store, catalog, users, events)
-    return Images(catalog, removal, Transfer(store, catalog, limits), Verification(store, refetch, events))
+    return Images(catalog, removal, ImageArchives(store, catalog, limits), Verification(store, refetch, events))
 
 
-def users_of(containers: Containers) -> Users:
+def users_of(containers: Containers) -> ImageUsers:
     """Containers as the image side needs them."""
     return lambda: [ImageUser(entry.value.id, entry.value.image_id, is_up(entry.value.state)) for entry in containers]
 
 
-def reclaimable_by(store: Store, users: Users) -> Callable[[], int]:
+def reclaimable_by(store: Store, users: ImageUsers) -> Callable[[], int]:
     """Tells how many bytes `image prune -a` would give back: layers that only images without containers stack."""
 
     def total() -> int:

@@ -29,7 +29,7 @@ class Refetch(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class LayerReport:
     """What became of a layer. `images` are those that stack it, by tag or id; `origin` is the repository that a repair came from.
 
     `problem` says why a damaged layer was not repaired, and `hint` what else can be done; "" when no repair was asked for.
@@ -56,7 +56,7 @@ class Verification:
 
     def verify(
         self, names: Sequence[str], *, repair: bool = False, credentials: Mapping[str, Credentials] | None = None
-    ) -> AsyncIterator[Verified]:
+    ) -> AsyncIterator[LayerReport]:
         """Each layer of the named images (none named: every layer stored) once, as it is done. Raises NotFound at once."""
         images = [self._store.images.get(name) for name in names]
         layers = (
@@ -64,7 +64,7 @@ class Verification:
         )
         return self._each(list(dict.fromkeys(layers)), repair, credentials or {})
 
-    async def _each(self, layers: Collection[DiffId], repair: bool, credentials: Mapping[str, Credentials]) -> AsyncIterator[Verified]:
+    async def _each(self, layers: Collection[DiffId], repair: bool, credentials: Mapping[str, Credentials]) -> AsyncIterator[LayerReport]:
         with self._store.layers.lease() as lease:
             for diff_id in layers:
                 self._store.layers.hold(diff_id, lease)
@@ -72,17 +72,17 @@ class Verification:
                     yield await self._one(diff_id, lease, repair, credentials)
         self._store.durability.settle_later()
 
-    async def _one(self, diff_id: DiffId, lease: Lease, repair: bool, credentials: Mapping[str, Credentials]) -> Verified:
+    async def _one(self, diff_id: DiffId, lease: Lease, repair: bool, credentials: Mapping[str, Credentials]) -> LayerReport:
         found = await self._examined(diff_id)
         images = tuple(_name(image) for image in self._store.images.all() if diff_id in image.layers)
         if not found.faults:
             self._store.layers.damage.forget(diff_id)
-            return Verified(diff_id, images, "whole", found.files, found.size)
+            return LayerReport(diff_id, images, "whole", found.files, found.size)
         self._store.layers.damage.note(diff_id)
-        damaged = Verified(diff_id, images, "damaged", found.files, found.size, found.faults)
+        damaged = LayerReport(diff_id, images, "damaged", found.files, found.size, found.faults)
         return await self._repaired(damaged, lease, credentials) if repair else damaged
 
-    async def _repaired(self, damaged: Verified, lease: Lease, credentials: Mapping[str, Credentials]) -> Verified:
+    async def _repaired(self, damaged: LayerReport, lease: Lease, credentials: Mapping[str, Credentials]) -> LayerReport:
         try:
             origin = await self._refetch.bring(damaged.layer, lease, credentials)
         except EngineError as error:
@@ -97,8 +97,8 @@ class Verification:
         return await asyncio.to_thread(examine_layer, self._store.layers.directory(diff_id), diff_id)
 
 
-def _with(found: Verified, state: State, *, origin: str = "", problem: str = "", hint: str = "") -> Verified:
-    return Verified(found.layer, found.images, state, found.files, found.size, found.faults, origin, problem, hint)
+def _with(found: LayerReport, state: State, *, origin: str = "", problem: str = "", hint: str = "") -> LayerReport:
+    return LayerReport(found.layer, found.images, state, found.files, found.size, found.faults, origin, problem, hint)
 
 
 def _name(image: Image) -> str:

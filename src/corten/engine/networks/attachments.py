@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from corten.engine.containers.protocols import NetworkPlace
+from corten.engine.containers.protocols import NetworkAttachment
 from corten.engine.networks import etc_files
 from corten.engine.networks.addressing import Addressing
 from corten.engine.networks.endpoint_plans import (
@@ -44,7 +44,7 @@ from corten.network.rules import PortRule
 
 
 @dataclass(slots=True)
-class Place:
+class Attachment:
     """A running container. `sandbox` None: it lives in the host's namespace. `plans` by the network's name. `adopted`: its namespace
     was made by an earlier daemon."""
 
@@ -64,22 +64,22 @@ class Place:
 
 
 class NameService(Protocol):
-    """What places tell of names; the embedded DNS server is one. Called in the event loop."""
+    """What attachments tell of names; the embedded DNS server is one. Called in the event loop."""
 
-    async def entered(self, place: Place) -> None:
+    async def entered(self, attachment: Attachment) -> None:
         """A container has its namespace, and its names hold from now on."""
         ...
 
-    async def changed(self, place: Place) -> None:
+    async def changed(self, attachment: Attachment) -> None:
         """Its networks or names are others now."""
         ...
 
-    def left(self, place: Place) -> None:
+    def left(self, attachment: Attachment) -> None:
         """Its names are nobody's, its sockets closed. Idempotent."""
         ...
 
 
-class Places:
+class Attachments:
     def __init__(
         self,
         fabric: Fabric,
@@ -97,234 +97,236 @@ class Places:
         self._settings = settings
         self._host_has_ipv6 = host_has_ipv6
         self._host_gateways = host_gateways
-        self._places: dict[str, Place] = {}
+        self._attachments: dict[str, Attachment] = {}
 
-    def find(self, ref: str) -> Place | None:
+    def find(self, ref: str) -> Attachment | None:
         """By id, name, or the beginning of an id."""
-        exact = self._places.get(ref)
+        exact = self._attachments.get(ref)
         if exact is not None or not ref:
             return exact
-        return next((p for p in self._places.values() if p.container.name == ref or p.container.id.startswith(ref)), None)
+        return next((p for p in self._attachments.values() if p.container.name == ref or p.container.id.startswith(ref)), None)
 
-    def on(self, network: Network) -> list[Place]:
-        return [p for p in self._places.values() if any(plan.network.id == network.id for plan in p.plans.values())]
+    def on(self, network: Network) -> list[Attachment]:
+        return [p for p in self._attachments.values() if any(plan.network.id == network.id for plan in p.plans.values())]
 
-    async def enter(
+    async def attach(
         self, container: Container, wanted: Iterable[tuple[Network, EndpointConfig]], *, links: list[tuple[str, str]]
-    ) -> NetworkPlace:
-        """Give the container its place. On an error nothing of it is left."""
-        await self.leave(container.id)
-        place = Place(container)
+    ) -> NetworkAttachment:
+        """Connects the container. On an error nothing of it is left."""
+        await self.detach(container.id)
+        attachment = Attachment(container)
         async with AsyncExitStack() as undo:
-            undo.push_async_callback(self._undo, place)
-            self._plan(place, wanted)
+            undo.push_async_callback(self._undo, attachment)
+            self._plan(attachment, wanted)
             gateways = self._host_gateways()
-            texts = etc_files.hosts(container, place.plans.values(), gateways=gateways, links=links)
-            self._hold_ports(place)
+            texts = etc_files.hosts(container, attachment.plans.values(), gateways=gateways, links=links)
+            self._hold_ports(attachment)
             if container.host.network_mode != "host":
-                plugs = {name: plan.plug for name, plan in place.plans.items() if plan.plug is not None}
-                place.sandbox = await self._fabric.attach(plugs, self._rules(place), default_givers(place.plans))
-            await self._open_proxies(place)
-            await self._names.entered(place)
+                plugs = {name: plan.plug for name, plan in attachment.plans.items() if plan.plug is not None}
+                attachment.sandbox = await self._fabric.attach(plugs, self._rules(attachment), default_givers(attachment.plans))
+            await self._open_proxies(attachment)
+            await self._names.entered(attachment)
             undo.pop_all()
-        self._places[container.id] = place
+        self._attachments[container.id] = attachment
         await self._relink(container.id)
-        return NetworkPlace(
-            netns=place.sandbox.path if place.sandbox else None,
-            endpoints={name: plan.endpoint for name, plan in place.plans.items()},
-            ports=place.ports,
+        return NetworkAttachment(
+            netns=attachment.sandbox.path if attachment.sandbox else None,
+            endpoints={name: plan.endpoint for name, plan in attachment.plans.items()},
+            ports=attachment.ports,
             hosts=texts,
-            resolv_conf=self.resolv_conf(place),
+            resolv_conf=self.resolv_conf(attachment),
         )
 
-    def resolv_conf(self, place: Place) -> str:
+    def resolv_conf(self, attachment: Attachment) -> str:
         """What its file says as long as it is on the networks that it is on now."""
-        embedded = any(plan.network.has_names for plan in place.plans.values())
-        return etc_files.resolv_conf(place.container, self._settings, embedded=embedded)
+        embedded = any(plan.network.has_names for plan in attachment.plans.values())
+        return etc_files.resolv_conf(attachment.container, self._settings, embedded=embedded)
 
-    def expect(self, container: Container, networks: dict[str, Network]) -> Place:
-        """The place of a container that outlived the last daemon, from what was stored of it: addresses and ports are its own again.
+    def expect(self, container: Container, networks: dict[str, Network]) -> Attachment:
+        """What a container has that outlived the last daemon, from what was stored of it: addresses and ports are its own again.
         `networks` by name; `adopt` follows once the fabric is open."""
-        place = Place(container)
+        attachment = Attachment(container)
         for number, (name, endpoint) in enumerate(container.endpoints.items()):
             network = networks.get(name)
             if network is not None:
-                place.plans[name] = restored_plan(network, endpoint, number=number)
-                self._addressing.claim(network, place.plans[name].interfaces)
-        place.publisher = _publisher(place)
-        if place.publisher is not None:
-            place.held = [self._ports.restore(port) for port in published_by(container)]
-        self._places[container.id] = place
-        return place
+                attachment.plans[name] = restored_plan(network, endpoint, number=number)
+                self._addressing.claim(network, attachment.plans[name].interfaces)
+        attachment.publisher = _publisher(attachment)
+        if attachment.publisher is not None:
+            attachment.held = [self._ports.restore(port) for port in published_by(container)]
+        self._attachments[container.id] = attachment
+        return attachment
 
-    async def adopt(self, place: Place) -> None:
+    async def adopt(self, attachment: Attachment) -> None:
         """Its namespace, by its process."""
-        if place.container.host.network_mode == "host":
+        if attachment.container.host.network_mode == "host":
             return
-        place.adopted = True
-        plugs = {name: plan.plug for name, plan in place.plans.items() if plan.plug is not None}
-        with contextlib.suppress(FileNotFoundError):  # it ended meanwhile; its `leave` is on the way
-            defaults = default_givers(place.plans)
-            place.sandbox = await self._fabric.adopt(place.container.state.pid, plugs, self._rules(place), defaults)
-            await self._open_proxies(place)
-            await self._names.entered(place)
+        attachment.adopted = True
+        plugs = {name: plan.plug for name, plan in attachment.plans.items() if plan.plug is not None}
+        with contextlib.suppress(FileNotFoundError):  # it ended meanwhile; its `detach` is on the way
+            defaults = default_givers(attachment.plans)
+            attachment.sandbox = await self._fabric.adopt(attachment.container.state.pid, plugs, self._rules(attachment), defaults)
+            await self._open_proxies(attachment)
+            await self._names.entered(attachment)
 
     def rules(self) -> list[PortRule]:
         """Of every published port there is."""
-        return [rule for place in self._places.values() for rule in self._rules(place)]
+        return [rule for attachment in self._attachments.values() for rule in self._rules(attachment)]
 
-    async def leave(self, container_id: str) -> None:
+    async def detach(self, container_id: str) -> None:
         """Give everything back. Idempotent."""
-        place = self._places.pop(container_id, None)
-        if place is not None:
+        attachment = self._attachments.pop(container_id, None)
+        if attachment is not None:
             await self._relink(container_id)
-            await self._undo(place)
+            await self._undo(attachment)
 
-    async def connect(self, place: Place, network: Network, config: EndpointConfig) -> None:
+    async def connect(self, attachment: Attachment, network: Network, config: EndpointConfig) -> None:
         """One more network for a running container."""
-        assert place.sandbox is not None, "a container in the host's namespace is on no other network"
-        number = _free_number(place, network)
+        assert attachment.sandbox is not None, "a container in the host's namespace is on no other network"
+        number = _free_number(attachment, network)
         interfaces = self._addressing.allocate(network, config)
-        plan = plan_endpoint(network, place.container, config, interfaces, number=number)
+        plan = plan_endpoint(network, attachment.container, config, interfaces, number=number)
         assert plan.plug is not None
-        plans = {**place.plans, network.name: plan}
+        plans = {**attachment.plans, network.name: plan}
         try:
-            await self._fabric.connect(place.sandbox, network.name, plan.plug, default_givers(plans))
+            await self._fabric.connect(attachment.sandbox, network.name, plan.plug, default_givers(plans))
         except OSError:
             self._addressing.release(network, interfaces)
             raise
-        place.plans = plans
-        await self._republish(place)
-        await self._relink(place.container.id)
-        await self._names.changed(place)
+        attachment.plans = plans
+        await self._republish(attachment)
+        await self._relink(attachment.container.id)
+        await self._names.changed(attachment)
 
-    async def disconnect(self, place: Place, name: str) -> None:
+    async def disconnect(self, attachment: Attachment, name: str) -> None:
         """One network less."""
-        plan = place.plans.pop(name)
-        await self._names.changed(place)
-        await self._relink(place.container.id)
-        if place.sandbox is not None:
-            await self._fabric.disconnect(place.sandbox, name, default_givers(place.plans))
+        plan = attachment.plans.pop(name)
+        await self._names.changed(attachment)
+        await self._relink(attachment.container.id)
+        if attachment.sandbox is not None:
+            await self._fabric.disconnect(attachment.sandbox, name, default_givers(attachment.plans))
         self._addressing.release(plan.network, plan.interfaces)
-        await self._republish(place)
+        await self._republish(attachment)
 
     async def renamed(self, container: Container) -> None:
         """Take the new name into the names on each network; links may have become fewer, too."""
-        place = self._places.get(container.id)
-        if place is None:
+        attachment = self._attachments.get(container.id)
+        if attachment is None:
             return
-        unlinked = container.host.links != place.container.host.links
-        place.container = container
-        for name, plan in place.plans.items():
+        unlinked = container.host.links != attachment.container.host.links
+        attachment.container = container
+        for name, plan in attachment.plans.items():
             if plan.endpoint.dns_names:
                 endpoint = replace(plan.endpoint, dns_names=dns_names(container, plan.config))
-                place.plans[name] = replace(plan, endpoint=endpoint)
-        if unlinked and place.sandbox is not None:
-            await self._fabric.set_ports(place.sandbox, self._rules(place))
-        await self._names.changed(place)
+                attachment.plans[name] = replace(plan, endpoint=endpoint)
+        if unlinked and attachment.sandbox is not None:
+            await self._fabric.set_ports(attachment.sandbox, self._rules(attachment))
+        await self._names.changed(attachment)
 
     async def close(self) -> None:
         """The daemon ends: sockets and proxies are closed, containers keep everything in the kernel."""
-        for place in self._places.values():
-            self._names.left(place)
-            for proxy in place.proxies:
+        for attachment in self._attachments.values():
+            self._names.left(attachment)
+            for proxy in attachment.proxies:
                 proxy.close()
-            for held in place.held:
+            for held in attachment.held:
                 held.close()
-            if place.sandbox is not None:
-                place.sandbox.namespace.close()
-        self._places.clear()
+            if attachment.sandbox is not None:
+                attachment.sandbox.namespace.close()
+        self._attachments.clear()
 
-    def _plan(self, place: Place, wanted: Iterable[tuple[Network, EndpointConfig]]) -> None:
+    def _plan(self, attachment: Attachment, wanted: Iterable[tuple[Network, EndpointConfig]]) -> None:
         for network, config in wanted:
             if network.driver in ("null", "host"):
-                place.plans[network.name] = plan_without_link(network, config)
+                attachment.plans[network.name] = plan_without_link(network, config)
                 continue
             interfaces = self._addressing.allocate(network, config)
-            number = _free_number(place, network)
-            place.plans[network.name] = plan_endpoint(network, place.container, config, interfaces, number=number)
+            number = _free_number(attachment, network)
+            attachment.plans[network.name] = plan_endpoint(network, attachment.container, config, interfaces, number=number)
 
-    def _hold_ports(self, place: Place) -> None:
-        place.publisher = _publisher(place)
-        if place.publisher is None:
+    def _hold_ports(self, attachment: Attachment) -> None:
+        attachment.publisher = _publisher(attachment)
+        if attachment.publisher is None:
             return
-        plan = place.plans[place.publisher]
-        for request in publish_requests(place.container):
+        plan = attachment.plans[attachment.publisher]
+        for request in publish_requests(attachment.container):
             addresses = host_addresses(request, plan, self._settings, host_has_ipv6=self._host_has_ipv6)
             try:
-                place.held += self._ports.allocate(request, addresses, target=target_of(request, plan))
+                attachment.held += self._ports.allocate(request, addresses, target=target_of(request, plan))
             except EngineError as error:
-                where = f"driver failed programming external connectivity on endpoint {place.container.name} ({plan.endpoint.endpoint_id})"
+                where = (
+                    f"driver failed programming external connectivity on endpoint {attachment.container.name} ({plan.endpoint.endpoint_id})"
+                )
                 raise EngineError(f"{where}: {error.message}", reason=error.reason, hint=error.hint) from error
 
-    def _rules(self, place: Place) -> list[PortRule]:
-        published = (port.published for port in place.held)
-        rules = [] if place.publisher is None else port_rules(published, place.plans[place.publisher])
-        return rules + self._link_rules(place)
+    def _rules(self, attachment: Attachment) -> list[PortRule]:
+        published = (port.published for port in attachment.held)
+        rules = [] if attachment.publisher is None else port_rules(published, attachment.plans[attachment.publisher])
+        return rules + self._link_rules(attachment)
 
-    def _link_rules(self, place: Place) -> list[PortRule]:
-        own = place.plans.get("bridge")
-        if own is None or own.network.is_on(OPTION_ICC) or not place.container.host.links:
+    def _link_rules(self, attachment: Attachment) -> list[PortRule]:
+        own = attachment.plans.get("bridge")
+        if own is None or own.network.is_on(OPTION_ICC) or not attachment.container.host.links:
             return []
-        others = [self._places.get(link.target) for link in links_of(place.container.host)]
+        others = [self._attachments.get(link.target) for link in links_of(attachment.container.host)]
         return link_rules(own, [(other.container, other.plans["bridge"]) for other in others if other and "bridge" in other.plans])
 
     async def _relink(self, container_id: str) -> None:
         """Its address or its links are others now."""
         if self._settings.icc:
             return
-        for place in list(self._places.values()):
-            targets = {link.target for link in links_of(place.container.host)}
-            if place.sandbox is not None and (container_id in targets or (targets and place.container.id == container_id)):
-                await self._fabric.set_ports(place.sandbox, self._rules(place))
+        for attachment in list(self._attachments.values()):
+            targets = {link.target for link in links_of(attachment.container.host)}
+            if attachment.sandbox is not None and (container_id in targets or (targets and attachment.container.id == container_id)):
+                await self._fabric.set_ports(attachment.sandbox, self._rules(attachment))
 
-    async def _open_proxies(self, place: Place) -> None:
-        if place.publisher is None:
+    async def _open_proxies(self, attachment: Attachment) -> None:
+        if attachment.publisher is None:
             return
-        plan = place.plans[place.publisher]
-        for held in place.held:
+        plan = attachment.plans[attachment.publisher]
+        for held in attachment.held:
             if held.socket is not None and proxied(held, plan):
                 proxy = PortProxy(held, proxy_target(held, plan))
                 await proxy.open()
-                place.proxies.append(proxy)
+                attachment.proxies.append(proxy)
 
-    async def _republish(self, place: Place) -> None:
+    async def _republish(self, attachment: Attachment) -> None:
         """After a change of networks: the same host ports, now of the endpoint that gives the default route."""
-        if _publisher(place) == place.publisher:
+        if _publisher(attachment) == attachment.publisher:
             return
-        await self._unpublish(place)
-        self._hold_ports(place)
-        if place.sandbox is not None:
-            await self._fabric.set_ports(place.sandbox, self._rules(place))
-        await self._open_proxies(place)
+        await self._unpublish(attachment)
+        self._hold_ports(attachment)
+        if attachment.sandbox is not None:
+            await self._fabric.set_ports(attachment.sandbox, self._rules(attachment))
+        await self._open_proxies(attachment)
 
-    async def _unpublish(self, place: Place) -> None:
-        for proxy in place.proxies:
+    async def _unpublish(self, attachment: Attachment) -> None:
+        for proxy in attachment.proxies:
             proxy.close()
-        place.proxies.clear()
-        self._ports.release(place.held)
-        place.held = []
-        place.publisher = None
+        attachment.proxies.clear()
+        self._ports.release(attachment.held)
+        attachment.held = []
+        attachment.publisher = None
 
-    async def _undo(self, place: Place) -> None:
+    async def _undo(self, attachment: Attachment) -> None:
         """Names first, so that nobody is sent to an address that is on its way to another container."""
-        self._names.left(place)
-        await self._unpublish(place)
-        if place.sandbox is not None:
-            await self._fabric.detach(place.sandbox)
-            place.sandbox = None
-        for plan in place.plans.values():
+        self._names.left(attachment)
+        await self._unpublish(attachment)
+        if attachment.sandbox is not None:
+            await self._fabric.detach(attachment.sandbox)
+            attachment.sandbox = None
+        for plan in attachment.plans.values():
             self._addressing.release(plan.network, plan.interfaces)
 
 
-def _publisher(place: Place) -> str | None:
+def _publisher(attachment: Attachment) -> str | None:
     """The network whose endpoint the container's ports are published for: that of the default route, among bridges."""
-    bridged = {name: plan for name, plan in place.plans.items() if plan.network.driver == "bridge"}
+    bridged = {name: plan for name, plan in attachment.plans.items() if plan.network.driver == "bridge"}
     givers = default_givers(bridged)
     return givers.get(4) or givers.get(6)
 
 
-def _free_number(place: Place, network: Network) -> int:
+def _free_number(attachment: Attachment, network: Network) -> int:
     """For a link that the user did not name: others may have any name."""
-    taken = {plan.plug.name for plan in place.plans.values() if plan.plug is not None}
+    taken = {plan.plug.name for plan in attachment.plans.values() if plan.plug is not None}
     return next(number for number in range(len(taken) + 1) if f"{link_prefix(network)}{number}" not in taken)

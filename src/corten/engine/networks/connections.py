@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 from corten.engine.events import Events
 from corten.engine.networks import checks
-from corten.engine.networks.attachments import Place
+from corten.engine.networks.attachments import Attachment
 from corten.engine.networks.endpoint_plans import dns_names
 from corten.engine.networks.network import Network
 from corten.engine.networks.networks import Networks
 from corten.engine.paths import Paths
-from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.containers import ContainerCatalog, ContainerEntry
 from corten.engine.records.state import has_process
 from corten.engine.values.container import Endpoint, EndpointConfig
 from corten.errors import Conflict, Denied, EngineError, Invalid, NotFound
@@ -19,7 +19,7 @@ from corten.network.hostfiles import append_hosts, edit, own_lines, without_host
 
 
 class Connections:
-    def __init__(self, networks: Networks, containers: Catalog, paths: Paths, events: Events) -> None:
+    def __init__(self, networks: Networks, containers: ContainerCatalog, paths: Paths, events: Events) -> None:
         self._networks = networks
         self._containers = containers
         self._paths = paths
@@ -34,11 +34,11 @@ class Connections:
         async with entry.lock:
             self._containers.check_present(entry, container_ref)
             self._check(network, entry, config)
-            place = self._place(entry)
-            if place is None:
+            attachment = self._place(entry)
+            if attachment is None:
                 self._remember(entry, network, config)
             else:
-                await self._connect(place, entry, network, config)
+                await self._connect(attachment, entry, network, config)
         self._tell(network, "connect", entry)
 
     async def disconnect(self, network_ref: str, container_ref: str, *, force: bool = False) -> None:
@@ -61,21 +61,21 @@ class Connections:
             if network.driver == "host":
                 text = "cannot disconnect container from host network - container was created in host network mode"
                 raise Invalid(text, reason="host-network")
-            place = self._place(entry)
+            attachment = self._place(entry)
             endpoints = dict(entry.value.endpoints)
             del endpoints[name]
-            if place is None:
+            if attachment is None:
                 self._containers.set_live(entry, endpoints=endpoints)
             else:
-                before = self._networks.places.resolv_conf(place)
-                gone = [str(interface.ip) for interface in place.plans[network.name].interfaces]
-                await self._networks.places.disconnect(place, network.name)
+                before = self._networks.attachments.resolv_conf(attachment)
+                gone = [str(interface.ip) for interface in attachment.plans[network.name].interfaces]
+                await self._networks.attachments.disconnect(attachment, network.name)
                 self._edit(entry, "hosts", lambda text: without_hosts(text, gone))
-                self._edit_resolver(place, entry, before)
-                self._containers.set_live(entry, endpoints=endpoints, ports=place.ports)
+                self._edit_resolver(attachment, entry, before)
+                self._containers.set_live(entry, endpoints=endpoints, ports=attachment.ports)
         self._tell(network, "disconnect", entry)
 
-    def _check(self, network: Network, entry: Entry, config: EndpointConfig) -> None:
+    def _check(self, network: Network, entry: ContainerEntry, config: EndpointConfig) -> None:
         checks.check_usable(network)
         mode = entry.value.host.network_mode
         if mode.startswith("container:"):
@@ -96,40 +96,40 @@ class Connections:
             raise Denied(f"endpoint with name {entry.value.name} already exists in network {network.name}", reason="already-connected")
         checks.check_endpoint(network, config)
 
-    def _place(self, entry: Entry) -> Place | None:
-        return self._networks.places.find(entry.id) if has_process(entry.state) else None
+    def _place(self, entry: ContainerEntry) -> Attachment | None:
+        return self._networks.attachments.find(entry.id) if has_process(entry.state) else None
 
-    def _remember(self, entry: Entry, network: Network, config: EndpointConfig) -> None:
+    def _remember(self, entry: ContainerEntry, network: Network, config: EndpointConfig) -> None:
         """Its id is looked up at the start, as of a network that `create` names."""
         endpoint = Endpoint(config=config, network_id=NetworkId(""), dns_names=dns_names(entry.value, config) if network.has_names else ())
         self._containers.set_live(entry, endpoints={**entry.value.endpoints, network.name: endpoint})
 
-    async def _connect(self, place: Place, entry: Entry, network: Network, config: EndpointConfig) -> None:
-        before = self._networks.places.resolv_conf(place)
+    async def _connect(self, attachment: Attachment, entry: ContainerEntry, network: Network, config: EndpointConfig) -> None:
+        before = self._networks.attachments.resolv_conf(attachment)
         try:
-            await self._networks.places.connect(place, network, config)
+            await self._networks.attachments.connect(attachment, network, config)
         except OSError as error:
             raise Conflict(f"failed to connect {entry.value.name} to {network.name}: {error}", reason="network-kernel") from error
         own = entry.value.config
-        addresses = [str(interface.ip) for interface in place.plans[network.name].interfaces]
+        addresses = [str(interface.ip) for interface in attachment.plans[network.name].interfaces]
         self._edit(entry, "hosts", lambda text: append_hosts(text, own_lines(addresses, own.hostname, own.domainname)))
-        self._edit_resolver(place, entry, before)
-        endpoints = {**entry.value.endpoints, network.name: place.plans[network.name].endpoint}
-        self._containers.set_live(entry, endpoints=endpoints, ports=place.ports)
+        self._edit_resolver(attachment, entry, before)
+        endpoints = {**entry.value.endpoints, network.name: attachment.plans[network.name].endpoint}
+        self._containers.set_live(entry, endpoints=endpoints, ports=attachment.ports)
 
-    def _edit_resolver(self, place: Place, entry: Entry, before: str) -> None:
+    def _edit_resolver(self, attachment: Attachment, entry: ContainerEntry, before: str) -> None:
         """A container on its first network with names asks the embedded server from now on, unless it wrote the file itself."""
-        after = self._networks.places.resolv_conf(place)
+        after = self._networks.attachments.resolv_conf(attachment)
         self._edit(entry, "resolv.conf", lambda text: after if text == before else text)
 
-    def _edit(self, entry: Entry, name: str, change: Callable[[str], str]) -> None:
+    def _edit(self, entry: ContainerEntry, name: str, change: Callable[[str], str]) -> None:
         edit(os.path.join(self._paths.container(entry.id), name), change)
 
-    def _tell(self, network: Network, action: str, entry: Entry) -> None:
+    def _tell(self, network: Network, action: str, entry: ContainerEntry) -> None:
         self._events.publish("network", action, network.id, {"container": entry.id, "name": network.name, "type": network.driver})
 
 
-def _name_on(entry: Entry, network: Network) -> str | None:
+def _name_on(entry: ContainerEntry, network: Network) -> str | None:
     """Under which name the container has this network among its endpoints: its name, or as the user wrote it before the first start."""
     for name, endpoint in entry.value.endpoints.items():
         if name in (network.name, network.id) or endpoint.network_id == network.id or (len(name) >= 12 and network.id.startswith(name)):

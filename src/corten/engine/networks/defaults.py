@@ -30,7 +30,7 @@ Interface = IPv4Interface | IPv6Interface
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class BridgeOptions:
     """What the settings say of one family of the default bridge: its address and subnet (--bip), the range that containers are given
     (--fixed-cidr), and the gateway they are told (--default-gateway)."""
 
@@ -65,9 +65,9 @@ def default_bridge(
         OPTION_MTU: str(mtu),
     }
     away = [*facts.routes, *taken]
-    wanted = {4: Wanted(settings.bip, settings.fixed_cidr, settings.default_gateway)}
+    wanted = {4: BridgeOptions(settings.bip, settings.fixed_cidr, settings.default_gateway)}
     if settings.ipv6:
-        wanted[6] = Wanted(settings.bip6, settings.fixed_cidr_v6, settings.default_gateway_v6)
+        wanted[6] = BridgeOptions(settings.bip6, settings.fixed_cidr_v6, settings.default_gateway_v6)
     found = []
     for version, asked in wanted.items():
         kept = next((pool for pool in base.pools if pool.network.version == version), None)
@@ -93,7 +93,7 @@ def _chosen_pool(pools: Iterable[Pool], version: int, taken: Collection[Subnet])
     return replace(pool, gateway=gateway, chosen_gateway=gateway)
 
 
-def _named_pool(asked: Wanted, version: int) -> IpamPool | None:
+def _named_pool(asked: BridgeOptions, version: int) -> IpamPool | None:
     """None where neither the bridge's address nor a range is given. Raises Invalid."""
     if not asked.bridge and not asked.fixed:
         return None
@@ -119,7 +119,7 @@ def _parsed(option: str, text: str, version: int) -> Interface:
     return found
 
 
-def _with_default_gateway(pool: IpamPool, asked: Wanted, version: int) -> IpamPool:
+def _with_default_gateway(pool: IpamPool, asked: BridgeOptions, version: int) -> IpamPool:
     """The bridge keeps its address; containers are sent to another one, which nobody else is given."""
     name = default_gateway_name(version)
     others = {key: address for key, address in pool.aux_addresses.items() if key != name}

@@ -1,10 +1,10 @@
-"""Containers' names for the embedded server: what a place's networks, names and DNS settings mean to it."""
+"""Containers' names for the embedded server: what an attachment's networks, names and DNS settings mean to it."""
 
 import socket
 from dataclasses import dataclass
 from functools import partial
 
-from corten.engine.networks.attachments import Place
+from corten.engine.networks.attachments import Attachment
 from corten.engine.networks.endpoint_plans import EndpointPlan
 from corten.engine.networks.etc_files import resolver_of
 from corten.engine.networks.network import NetworkSettings
@@ -36,44 +36,44 @@ class Naming:
         self._server = server
         self._settings = settings
 
-    async def entered(self, place: Place) -> None:
-        await self.changed(place)
+    async def entered(self, attachment: Attachment) -> None:
+        await self.changed(attachment)
 
-    async def changed(self, place: Place) -> None:
+    async def changed(self, attachment: Attachment) -> None:
         """The server's sockets are opened when the container gets its first network with names."""
-        named = _named(place)
-        self._server.directory.put(place.container.id, [_member(place, plan) for plan in named])
-        if place.sandbox is None or not (named or self._server.has(place.container.id)):
+        named = _named(attachment)
+        self._server.directory.put(attachment.container.id, [_member(attachment, plan) for plan in named])
+        if attachment.sandbox is None or not (named or self._server.has(attachment.container.id)):
             return
-        view, forwarder = _view(named), self._forwarder(place, place.sandbox)
-        if self._server.has(place.container.id):
-            self._server.change(place.container.id, view, forwarder)
+        view, forwarder = _view(named), self._forwarder(attachment, attachment.sandbox)
+        if self._server.has(attachment.container.id):
+            self._server.change(attachment.container.id, view, forwarder)
             return
-        sockets = await self._fabric.run_inside(place.sandbox, partial(open_dns, fresh=not place.adopted))
+        sockets = await self._fabric.run_inside(attachment.sandbox, partial(open_dns, fresh=not attachment.adopted))
         assert isinstance(sockets, DnsSockets)
-        self._server.open(place.container.id, sockets, view, forwarder)
+        self._server.open(attachment.container.id, sockets, view, forwarder)
 
-    def left(self, place: Place) -> None:
-        self._server.directory.remove(place.container.id)
-        self._server.close(place.container.id)
+    def left(self, attachment: Attachment) -> None:
+        self._server.directory.remove(attachment.container.id)
+        self._server.close(attachment.container.id)
 
-    def _forwarder(self, place: Place, sandbox: Sandbox) -> Forwarder | None:
+    def _forwarder(self, attachment: Attachment, sandbox: Sandbox) -> Forwarder | None:
         """None where every network is internal: questions are a way out as well."""
-        if all(plan.network.internal for plan in place.plans.values()):
+        if all(plan.network.internal for plan in attachment.plans.values()):
             return None
-        servers = resolver_of(place.container, self._settings).servers
-        if place.container.host.dns or self._settings.dns:
+        servers = resolver_of(attachment.container, self._settings).servers
+        if attachment.container.host.dns or self._settings.dns:
             return Forwarder(servers, _Inside(self._fabric, sandbox).open)
         return Forwarder(servers, open_here)
 
 
-def _named(place: Place) -> list[EndpointPlan]:
-    return [plan for plan in place.plans.values() if plan.network.has_names]
+def _named(attachment: Attachment) -> list[EndpointPlan]:
+    return [plan for plan in attachment.plans.values() if plan.network.has_names]
 
 
-def _member(place: Place, plan: EndpointPlan) -> Member:
+def _member(attachment: Attachment, plan: EndpointPlan) -> Member:
     addresses = tuple(interface.ip for interface in plan.interfaces)
-    return Member(place.container.id, plan.network.id, plan.network.name, plan.endpoint.dns_names, addresses)
+    return Member(attachment.container.id, plan.network.id, plan.network.name, plan.endpoint.dns_names, addresses)
 
 
 def _view(plans: list[EndpointPlan]) -> View:

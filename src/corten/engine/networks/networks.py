@@ -5,11 +5,11 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from corten.engine.containers.protocols import NetworkPlace
+from corten.engine.containers.protocols import NetworkAttachment
 from corten.engine.events import Events
 from corten.engine.networks import checks, creation
 from corten.engine.networks.addressing import Addressing
-from corten.engine.networks.attachments import NameService, Places
+from corten.engine.networks.attachments import Attachments, NameService
 from corten.engine.networks.catalog import NetworkCatalog
 from corten.engine.networks.defaults import NO_BRIDGE, bridge_spec, default_bridge, firewall_rules, mtu_of, predefined
 from corten.engine.networks.network import Network, NetworkRequest, NetworkSettings
@@ -46,7 +46,7 @@ class Networks:
         self._events = events
         self._paths = paths
         self._addressing = Addressing()
-        self.places = Places(
+        self.attachments = Attachments(
             fabric,
             names,
             addressing=self._addressing,
@@ -76,17 +76,17 @@ class Networks:
             in_use = any("bridge" in container.endpoints for container in running)
             self.catalog.put(default_bridge(stored, self._settings, facts, pools=self._pools, taken=taken, in_use=in_use))
         by_name = {network.name: network for network in self.catalog}
-        places = [self.places.expect(container, by_name) for container in running]
+        attachments = [self.attachments.expect(container, by_name) for container in running]
         bridged = [network for network in self.catalog if network.bridge]
         parents = [network.own_parent for network in self.catalog if network.own_parent]
         rules = [(bridge_spec(network), firewall_rules(network)) for network in bridged]
-        await self._fabric.open(rules, self.places.rules(), parents)
-        for place in places:
-            await self.places.adopt(place)
+        await self._fabric.open(rules, self.attachments.rules(), parents)
+        for attachment in attachments:
+            await self.attachments.adopt(attachment)
 
     async def close(self) -> None:
         """The daemon ends; live containers keep their networks."""
-        await self.places.close()
+        await self.attachments.close()
         await self._fabric.close()
 
     def check(self, container: Container) -> None:
@@ -101,13 +101,13 @@ class Networks:
             if faults:
                 raise Invalid(f"invalid config for network {name}: {checks.joined_faults(faults)}", reason="bad-endpoint-settings")
 
-    async def attach(self, container: Container) -> NetworkPlace:
+    async def attach(self, container: Container) -> NetworkAttachment:
         """Before its process: a namespace with every network of `container.endpoints`. Undone by `detach`; on an error nothing is
         left. Errors carry Docker's texts."""
         links = self._link_lines(container)
         try:
             wanted = self._wanted(container)
-            place = await self.places.enter(container, wanted, links=links)
+            attachment = await self.attachments.attach(container, wanted, links=links)
         except EngineError as error:
             raise from_wire({**error.to_wire(), "message": f"{_SETTING_UP}: {error.message}"}) from error
         except OSError as error:
@@ -115,25 +115,25 @@ class Networks:
         self._refresh_links(container)
         for network, _ in wanted:
             self._tell(network, "connect", container=container.id)
-        return place
+        return attachment
 
     async def detach(self, container: Container) -> None:
         """After its exit: addresses, ports, names and the namespace are given back. Idempotent."""
-        place = self.places.find(container.id)
-        if place is None:
+        attachment = self.attachments.find(container.id)
+        if attachment is None:
             return
-        await self.places.leave(container.id)
-        for plan in place.plans.values():
+        await self.attachments.detach(container.id)
+        for plan in attachment.plans.values():
             self._tell(plan.network, "disconnect", container=container.id)
 
     async def renamed(self, container: Container) -> None:
         """A running container has another name: its networks know it by that one from now on."""
-        await self.places.renamed(container)
+        await self.attachments.renamed(container)
 
     async def unlinked(self, container: Container, link: Link) -> None:
         """A container has one link less; if it runs, its hosts file as well."""
-        await self.places.renamed(container)
-        if self.places.find(container.id) is not None:
+        await self.attachments.renamed(container)
+        if self.attachments.find(container.id) is not None:
             self._edit_hosts(container, link, [], "")
 
     async def create(self, request: NetworkRequest) -> Network:
@@ -192,9 +192,9 @@ class Networks:
     def members(self, network: Network) -> list[Member]:
         """The running containers on it."""
         found = []
-        for place in self.places.on(network):
-            endpoint = next(plan.endpoint for plan in place.plans.values() if plan.network.id == network.id)
-            found.append(Member(place.container.id, place.container.name, endpoint))
+        for attachment in self.attachments.on(network):
+            endpoint = next(plan.endpoint for plan in attachment.plans.values() if plan.network.id == network.id)
+            found.append(Member(attachment.container.id, attachment.container.name, endpoint))
         return found
 
     def _wanted(self, container: Container) -> list[tuple[Network, EndpointConfig]]:
@@ -218,23 +218,25 @@ class Networks:
         if container.host.network_mode not in ("bridge", "default", ""):
             return lines
         for link in links_of(container.host):
-            place = self.places.find(link.target)
-            if place is None:
+            attachment = self.attachments.find(link.target)
+            if attachment is None:
                 raise not_linkable(link, container, link.target)
-            plan = place.plans.get("bridge")
+            plan = attachment.plans.get("bridge")
             if plan is None:
-                raise EngineError(f"container {place.container.id} not attached to default bridge network", reason="link-not-on-bridge")
-            lines += [(str(interface.ip), _line_names(place.container, link)) for interface in plan.interfaces]
+                raise EngineError(
+                    f"container {attachment.container.id} not attached to default bridge network", reason="link-not-on-bridge"
+                )
+            lines += [(str(interface.ip), _line_names(attachment.container, link)) for interface in plan.interfaces]
         return lines
 
     def _refresh_links(self, container: Container) -> None:
         """It has other addresses than at its last start: who linked to it must find it there."""
-        place = self.places.find(container.id)
-        plan = place.plans.get("bridge") if place else None
+        attachment = self.attachments.find(container.id)
+        plan = attachment.plans.get("bridge") if attachment else None
         if plan is None:
             return
         addresses = [str(interface.ip) for interface in plan.interfaces]
-        for owner in [other.container for other in self.places.on(plan.network) if other.container.host.links]:
+        for owner in [other.container for other in self.attachments.on(plan.network) if other.container.host.links]:
             for link in links_of(owner.host):
                 if link.target == container.id:
                     self._edit_hosts(owner, link, addresses, _line_names(container, link))

@@ -31,7 +31,7 @@ MIGRATIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveState:
     """The half of a container that changes as it runs."""
 
     state: State
@@ -40,7 +40,7 @@ class Live:
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class ContainerEntry:
     """A container and what belongs to it in this process.
 
     `lock` is held by whatever changes the container (start, the handling of its end, remove, rename, update), never while
@@ -69,28 +69,28 @@ class Entry:
 
 _encode = msgspec.json.Encoder().encode
 _decode_body = msgspec.json.Decoder(Container).decode
-_decode_live = msgspec.json.Decoder(Live).decode
+_decode_live = msgspec.json.Decoder(LiveState).decode
 
 
-class Catalog:
+class ContainerCatalog:
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, ContainerEntry] = {}
         self._ids_by_name: dict[str, ContainerId] = {}
         for body, live in database.query("SELECT body, live FROM containers"):
-            self._index(Entry(_restored(body, live)))
+            self._index(ContainerEntry(_restored(body, live)))
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[ContainerEntry]:
         return iter(list(self._entries.values()))
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def find(self, container_id: str) -> Entry | None:
+    def find(self, container_id: str) -> ContainerEntry | None:
         """By full id only."""
         return self._entries.get(container_id)
 
-    def get(self, ref: str) -> Entry:
+    def get(self, ref: str) -> ContainerEntry:
         """By full id, name (with or without a slash), name of a link, or unambiguous id prefix, in this order as Docker does.
 
         Raises NotFound, or Invalid when a prefix means several containers."""
@@ -102,7 +102,7 @@ class Catalog:
             raise NotFound(f"No such container: {ref}", reason="no-such-container")
         return entry
 
-    def check_present(self, entry: Entry, ref: str) -> None:
+    def check_present(self, entry: ContainerEntry, ref: str) -> None:
         """Raise NotFound if the container was removed while its lock was waited for."""
         if self._entries.get(entry.id) is not entry:
             raise NotFound(f"No such container: {ref}", reason="no-such-container")
@@ -113,7 +113,7 @@ class Catalog:
     def is_taken(self, name: str) -> bool:
         return name in self._ids_by_name
 
-    def add(self, container: Container) -> Entry:
+    def add(self, container: Container) -> ContainerEntry:
         """Store a new container; raises Conflict when its name is taken."""
         owner = self._ids_by_name.get(container.name)
         if owner:
@@ -122,11 +122,11 @@ class Catalog:
         self._database.execute(
             "INSERT INTO containers VALUES (?, ?, ?, ?, ?)", (container.id, container.name, container.created, body, live)
         )
-        entry = Entry(container)
+        entry = ContainerEntry(container)
         self._database.when_committed(partial(self._index, entry))
         return entry
 
-    def replace(self, entry: Entry, container: Container) -> None:
+    def replace(self, entry: ContainerEntry, container: Container) -> None:
         """Store another body (configuration, name) of the same container; raises Conflict when a new name is taken."""
         old = entry.value.name
         if container.name != old and (owner := self._ids_by_name.get(container.name)):
@@ -142,7 +142,7 @@ class Catalog:
 
     def set_live(
         self,
-        entry: Entry,
+        entry: ContainerEntry,
         *,
         state: State | None = None,
         endpoints: dict[str, Endpoint] | None = None,
@@ -150,7 +150,7 @@ class Catalog:
     ) -> None:
         """Store what changed while it runs; what is not given stays."""
         value = entry.value
-        live = Live(
+        live = LiveState(
             value.state if state is None else state,
             value.endpoints if endpoints is None else endpoints,
             value.ports if ports is None else ports,
@@ -158,19 +158,19 @@ class Catalog:
         self._database.execute("UPDATE containers SET live = ? WHERE id = ?", (_encode(live), value.id))
         entry.value = replace(value, state=live.state, endpoints=live.endpoints, ports=live.ports)
 
-    def remove(self, entry: Entry) -> None:
+    def remove(self, entry: ContainerEntry) -> None:
         self._database.execute("DELETE FROM containers WHERE id = ?", (entry.id,))
         self._database.when_committed(partial(self._unindex, entry))
 
-    def _index(self, entry: Entry) -> None:
+    def _index(self, entry: ContainerEntry) -> None:
         self._entries[entry.id] = entry
         self._ids_by_name[entry.value.name] = entry.id
 
-    def _unindex(self, entry: Entry) -> None:
+    def _unindex(self, entry: ContainerEntry) -> None:
         del self._entries[entry.id]
         del self._ids_by_name[entry.value.name]
 
-    def _by_link(self, ref: str) -> Entry | None:
+    def _by_link(self, ref: str) -> ContainerEntry | None:
         """`web/db`: what the container `web` calls `db`."""
         owner, slash, alias = ref.removeprefix("/").partition("/")
         if not slash or owner not in self._ids_by_name:
@@ -178,7 +178,7 @@ class Catalog:
         links = links_of(self._entries[self._ids_by_name[owner]].value.host)
         return next((self._entries.get(link.target) for link in links if link.alias == alias), None)
 
-    def _by_prefix(self, prefix: str) -> Entry | None:
+    def _by_prefix(self, prefix: str) -> ContainerEntry | None:
         if not prefix:
             return None
         found = [entry for key, entry in self._entries.items() if key.startswith(prefix)]
@@ -189,7 +189,7 @@ class Catalog:
 
 def _split(container: Container) -> tuple[bytes, bytes]:
     body = replace(container, state=State(), endpoints={}, ports={})
-    return _encode(body), _encode(Live(container.state, container.endpoints, container.ports))
+    return _encode(body), _encode(LiveState(container.state, container.endpoints, container.ports))
 
 
 def _restored(body: bytes, live: bytes) -> Container:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from corten.engine.progress import Meter, Progress, Report
-from corten.engine.transfer.packing import Packing
+from corten.engine.transfer.compression import LayerCompression
 from corten.errors import EngineError, Unavailable
 from corten.ids import DiffId, Digest, short_id
 from corten.oci.manifest import DOCKER_LAYER, Manifest, parse_manifest
@@ -27,7 +27,7 @@ from corten.store.opened import Store
 from corten.store.origins import LayerBlob
 
 WORKERS: Final = 3
-_USUAL: Final = Packing()
+_USUAL: Final = LayerCompression()
 
 
 class LayerPush:
@@ -40,7 +40,7 @@ class LayerPush:
         reference: Reference,
         report: Report,
         cancelled: Callable[[], bool],
-        packing: Packing = _USUAL,
+        packing: LayerCompression = _USUAL,
     ) -> None:
         self._store = store
         self._packing = packing

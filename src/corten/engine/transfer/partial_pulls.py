@@ -34,7 +34,7 @@ def keeper_of(diff_id: DiffId) -> str:
     return f"{KEEPER}{diff_id}"
 
 
-class Leftovers:
+class PartialPulls:
     """Thread-safe; every call takes milliseconds, but `clear` removes files."""
 
     def __init__(self, store: Store, partials: Partials, in_flight: InFlight) -> None:

@@ -12,7 +12,7 @@ from corten.engine.progress import Report, Status
 from corten.engine.transfer.attestations import attested, fetch_attestations
 from corten.engine.transfer.cancellation import interruptible
 from corten.engine.transfer.layers import LayerPull, RemoteLayer
-from corten.engine.transfer.partial_pulls import Leftovers, keeper_of
+from corten.engine.transfer.partial_pulls import PartialPulls, keeper_of
 from corten.engine.transfer.refetch import Refetch
 from corten.engine.transfer.singleflight import InFlight
 from corten.errors import Invalid, NotFound, Unsupported
@@ -36,7 +36,7 @@ _CONFIGS: Final = frozenset((OCI_CONFIG, DOCKER_CONFIG, "application/octet-strea
 
 
 @dataclass(frozen=True, slots=True)
-class Pulled:
+class PullResult:
     """`is_new`: the name pointed at another image before, or at none."""
 
     id: ImageId
@@ -56,7 +56,7 @@ class Pulls:
         self._reclaimable = reclaimable
         self._folder = Path(store.root.content) / "partials"
         self._in_flight = InFlight()
-        self.leftovers = Leftovers(store, Partials(self._folder), self._in_flight)
+        self.leftovers = PartialPulls(store, Partials(self._folder), self._in_flight)
 
     async def pull(
         self, reference: Reference, report: Report, *, platform: str = "", credentials: Credentials | None = None, all_tags: bool = False
@@ -111,7 +111,7 @@ class _PullJob:
         self._layers = layers
         self._report = report
 
-    def run(self, repository: Repository, reference: Reference, platform: Platform) -> Pulled:
+    def run(self, repository: Repository, reference: Reference, platform: Platform) -> PullResult:
         top = repository.resolve(str(reference.digest or reference.tag), self._known)
         found, chosen = self._chosen(repository, top, platform, reference)
         self._report(Status(f"Pulling from {reference.path}", reference.familiar if reference.digest else str(reference.tag)))
@@ -128,7 +128,7 @@ class _PullJob:
         self._keep_attestations(repository, top, chosen, image_id)
         self._report(Status(f"Digest: {top.digest}"))
         found_platform = normalise(config.os or "linux", config.architecture, config.variant)
-        return Pulled(image_id, top.digest, is_new, found_platform)
+        return PullResult(image_id, top.digest, is_new, found_platform)
 
     def _keep_attestations(self, repository: Repository, top: registry.Manifest, chosen: registry.Manifest, image_id: ImageId) -> None:
         parsed = parse_manifest(top.raw, top.media_type)

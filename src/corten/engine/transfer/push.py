@@ -43,7 +43,7 @@ from corten.store.origins import LayerBlob, StoredManifest
 
 
 @dataclass(frozen=True, slots=True)
-class Pushed:
+class PushResult:
     tag: str
     digest: Digest
     size: int
@@ -65,7 +65,7 @@ class Pushes:
         credentials: Credentials | None = None,
         all_tags: bool = False,
         platform: Platform | None = None,
-    ) -> list[Pushed]:
+    ) -> list[PushResult]:
         """Sends the image of that name (or of every tag of the repository). With `platform` the image alone, no index.
 
         Raises NotFound, Invalid, Denied, Unauthenticated, Unavailable.
@@ -104,7 +104,7 @@ class Pushes:
         return found
 
 
-async def _pushed(work: Callable[[], Pushed], gone: threading.Event) -> Pushed:
+async def _pushed(work: Callable[[], PushResult], gone: threading.Event) -> PushResult:
     try:
         return await interruptible(work, gone)
     except Unauthenticated as error:
@@ -123,7 +123,7 @@ class _PushJob:
         self._report = report
         self._layers = layers
 
-    def run(self, image: Image, *, alone: bool) -> Pushed:
+    def run(self, image: Image, *, alone: bool) -> PushResult:
         statements = [] if alone else statements_of(self._store.origins.attachments_of(image.id).values())
         manifest = self._image(image, oci=bool(statements))
         index = None if alone else self._attested(image, manifest, statements) or self._index(image, manifest.digest)
@@ -137,7 +137,7 @@ class _PushJob:
             for stored in (manifest, top):
                 self._store.origins.add_manifest(stored)
         self._report(Status(f"{tag}: digest: {top.digest} size: {len(top.raw)}"))
-        return Pushed(tag, top.digest, len(top.raw))
+        return PushResult(tag, top.digest, len(top.raw))
 
     def _attested(self, image: Image, manifest: StoredManifest, statements: Sequence[Statement]) -> StoredManifest | None:
         """The index with what builds of ours say about the image; None when nothing is said."""

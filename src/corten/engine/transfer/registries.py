@@ -23,7 +23,7 @@ _HUB_NAMES: Final = frozenset(("", DOCKER_HUB, "index.docker.io", "registry-1.do
 
 
 @dataclass(frozen=True, slots=True)
-class Distributed:
+class DistributionInspect:
     """What a registry has under a name. `platforms` are those of an index's entries, or the one of the image."""
 
     media_type: str
@@ -55,7 +55,7 @@ class Registries:
         with Session(_registry_of(server), self._settings, credentials, login=True) as session:
             return await asyncio.to_thread(session.login)
 
-    async def distribution(self, reference: Reference, credentials: Credentials | None) -> Distributed:
+    async def distribution(self, reference: Reference, credentials: Credentials | None) -> DistributionInspect:
         """Raises NotFound, Denied, Unauthenticated, Unavailable, Invalid."""
         with Session(reference.domain, self._settings, credentials) as session:
             repository = Repository(session, reference.path, familiar=reference.familiar_name)
@@ -124,7 +124,7 @@ def _registry_of(server: str) -> str:
         raise Invalid(f'invalid registry name "{server}"', reason="bad-registry") from None
 
 
-def _distributed(repository: Repository, tag: str) -> Distributed:
+def _distributed(repository: Repository, tag: str) -> DistributionInspect:
     try:
         top = repository.manifest(tag)
     except NotFound as error:
@@ -133,7 +133,7 @@ def _distributed(repository: Repository, tag: str) -> Distributed:
         raise Denied("denied: requested access to the resource is denied", reason=error.reason, hint=error.hint) from error
     parsed = parse_manifest(top.raw, top.media_type)
     platforms = [d.platform for d in parsed.manifests if d.platform] if isinstance(parsed, Index) else [_platform(repository, parsed)]
-    return Distributed(top.media_type, top.digest, len(top.raw), platforms)
+    return DistributionInspect(top.media_type, top.digest, len(top.raw), platforms)
 
 
 def _platform(repository: Repository, manifest: Manifest) -> PlatformFields:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corten.engine.cleanup.gc.plan import ENOUGH, ORDER, Candidate, Kind, Layered, Plan, make_plan
+from corten.engine.cleanup.gc.plan import ENOUGH, ORDER, Candidate, CandidateKind, GcPlan, LayerHolders, make_plan
 from corten.gcmarks import GcMarks
 from corten.ids import DiffId
 
@@ -16,26 +16,26 @@ HOUR = 3600 * 10**9
 MARKS = GcMarks(keep=3600)
 
 
-def one(kind: Kind, name: str, *, age: int = 2 * HOUR, layers: bool = True, **more: Any) -> Candidate:
+def one(kind: CandidateKind, name: str, *, age: int = 2 * HOUR, layers: bool = True, **more: Any) -> Candidate:
     return Candidate(kind=kind, id=name, name=name, used=NOW - age, holders=frozenset((name,) if layers else ()), **more)
 
 
-def layered(**held: str) -> Layered:
+def layered(**held: str) -> LayerHolders:
     """Layers are letters; each has 10 bytes."""
-    return Layered(
+    return LayerHolders(
         {DiffId(letter): 10 for letter in "abcdefgh"}, {name: [DiffId(letter) for letter in text] for name, text in held.items()}
     )
 
 
-def plan(candidates: Sequence[Candidate], held: Layered, *, wanted: int = 10**6, marks: GcMarks = MARKS) -> Plan:
+def plan(candidates: Sequence[Candidate], held: LayerHolders, *, wanted: int = 10**6, marks: GcMarks = MARKS) -> GcPlan:
     return make_plan(candidates, held, marks, wanted=wanted, now=NOW)
 
 
-def went(made: Plan) -> list[tuple[str, int]]:
+def went(made: GcPlan) -> list[tuple[str, int]]:
     return [(verdict.candidate.name, verdict.size) for verdict in made.going]
 
 
-def why(made: Plan) -> dict[str, str]:
+def why(made: GcPlan) -> dict[str, str]:
     return {verdict.candidate.name: verdict.why for verdict in made.staying}
 
 
@@ -101,7 +101,7 @@ CANDIDATES = st.lists(
 
 @given(CANDIDATES, st.lists(st.text("abcdefgh", max_size=3), max_size=2), st.integers(-5, 90))
 def test_never_more_than_is_needed_and_the_figures_are_true(
-    made: list[tuple[Kind, int, str, int, bool]], others: list[str], wanted: int
+    made: list[tuple[CandidateKind, int, str, int, bool]], others: list[str], wanted: int
 ) -> None:
     candidates = [
         one(kind, f"c{n}", age=age * HOUR, own=own, spared="spared" if spared else "") for n, (kind, age, _, own, spared) in enumerate(made)

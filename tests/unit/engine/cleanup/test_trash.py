@@ -16,12 +16,12 @@ from corten.engine.cleanup.prune.options import PruneFilter, PruneOptions
 from corten.engine.cleanup.prune.volumes import VolumePrune
 from corten.engine.cleanup.trash import TrashCan
 from corten.engine.events import Events
-from corten.engine.models import Models
+from corten.engine.models import ModelRecords
 from corten.engine.protection import Protection
 from corten.engine.records import containers
-from corten.engine.records.containers import Catalog
+from corten.engine.records.containers import ContainerCatalog
 from corten.engine.space import SpaceReclaimer
-from corten.engine.usage import DiskFigures
+from corten.engine.usage import DiskUsage
 from corten.engine.volumes import VolumeRemoval, Volumes
 from corten.errors import Conflict, Invalid, NotFound
 from corten.gcmarks import GcMarks, Level, parse_marks
@@ -60,7 +60,7 @@ class Place:
             trash_keep=self.keep,
         )
         rows = volume_store.Volumes(str(self.path / "volumes"), self.store.db, self.store.bin._sweeper)
-        self.protection, self.models, self.uses = Protection(self.store.db), Models(self.store.db), Uses(self.store.db)
+        self.protection, self.models, self.uses = Protection(self.store.db), ModelRecords(self.store.db), Uses(self.store.db)
         self.bin = VolumeBin(self.store.bin, str(self.path / "volumes"))
         self.bin.recover()
         self.events = Events()
@@ -71,7 +71,7 @@ class Place:
         self.volumes = Volumes(rows, self.store.layers, self.events, self.removal, space)
         images = ImageBin(self.store.bin, self.store.images, self.store.layers, self.store.origins)
         self.trash = TrashCan(self.store, images=images, volumes=self.bin, protection=self.protection, uses=self.uses, events=self.events)
-        figures = DiskFigures(Figures(self.store.db), Catalog(self.store.db), self.store.snapshots, rows, self.models.look)
+        figures = DiskUsage(Figures(self.store.db), ContainerCatalog(self.store.db), self.store.snapshots, rows, self.models.look)
         self.figures = figures
         self.prune = VolumePrune(self.volumes, figures.held, self.protection, self.models, self.events)
 

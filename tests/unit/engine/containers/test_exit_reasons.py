@@ -11,7 +11,7 @@ from corten.engine.containers import exit_reasons
 from corten.engine.containers.exit_reasons import KEPT_NS, ExitReasons, log_tail
 from corten.engine.paths import Paths
 from corten.engine.records import containers
-from corten.engine.records.containers import Catalog
+from corten.engine.records.containers import ContainerCatalog
 from corten.engine.tasks import Tasks
 from corten.errors import NotFound
 from corten.kernel.kmsg import Record
@@ -72,7 +72,7 @@ async def test_it_outlives_the_container_for_an_hour(database: Database, tasks: 
     reasons.record(old, 8)
     with pytest.raises(NotFound, match="No such container: train"):
         await reasons.of_removed("train")
-    Catalog(database).add(old)
+    ContainerCatalog(database).add(old)
     assert (await reasons.of(old)).at == old.state.finished_at
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.engine.containers.mounts import Volume, ensure_sources, parse_bind, parse_mount, requested, with_volumes
+from corten.engine.containers.mounts import MountedVolume, ensure_sources, parse_bind, parse_mount, requested, with_volumes
 from corten.engine.values.container import ContainerConfig, HostConfig, MountPoint, MountRequest
 from corten.errors import EngineError, Invalid
 from corten.ids import ContainerId, DiffId
@@ -107,9 +107,9 @@ class TwoVolumes:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
 
-    async def ensure(self, request: MountRequest, *, user: ContainerId, layers: Sequence[DiffId] = ()) -> Volume:
+    async def ensure(self, request: MountRequest, *, user: ContainerId, layers: Sequence[DiffId] = ()) -> MountedVolume:
         self.asked.append((request.source, request.target))
-        return Volume(request.source or "made-up", "/volumes/x", anonymous=not request.source)
+        return MountedVolume(request.source or "made-up", "/volumes/x", anonymous=not request.source)
 
     async def activate(self, user: ContainerId) -> None:
         raise AssertionError

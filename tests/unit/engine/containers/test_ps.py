@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corten.engine.containers.ps import ListQuery, human_duration, select, status_text
-from corten.engine.records.containers import MIGRATIONS, Catalog
+from corten.engine.containers.ps import ContainerListQuery, human_duration, select, status_text
+from corten.engine.records.containers import MIGRATIONS, ContainerCatalog
 from corten.engine.values.container import ContainerConfig, Endpoint, EndpointConfig, MountPoint, PortBinding, State
 from corten.errors import Invalid, NotFound
 from corten.ids import ImageId, NetworkId
@@ -19,9 +19,9 @@ from tests.unit.engine.containers.values import SECOND, container
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
+def catalog(tmp_path: Path) -> Iterator[ContainerCatalog]:
     with closing(Database(str(tmp_path / "db"), MIGRATIONS)) as database:
-        catalog = Catalog(database)
+        catalog = ContainerCatalog(database)
         web = container("web", status="running", created=3, config=ContainerConfig(labels={"a": "1"}, exposed_ports=("80/tcp",)))
         point = MountPoint(type="volume", name="cache", source="/v", destination="/c")
         endpoint = Endpoint(config=EndpointConfig(network="ml"), network_id=NetworkId("net1"))
@@ -32,14 +32,14 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
         yield catalog
 
 
-def names(catalog: Catalog, query: ListQuery) -> list[str]:
+def names(catalog: ContainerCatalog, query: ContainerListQuery) -> list[str]:
     return [c.name for c in select(catalog, query, lambda ref: [ImageId("sha256:" + "2" * 64)] if ref == "two" else [])]
 
 
-def test_running_ones_only_unless_asked(catalog: Catalog) -> None:
-    assert names(catalog, ListQuery()) == ["web"]
-    assert names(catalog, ListQuery(all=True)) == ["web", "db", "new"]
-    assert names(catalog, ListQuery(limit=2)) == ["web", "db"]
+def test_running_ones_only_unless_asked(catalog: ContainerCatalog) -> None:
+    assert names(catalog, ContainerListQuery()) == ["web"]
+    assert names(catalog, ContainerListQuery(all=True)) == ["web", "db", "new"]
+    assert names(catalog, ContainerListQuery(limit=2)) == ["web", "db"]
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_running_ones_only_unless_asked(catalog: Catalog) -> None:
         ({"name": []}, ["web", "db", "new"]),
     ],
 )
-def test_filter(catalog: Catalog, filters: dict[str, list[str]], found: list[str]) -> None:
-    assert names(catalog, ListQuery(all=True, filters=filters)) == found
+def test_filter(catalog: ContainerCatalog, filters: dict[str, list[str]], found: list[str]) -> None:
+    assert names(catalog, ContainerListQuery(all=True, filters=filters)) == found
 
 
 @pytest.mark.parametrize(
@@ -90,15 +90,15 @@ def test_filter(catalog: Catalog, filters: dict[str, list[str]], found: list[str
         ({"exited": ["x"]}, "invalid filter 'exited=x': strconv.Atoi: parsing \"x\": invalid syntax"),
     ],
 )
-def test_bad_filter(catalog: Catalog, filters: dict[str, list[str]], text: str) -> None:
+def test_bad_filter(catalog: ContainerCatalog, filters: dict[str, list[str]], text: str) -> None:
     with pytest.raises(Invalid) as caught:
-        names(catalog, ListQuery(filters=filters))
+        names(catalog, ContainerListQuery(filters=filters))
     assert caught.value.message == text
 
 
-def test_unknown_neighbour(catalog: Catalog) -> None:
+def test_unknown_neighbour(catalog: ContainerCatalog) -> None:
     with pytest.raises(NotFound, match="No such container: x"):
-        names(catalog, ListQuery(filters={"before": ["x"]}))
+        names(catalog, ContainerListQuery(filters={"before": ["x"]}))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from corten.engine.containers.restart_policy import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
-    Ending,
+    ExitInfo,
     check_policy,
     next_pause,
     wants_restart,
@@ -27,17 +27,17 @@ TWICE = RestartPolicy(name="on-failure", maximum_retry_count=2)
 @pytest.mark.parametrize(
     ("policy", "ending", "so_far", "again"),
     [
-        (RestartPolicy(), Ending(1, 0), 0, False),
-        (ALWAYS, Ending(0, 0), 99, True),
-        (ALWAYS, Ending(137, 0, manually_stopped=True), 0, False),
-        (UNLESS_STOPPED, Ending(0, 0), 0, True),
-        (RestartPolicy(name="on-failure"), Ending(1, 0), 1000, True),
-        (RestartPolicy(name="on-failure"), Ending(0, 0), 0, False),
-        (TWICE, Ending(1, 0), 1, True),
-        (TWICE, Ending(1, 0), 2, False),
+        (RestartPolicy(), ExitInfo(1, 0), 0, False),
+        (ALWAYS, ExitInfo(0, 0), 99, True),
+        (ALWAYS, ExitInfo(137, 0, manually_stopped=True), 0, False),
+        (UNLESS_STOPPED, ExitInfo(0, 0), 0, True),
+        (RestartPolicy(name="on-failure"), ExitInfo(1, 0), 1000, True),
+        (RestartPolicy(name="on-failure"), ExitInfo(0, 0), 0, False),
+        (TWICE, ExitInfo(1, 0), 1, True),
+        (TWICE, ExitInfo(1, 0), 2, False),
     ],
 )
-def test_after_an_end(policy: RestartPolicy, ending: Ending, so_far: int, again: bool) -> None:
+def test_after_an_end(policy: RestartPolicy, ending: ExitInfo, so_far: int, again: bool) -> None:
     assert wants_restart(policy, ending, so_far) is again
 
 
@@ -61,20 +61,20 @@ def test_pauses_double_up_to_a_minute() -> None:
     pauses = []
     pause = 0.0
     for _ in range(12):
-        pause = next_pause(pause, Ending(1, 0))
+        pause = next_pause(pause, ExitInfo(1, 0))
         pauses.append(pause)
     assert pauses[:4] == [0.1, 0.2, 0.4, 0.8]
     assert pauses[-1] == LONGEST_PAUSE
 
 
 def test_a_steady_run_begins_anew() -> None:
-    assert next_pause(32.0, Ending(1, 10 * SECOND)) == FIRST_PAUSE
-    assert next_pause(32.0, Ending(1, 10 * SECOND - 1)) == LONGEST_PAUSE
+    assert next_pause(32.0, ExitInfo(1, 10 * SECOND)) == FIRST_PAUSE
+    assert next_pause(32.0, ExitInfo(1, 10 * SECOND - 1)) == LONGEST_PAUSE
 
 
 @given(st.floats(0, LONGEST_PAUSE), st.integers(0, 100 * SECOND))
 def test_a_pause_is_never_outside_its_bounds(previous: float, lasted: int) -> None:
-    assert min(FIRST_PAUSE, 2 * previous or FIRST_PAUSE) <= next_pause(previous, Ending(1, lasted)) <= LONGEST_PAUSE
+    assert min(FIRST_PAUSE, 2 * previous or FIRST_PAUSE) <= next_pause(previous, ExitInfo(1, lasted)) <= LONGEST_PAUSE
 
 
 @pytest.mark.parametrize(

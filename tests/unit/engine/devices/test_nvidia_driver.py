@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from corten.engine.devices.nvidia_diagnosis import diagnosis
-from corten.engine.devices.nvidia_driver import Library, Node, module_version, read_driver
+from corten.engine.devices.nvidia_driver import DriverLibrary, DriverNode, module_version, read_driver
 from tests.unit.engine.devices.nvidia import machine
 from tests.unit.engine.devices.nvidia.machine import UUIDS, VERSION, write
 
@@ -16,20 +16,20 @@ def test_everything(tmp_path: Path) -> None:
     assert driver is not None
     assert driver.version == VERSION
     assert [(gpu.uuid, gpu.nodes) for gpu in driver.gpus] == [
-        (UUIDS[0], (Node("nvidia1", 195, 1), Node("dri/renderD128", 226, 128))),
-        (UUIDS[1], (Node("nvidia0", 195, 0), Node("dri/renderD129", 226, 129))),
+        (UUIDS[0], (DriverNode("nvidia1", 195, 1), DriverNode("dri/renderD128", 226, 128))),
+        (UUIDS[1], (DriverNode("nvidia0", 195, 0), DriverNode("dri/renderD129", 226, 129))),
     ]
     assert driver.shared == (
-        Node("nvidiactl", 195, 255),
-        Node("nvidia-modeset", 195, 254),
-        Node("nvidia-uvm", 511, 0),
-        Node("nvidia-uvm-tools", 511, 1),
+        DriverNode("nvidiactl", 195, 255),
+        DriverNode("nvidia-modeset", 195, 254),
+        DriverNode("nvidia-uvm", 511, 0),
+        DriverNode("nvidia-uvm-tools", 511, 1),
     )
     folder = "/usr/lib/x86_64-linux-gnu"
     assert driver.libraries == (
-        Library(f"{folder}/libcuda.so.{VERSION}", ("libcuda.so", "libcuda.so.1", f"libcuda.so.{VERSION}")),
-        Library(f"{folder}/libnvidia-gpucomp.so.{VERSION}", (f"libnvidia-gpucomp.so.{VERSION}",)),
-        Library(f"{folder}/libnvidia-ml.so.{VERSION}", ("libnvidia-ml.so.1", f"libnvidia-ml.so.{VERSION}")),
+        DriverLibrary(f"{folder}/libcuda.so.{VERSION}", ("libcuda.so", "libcuda.so.1", f"libcuda.so.{VERSION}")),
+        DriverLibrary(f"{folder}/libnvidia-gpucomp.so.{VERSION}", (f"libnvidia-gpucomp.so.{VERSION}",)),
+        DriverLibrary(f"{folder}/libnvidia-ml.so.{VERSION}", ("libnvidia-ml.so.1", f"libnvidia-ml.so.{VERSION}")),
     )
     assert driver.programs == ("/usr/bin/nvidia-smi",)
     assert driver.firmware == (f"/lib/firmware/nvidia/{VERSION}/gsp_ga10x.bin",)

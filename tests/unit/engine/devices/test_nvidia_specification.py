@@ -6,7 +6,7 @@ import pytest
 
 from corten.engine.devices.cdi import Spec, parse_spec
 from corten.engine.devices.nvidia_specification import PATH, NvidiaSource
-from corten.engine.devices.registry import Registry
+from corten.engine.devices.registry import CdiRegistry
 from corten.engine.devices.requests import Devices
 from corten.engine.values.container import DeviceRequest
 from corten.errors import EngineError
@@ -24,7 +24,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def devices(root: Path, tmp_path: Path) -> Devices:
-    return Devices(Registry([str(tmp_path / "cdi")], NvidiaSource(str(root))), lambda: "because")
+    return Devices(CdiRegistry([str(tmp_path / "cdi")], NvidiaSource(str(root))), lambda: "because")
 
 
 def nodes(devices: Devices, **request: object) -> list[str]:
@@ -77,7 +77,7 @@ def test_a_file_goes_before_it(devices: Devices, tmp_path: Path) -> None:
 
 
 def test_amd_by_its_file(tmp_path: Path) -> None:
-    devices = Devices(Registry([str(tmp_path / "cdi")]), lambda: "no GPU here")
+    devices = Devices(CdiRegistry([str(tmp_path / "cdi")]), lambda: "no GPU here")
     with pytest.raises(EngineError) as caught:
         devices.edits([DeviceRequest(count=-1, capabilities=GPU)])
     assert caught.value.hint == "no GPU here"

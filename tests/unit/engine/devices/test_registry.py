@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.engine.devices.registry import Registry
+from corten.engine.devices.registry import CdiRegistry
 
 
 def write(folder: Path, file: str, *devices: str, kind: str = "vendor.example/dev", value: str = "1") -> Path:
@@ -24,11 +24,11 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def registry(folders: tuple[Path, Path]) -> Registry:
-    return Registry(["", *map(str, folders)])
+def registry(folders: tuple[Path, Path]) -> CdiRegistry:
+    return CdiRegistry(["", *map(str, folders)])
 
 
-def test_names_and_edits(folders: tuple[Path, Path], registry: Registry) -> None:
+def test_names_and_edits(folders: tuple[Path, Path], registry: CdiRegistry) -> None:
     assert registry.look().devices == {}
     write(folders[0], "a.json", "b", "a")
     write(folders[0], "b.yaml", "z", kind="other.example/dev")
@@ -39,13 +39,13 @@ def test_names_and_edits(folders: tuple[Path, Path], registry: Registry) -> None
     assert missing == ["vendor.example/dev=x"]
 
 
-def test_later_directories_come_first(folders: tuple[Path, Path], registry: Registry) -> None:
+def test_later_directories_come_first(folders: tuple[Path, Path], registry: CdiRegistry) -> None:
     write(folders[0], "a.json", "a", value="etc")
     write(folders[1], "a.json", "a", value="run")
     assert registry.edits(["vendor.example/dev=a"])[0].env == ("FILE=a.json", "A=run")
 
 
-def test_two_of_a_name_exclude_each_other(folders: tuple[Path, Path], registry: Registry) -> None:
+def test_two_of_a_name_exclude_each_other(folders: tuple[Path, Path], registry: CdiRegistry) -> None:
     paths = [write(folders[0], "a.json", "a"), write(folders[0], "b.json", "a", "b")]
     found = registry.look()
     assert list(found.devices) == ["vendor.example/dev=b"]
@@ -55,7 +55,7 @@ def test_two_of_a_name_exclude_each_other(folders: tuple[Path, Path], registry: 
     assert "vendor.example/dev=a" in registry.look().devices
 
 
-def test_changes_are_seen_and_only_they_are_read(folders: tuple[Path, Path], registry: Registry) -> None:
+def test_changes_are_seen_and_only_they_are_read(folders: tuple[Path, Path], registry: CdiRegistry) -> None:
     path = write(folders[0], "a.json", "a")
     first = registry.look()
     assert registry.look() is first
@@ -67,7 +67,7 @@ def test_changes_are_seen_and_only_they_are_read(folders: tuple[Path, Path], reg
     assert "vendor.example/dev=a" in registry.look().devices
 
 
-def test_what_is_no_file(folders: tuple[Path, Path], registry: Registry, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_no_file(folders: tuple[Path, Path], registry: CdiRegistry, caplog: pytest.LogCaptureFixture) -> None:
     """One line each, once; nothing blocks, and the good one is served."""
     etc = folders[0]
     write(etc, "good.json", "a")

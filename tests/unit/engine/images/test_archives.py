@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.engine.images.archives import Import
+from corten.engine.images.archives import ImportOptions
 from corten.engine.images.removal import RemoveOptions
 from corten.engine.progress import Message, Note, Progress, Status
 from corten.errors import Invalid, NotFound, Unavailable
@@ -38,7 +38,7 @@ ROOT = tarball([Member("etc/", "dir"), Member("etc/motd", data=b"hello" * 1000)]
 
 
 async def test_an_import_is_an_image_of_one_layer(ground: Ground) -> None:
-    wanted = Import(reference=parse_reference("mine:v1"), message="why", changes=["CMD sh"], platform=parse_platform("linux/arm64"))
+    wanted = ImportOptions(reference=parse_reference("mine:v1"), message="why", changes=["CMD sh"], platform=parse_platform("linux/arm64"))
     image_id = await ground.images.transfer.import_(body(ROOT), wanted)
     image = ground.store.images.get("mine:v1")
     assert image.id == image_id
@@ -53,9 +53,9 @@ async def test_an_import_is_an_image_of_one_layer(ground: Ground) -> None:
 async def test_a_bad_import_leaves_nothing(ground: Ground) -> None:
     for data, changes in ((b"hello", ()), (ROOT[:3000], ()), (ROOT, ("RUN x",))):
         with pytest.raises(Invalid):
-            await ground.images.transfer.import_(body(data), Import(reference=None, changes=changes))
+            await ground.images.transfer.import_(body(data), ImportOptions(reference=None, changes=changes))
     with pytest.raises(Invalid, match="operating system is not supported"):
-        await ground.images.transfer.import_(body(ROOT), Import(reference=None, platform=parse_platform("windows/amd64")))
+        await ground.images.transfer.import_(body(ROOT), ImportOptions(reference=None, platform=parse_platform("windows/amd64")))
     ground.store.layers.collect()
     assert ground.store.images.all() == []
     assert ground.store.layers.all() == []
@@ -170,7 +170,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 async def test_an_import_from_a_web_server(ground: Ground, served: str) -> None:
     url = f"http://{served}/root.tar"
-    wanted = Import(reference=parse_reference("web"), message=f"Imported from {url}")
+    wanted = ImportOptions(reference=parse_reference("web"), message=f"Imported from {url}")
     messages = [m async for m in ground.images.transfer.import_url(f"{served}/root.tar", wanted)]
     assert messages[0] == Status(f"Downloading from {url}")
     assert Progress("", "Importing", len(ROOT), 0) in messages
@@ -182,9 +182,9 @@ async def test_an_import_from_a_web_server(ground: Ground, served: str) -> None:
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x", "http://", "http:///x"])
 async def test_only_the_web_is_imported_from(ground: Ground, url: str) -> None:
     with pytest.raises(Invalid, match="not an http or https URL"):
-        ground.images.transfer.import_url(url, Import(reference=None))
+        ground.images.transfer.import_url(url, ImportOptions(reference=None))
 
 
 async def test_a_server_that_is_not_there_is_told(ground: Ground) -> None:
     with pytest.raises(Unavailable, match="refused"):
-        [m async for m in ground.images.transfer.import_url("http://127.0.0.1:1/x", Import(reference=None))]
+        [m async for m in ground.images.transfer.import_url("http://127.0.0.1:1/x", ImportOptions(reference=None))]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corten.engine.images.catalog import ListQuery, parse_target
+from corten.engine.images.catalog import ImageListQuery, parse_target
 from corten.engine.images.changes import apply_changes
 from corten.engine.images.patterns import compile_pattern
 from corten.engine.progress import Progress, Throttle, bar, human_size
@@ -15,7 +15,7 @@ DIGEST = "sha256:" + "d" * 64
 
 
 def listed(ground: Ground, filters: dict[str, list[str]], *, all: bool = False) -> list[tuple[str, ...]]:
-    found = ground.images.catalog.summaries(ListQuery(all=all, filters=filters))
+    found = ground.images.catalog.summaries(ImageListQuery(all=all, filters=filters))
     return [summary.tags or (summary.image.config.author,) for summary in found]
 
 
@@ -72,12 +72,12 @@ def test_shared_sizes_and_users(ground: Ground) -> None:
     one = ground.image("one", layers=(shared,))
     ground.image("two", layers=(shared, own))
     container = ground.use(one)
-    found = ground.images.catalog.summaries(ListQuery(shared_size=True))
+    found = ground.images.catalog.summaries(ImageListQuery(shared_size=True))
     assert {s.tags[0]: (s.shared_size, s.image.size, s.users) for s in found} == {
         "one:latest": (100, 100, (container,)),
         "two:latest": (100, 130, ()),
     }
-    assert {s.shared_size for s in ground.images.catalog.summaries(ListQuery())} == {-1}
+    assert {s.shared_size for s in ground.images.catalog.summaries(ImageListQuery())} == {-1}
 
 
 def test_history_names_what_is_here(ground: Ground) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from corten.engine.images.removal import ImagePruneFilter, Removed, RemoveOptions
+from corten.engine.images.removal import ImageDeleteItem, ImagePruneFilter, RemoveOptions
 from corten.errors import Conflict, NotFound
 from corten.ids import short_id
 from corten.oci.image import chain_ids
@@ -136,5 +136,5 @@ async def test_prune_all_takes_tagged_ones_too_and_filters_hold(ground: Ground) 
     pruned = await ground.images.removal.prune(
         ImagePruneFilter(dangling_only=False, until=2000 * 10**9, labels=["a=b"], not_labels=["keep"])
     )
-    assert pruned.removed == (Removed(untagged="gone:latest"), Removed(untagged="gone:two"), Removed(deleted=gone))
+    assert pruned.removed == (ImageDeleteItem(untagged="gone:latest"), ImageDeleteItem(untagged="gone:two"), ImageDeleteItem(deleted=gone))
     assert len(ground.store.images.all()) == 3

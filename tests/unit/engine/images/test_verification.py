@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.engine.images.verification import Verified
+from corten.engine.images.verification import LayerReport
 from corten.errors import NotFound, Unavailable
 from corten.ids import DiffId
 from corten.store.layertar.unpack import unpack_layer
@@ -14,7 +14,7 @@ from tests.unit.engine.images.ground import Ground
 from tests.unit.store.tarballs import Member, tarball
 
 
-async def verified(ground: Ground, *names: str, repair: bool = False) -> list[Verified]:
+async def verified(ground: Ground, *names: str, repair: bool = False) -> list[LayerReport]:
     return [found async for found in ground.images.verification.verify(names, repair=repair)]
 
 

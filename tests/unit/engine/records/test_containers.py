@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.engine.records.containers import MIGRATIONS, Catalog
+from corten.engine.records.containers import MIGRATIONS, ContainerCatalog
 from corten.engine.values.container import Endpoint, EndpointConfig, HostConfig, PortBinding, RestartPolicy, State
 from corten.errors import Conflict, Invalid, NotFound
 from corten.ids import ContainerId, NetworkId
@@ -22,19 +22,19 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def test_a_container_survives_the_process(database: Database) -> None:
-    first = Catalog(database)
+    first = ContainerCatalog(database)
     host = HostConfig(restart_policy=RestartPolicy(name="always"), port_bindings={"80/tcp": (PortBinding(host_port="1"),)})
     entry = first.add(container(host=host))
     endpoint = Endpoint(config=EndpointConfig(network="bridge"), network_id=NetworkId("n"), ip_address="10.0.0.2")
     first.set_live(entry, state=State(status="running", pid=7, started_at=5), endpoints={"bridge": endpoint})
     first.replace(entry, replace(entry.value, name="renamed"))
-    (again,) = Catalog(database)
+    (again,) = ContainerCatalog(database)
     assert again.value == entry.value
     assert (again.value.name, again.value.state.pid, again.value.endpoints["bridge"].ip_address) == ("renamed", 7, "10.0.0.2")
 
 
 def test_look_up(database: Database) -> None:
-    catalog = Catalog(database)
+    catalog = ContainerCatalog(database)
     one = catalog.add(replace(container("one"), id=ContainerId("aab" + "0" * 61)))
     two = catalog.add(replace(container("two"), id=ContainerId("aac" + "0" * 61)))
     named_like_an_id = catalog.add(replace(container("aab"), id=ContainerId("b" * 64)))
@@ -51,7 +51,7 @@ def test_look_up(database: Database) -> None:
 
 
 def test_a_name_is_one_containers(database: Database) -> None:
-    catalog = Catalog(database)
+    catalog = ContainerCatalog(database)
     first = catalog.add(container("web"))
     other = catalog.add(container("other"))
     text = (
@@ -69,10 +69,10 @@ def test_a_name_is_one_containers(database: Database) -> None:
 
 
 def test_removed_is_gone_for_good(database: Database) -> None:
-    catalog = Catalog(database)
+    catalog = ContainerCatalog(database)
     entry = catalog.add(container("web"))
     catalog.remove(entry)
     assert not list(catalog)
-    assert not list(Catalog(database))
+    assert not list(ContainerCatalog(database))
     with pytest.raises(NotFound):
         catalog.check_present(entry, "web")

@@ -3,7 +3,7 @@
 from corten.api.request import Request
 from corten.api.types.cleanup.answers import EmptyTrash, TrashEmptied, TrashItem, TrashRestored
 from corten.api.wire import json_response
-from corten.engine.cleanup.trash import Trashed
+from corten.engine.cleanup.trash import TrashEntry
 from corten.engine.timestamps import format_moment
 from corten.http.response import Reply
 from corten.oci.reference import parse_reference
@@ -25,7 +25,7 @@ async def trash_empty(request: Request) -> Reply:
     return json_response(TrashEmptied(deleted=list(emptied.ids), space_reclaimed=emptied.reclaimed))
 
 
-def _item(trashed: Trashed) -> TrashItem:
+def _item(trashed: TrashEntry) -> TrashItem:
     entry = trashed.entry
     records = entry.body.get("images", ())
     names = {parse_reference(name).familiar for record in records for name in (*record["names"], *record.get("lost", ()))}

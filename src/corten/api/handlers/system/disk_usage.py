@@ -16,8 +16,8 @@ from corten.api.types.volumes import UsageData, VolumeAnswer
 from corten.api.versions import chooses_usage
 from corten.api.wire import json_response
 from corten.engine.build.builds import CacheUsage
-from corten.engine.containers.ps import ListQuery as ContainerQuery
-from corten.engine.images.catalog import ListQuery as ImageQuery
+from corten.engine.containers.ps import ContainerListQuery as ContainerQuery
+from corten.engine.images.catalog import ImageListQuery as ImageQuery
 from corten.engine.timestamps import format_moment
 from corten.errors import Invalid
 from corten.http.response import Reply

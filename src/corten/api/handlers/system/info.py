@@ -10,8 +10,8 @@ from corten.api.request import Request
 from corten.api.types.info import DeviceInfo, IndexInfo, InfoAnswer, PluginsInfo, RegistryInfo, RuntimeInfo
 from corten.api.versions import Version, has_discovered_devices
 from corten.api.wire import json_response
-from corten.engine.devices.registry import Findings, Registry
-from corten.engine.system import LOG_DRIVERS, NETWORK_DRIVERS, VOLUME_DRIVERS, Info
+from corten.engine.devices.registry import CdiRegistry, RegistryScan
+from corten.engine.system import LOG_DRIVERS, NETWORK_DRIVERS, VOLUME_DRIVERS, SystemInfo
 from corten.engine.timestamps import format_moment
 from corten.http.response import Reply
 
@@ -22,7 +22,7 @@ async def info(request: Request) -> Reply:
     return json_response(info_answer(request.app.system.info(), request.app.devices.registry, request.version))
 
 
-def info_answer(found: Info, registry: Registry, version: Version) -> InfoAnswer:
+def info_answer(found: SystemInfo, registry: CdiRegistry, version: Version) -> InfoAnswer:
     facts, features, config = found.facts, found.features, found.config
     limits = features.limits
     seen = registry.look()
@@ -78,7 +78,7 @@ def info_answer(found: Info, registry: Registry, version: Version) -> InfoAnswer
     )
 
 
-def _devices(seen: Findings, version: Version) -> list[DeviceInfo] | UnsetType:
+def _devices(seen: RegistryScan, version: Version) -> list[DeviceInfo] | UnsetType:
     """Left out where there are none, and for clients that do not know them."""
     if not seen.devices or not has_discovered_devices(version):
         return UNSET
@@ -94,7 +94,7 @@ def _registries(mirrors: tuple[str, ...], insecure: tuple[str, ...]) -> Registry
     )
 
 
-def _security_options(found: Info) -> list[str]:
+def _security_options(found: SystemInfo) -> list[str]:
     options = []
     if found.features.has_apparmor:
         options.append("name=apparmor")

@@ -14,8 +14,8 @@ import msgspec
 from corten.build.remotecache import CacheRecord
 from corten.engine.build.sharing.config import CONFIG_TYPE, INLINE, NAME, UNCOMPRESSED, encode, encode_inline
 from corten.engine.build.sharing.wishes import Form
+from corten.engine.transfer.compression import LayerCompression, oci_type
 from corten.engine.transfer.outgoing import InMemory, LayerPush
-from corten.engine.transfer.packing import Packing, oci_type
 from corten.errors import EngineError, Unavailable
 from corten.ids import DiffId, Digest, ImageId
 from corten.oci.digest import hex_of, sha256_digest
@@ -44,7 +44,7 @@ def to_registry(push: LayerPush, tag: str, records: Sequence[CacheRecord], form:
 class FolderCache:
     """An OCI layout on this machine, its files those of the folder's owner. What is there already is not written again."""
 
-    def __init__(self, store: Store, path: str, gone: threading.Event, packing: Packing) -> None:
+    def __init__(self, store: Store, path: str, gone: threading.Event, packing: LayerCompression) -> None:
         self._store = store
         self._path = path
         self._gone = gone

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from corten.engine.transfer.packing import HIGHEST, Kind, Packing
+from corten.engine.transfer.compression import HIGHEST, Compression, LayerCompression
 from corten.errors import Invalid, Unsupported
 from corten.oci.digest import parse_digest
 from corten.oci.manifest import DOCKER_INDEX, DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
@@ -65,7 +65,7 @@ class CacheTarget:
     folder: str = ""
     whole: bool = False
     forgiving: bool = False
-    packing: Packing = field(default_factory=Packing)
+    packing: LayerCompression = field(default_factory=LayerCompression)
     form: Form = field(default_factory=Form)
     tag: str = "latest"
 
@@ -113,7 +113,7 @@ def _target(fields: Fields) -> CacheTarget:
     return CacheTarget(kind, reference, folder, mode == "max", forgiving, packing, form, fields.get("tag") or "latest")
 
 
-def _packing(fields: Fields) -> Packing:
+def _packing(fields: Fields) -> LayerCompression:
     kind, level = fields.get("compression") or "gzip", fields.get("compression-level") or None
     force = _is_on(fields, "force-compression", default=False)
     if kind not in HIGHEST:
@@ -121,7 +121,7 @@ def _packing(fields: Fields) -> Packing:
         raise Unsupported(f"--cache-to with compression={kind} is not supported", reason="cache-option", hint=hint)
     if level is not None and not (level.isascii() and level.isdigit() and int(level) <= HIGHEST[kind]):
         raise Invalid(f"compression-level={level} of {kind}: 0 to {HIGHEST[kind]}", reason="bad-cache-option")
-    return Packing(cast("Kind", kind), int(level) if level else None, force)
+    return LayerCompression(cast("Compression", kind), int(level) if level else None, force)
 
 
 def _form(fields: Fields) -> Form:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from corten.build.cache import BuildCache
 from corten.build.cachemounts import CacheMount, CacheMounts
-from corten.engine.cleanup.gc.plan import Candidate, Kind, Layered
+from corten.engine.cleanup.gc.plan import Candidate, CandidateKind, LayerHolders
 from corten.engine.cleanup.last_uses import LastUses
 from corten.engine.cleanup.trash import TrashCan
 from corten.engine.protection import LABEL, is_protecting
-from corten.engine.records.containers import Catalog
+from corten.engine.records.containers import ContainerCatalog
 from corten.ids import ImageId, short_id
 from corten.store.images import Image
 from corten.store.opened import Store
@@ -26,21 +26,21 @@ class GcCandidates:
     store: Store
     trash: TrashCan
     uses: LastUses
-    containers: Catalog
+    containers: ContainerCatalog
     cache: BuildCache
     caches: CacheMounts
 
-    async def all(self) -> tuple[list[Candidate], Layered]:
+    async def all(self) -> tuple[list[Candidate], LayerHolders]:
         """What there is at one moment: nothing is waited for once the first record was read."""
         await self.trash.list()  # measures
         sizes = {mount.id: await asyncio.to_thread(self.caches.size, mount.id) for mount in self.caches.list()}
-        layered = Layered(
+        layered = LayerHolders(
             {layer.diff_id: layer.size for layer in self.store.layers.all()}, layers_held(self.store.db, self.store.layers.leases)
         )
         mounts = [_mount(mount, sizes.get(mount.id, 0)) for mount in self.caches.list()]
         return [*self._trashed(layered), *self._steps(), *mounts, *self._images()], layered
 
-    def _trashed(self, layered: Layered) -> list[Candidate]:
+    def _trashed(self, layered: LayerHolders) -> list[Candidate]:
         holders: dict[str, set[str]] = {}
         for keeper in layered.held_by:
             prefix, _, rest = keeper.partition(":")
@@ -111,7 +111,7 @@ def _image(image: Image, used: int, spared: str) -> Candidate:
     )
 
 
-def _kind(image: Image) -> Kind:
+def _kind(image: Image) -> CandidateKind:
     """An image that no registry has given could not be had again."""
     if not image.names:
         return "dangling"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from corten.engine.cleanup.gc.candidates import MOUNT, STEP, GcCandidates
-from corten.engine.cleanup.gc.plan import Candidate, Plan, Verdict, make_plan
+from corten.engine.cleanup.gc.plan import Candidate, GcPlan, Verdict, make_plan
 from corten.engine.cleanup.prune.caches import CachePrune
 from corten.engine.cleanup.trash import TrashCan
 from corten.engine.events import Events
@@ -48,7 +48,7 @@ class GcReport:
     used: int
     total: int
     marks: GcMarks
-    plan: Plan
+    plan: GcPlan
     reclaimed: int = 0
 
 

@@ -14,10 +14,10 @@ from typing import Final, Literal
 from corten.gcmarks import GcMarks, format_seconds
 from corten.ids import DiffId
 
-Kind = Literal["trash", "build-cache", "dangling", "image", "own-image"]
-ORDER: Final[Sequence[Kind]] = ("trash", "build-cache", "dangling", "image", "own-image")
+CandidateKind = Literal["trash", "build-cache", "dangling", "image", "own-image"]
+ORDER: Final[Sequence[CandidateKind]] = ("trash", "build-cache", "dangling", "image", "own-image")
 ENOUGH: Final = "there is room enough"
-_WHY: Final[Mapping[Kind, str]] = {
+_WHY: Final[Mapping[CandidateKind, str]] = {
     "trash": "in the trash",
     "build-cache": "build cache not used for {keep}",
     "dangling": "no name, no container, not used for {keep}",
@@ -33,7 +33,7 @@ class Candidate:
     `own`: bytes that are its alone; `holders`: the records through which it holds layers. `spared` says why it may not go, "" = it may.
     """
 
-    kind: Kind
+    kind: CandidateKind
     id: str
     name: str
     names: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Layered:
+class LayerHolders:
     """Who holds which layers, and the layers' sizes in bytes."""
 
     sizes: Mapping[DiffId, int]
@@ -62,7 +62,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class GcPlan:
     """`wanted`: bytes that are to come back."""
 
     wanted: int
@@ -74,7 +74,7 @@ class Plan:
         return sum(verdict.size for verdict in self.going)
 
 
-def make_plan(candidates: Sequence[Candidate], layered: Layered, marks: GcMarks, *, wanted: int, now: int) -> Plan:
+def make_plan(candidates: Sequence[Candidate], layered: LayerHolders, marks: GcMarks, *, wanted: int, now: int) -> GcPlan:
     """Takes one after another until `wanted` bytes come back. `now` is ns since the epoch."""
     refusals = [(candidate, _refusal(candidate, marks, now)) for candidate in sorted(candidates, key=_turn)]
     able = [candidate for candidate, why in refusals if not why]
@@ -101,7 +101,7 @@ def make_plan(candidates: Sequence[Candidate], layered: Layered, marks: GcMarks,
         for candidate, why in refusals
         if id(candidate) not in gone
     ]
-    return Plan(max(wanted, 0), tuple(going), tuple(staying))
+    return GcPlan(max(wanted, 0), tuple(going), tuple(staying))
 
 
 def _turn(candidate: Candidate) -> tuple[int, bool, int]:
@@ -120,7 +120,7 @@ def _refusal(candidate: Candidate, marks: GcMarks, now: int) -> str:
     return f"used within {format_seconds(marks.keep)}" if candidate.used > now - marks.keep * 10**9 else ""
 
 
-def _useless(able: Sequence[Candidate], layered: Layered) -> dict[str, str]:
+def _useless(able: Sequence[Candidate], layered: LayerHolders) -> dict[str, str]:
     """Those whose going frees nothing even if all the others go, by id, and why."""
     count = _Count(layered)
     free = count.free_without(holder for candidate in able for holder in candidate.holders)
@@ -134,7 +134,7 @@ def _useless(able: Sequence[Candidate], layered: Layered) -> dict[str, str]:
 class _Count:
     """How many records hold each layer."""
 
-    def __init__(self, layered: Layered) -> None:
+    def __init__(self, layered: LayerHolders) -> None:
         self._sizes = layered.sizes
         self._held_by = layered.held_by
         self._holders = Counter(layer for layers in layered.held_by.values() for layer in set(layers))

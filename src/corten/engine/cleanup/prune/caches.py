@@ -40,7 +40,7 @@ class CachePruneFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class CacheItem:
     """A step (its recipe is `key`) or a cache mount, with the bytes that its removal would free."""
 
     id: str
@@ -55,7 +55,7 @@ class Item:
 @dataclass(slots=True)
 class _Choice:
     steps: set[str] = field(default_factory=set)
-    mounts: list[Item] = field(default_factory=list)
+    mounts: list[CacheItem] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
 
 
@@ -94,7 +94,7 @@ class CachePrune:
         await asyncio.to_thread(self._store.layers.collect)
         return PruneReport(tuple(choice.names), reclaimed)
 
-    def dry_run(self, what: CachePruneFilter, mounts: Sequence[Item]) -> PruneReport:
+    def dry_run(self, what: CachePruneFilter, mounts: Sequence[CacheItem]) -> PruneReport:
         """What `run` would say. To be called in a `dry_run`; what was done in it before counts."""
         choice = self._choose(what, mounts)
         return PruneReport(tuple(choice.names), self._forget(choice))
@@ -112,17 +112,17 @@ class CachePrune:
         self._events.publish("builder", "evict", cache_id, {"reason": reason, "size": str(size)})
         return size
 
-    async def mounts(self, what: CachePruneFilter) -> list[Item]:
+    async def mounts(self, what: CachePruneFilter) -> list[CacheItem]:
         """Cache mounts that nobody uses, measured, those of downloads last; none without `everything`."""
         found = []
         mounts = sorted(self._caches.list(), key=lambda mount: mount.is_download) if what.everything else ()
         for mount in mounts:
             if not mount.in_use:
                 size = await asyncio.to_thread(self._caches.size, mount.id)
-                found.append(Item(mount.id, "exec.cachemount", mount.used, size, description=f"cache mount {mount.id}"))
+                found.append(CacheItem(mount.id, "exec.cachemount", mount.used, size, description=f"cache mount {mount.id}"))
         return found
 
-    def _choose(self, what: CachePruneFilter, mounts: Sequence[Item]) -> _Choice:
+    def _choose(self, what: CachePruneFilter, mounts: Sequence[CacheItem]) -> _Choice:
         """Steps, then cache mounts, each least recently used first; without `everything` only steps that no image shares."""
         images = {layer for image in self._store.images.all() for layer in image.layers}
         entries = [e for e in self._cache.entries() if what.everything or e.layer not in images]
@@ -148,12 +148,12 @@ class CachePrune:
         return freed + sum(item.size for item in choice.mounts)
 
 
-def _step(entry: CacheEntry, *, is_shared: bool) -> Item:
+def _step(entry: CacheEntry, *, is_shared: bool) -> CacheItem:
     size = 0 if is_shared else entry.size
-    return Item(entry.key[:SHOWN], "regular", entry.used, size, key=entry.key, description=entry.name, is_shared=is_shared)
+    return CacheItem(entry.key[:SHOWN], "regular", entry.used, size, key=entry.key, description=entry.name, is_shared=is_shared)
 
 
-def _is_wanted(item: Item, what: CachePruneFilter) -> bool:
+def _is_wanted(item: CacheItem, what: CachePruneFilter) -> bool:
     if what.in_use or what.parents or what.shared not in (None, item.is_shared):
         return False
     if what.descriptions and item.description not in what.descriptions:
@@ -165,7 +165,7 @@ def _is_wanted(item: Item, what: CachePruneFilter) -> bool:
     return not what.types or item.kind in what.types
 
 
-def _until_enough(items: Sequence[Item], total: int, what: CachePruneFilter, free: int) -> Iterator[Item]:
+def _until_enough(items: Sequence[CacheItem], total: int, what: CachePruneFilter, free: int) -> Iterator[CacheItem]:
     for item in items:
         if what.keep_bytes and total <= what.keep_bytes:
             return

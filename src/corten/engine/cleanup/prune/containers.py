@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from corten.engine.cleanup.prune.options import PROTECTED, KeptObject, PruneFilter, PruneOptions, PruneReport
-from corten.engine.containers.inspection import Containers
-from corten.engine.containers.removal import Removal
+from corten.engine.containers.inspection import ContainerQueries
+from corten.engine.containers.removal import ContainerRemoval
 from corten.engine.events import Events
 from corten.engine.protection import is_protected_container
-from corten.engine.records.containers import Catalog
+from corten.engine.records.containers import ContainerCatalog
 from corten.engine.records.state import is_up
 from corten.engine.values.container import Container
 from corten.errors import Conflict, NotFound
@@ -16,7 +16,7 @@ from corten.errors import Conflict, NotFound
 class ContainerPrune:
     """Belongs to the event loop."""
 
-    def __init__(self, catalog: Catalog, containers: Containers, removal: Removal, events: Events) -> None:
+    def __init__(self, catalog: ContainerCatalog, containers: ContainerQueries, removal: ContainerRemoval, events: Events) -> None:
         self._catalog = catalog
         self._containers = containers
         self._removal = removal

@@ -13,7 +13,7 @@ from corten.engine.cleanup.prune.networks import NetworkPrune
 from corten.engine.cleanup.prune.options import PruneFilter, PruneOptions, PruneReport
 from corten.engine.cleanup.prune.volumes import VolumePrune
 from corten.engine.dry_run import dry_run
-from corten.engine.images.removal import ImagePruneFilter, ImagePruneReport, ImageRemoval, Removed, RemoveOptions
+from corten.engine.images.removal import ImageDeleteItem, ImagePruneFilter, ImagePruneReport, ImageRemoval, RemoveOptions
 from corten.errors import EngineError
 from corten.ids import ContainerId
 from corten.store.db import Database
@@ -79,9 +79,9 @@ class Prunes:
             caches = self.caches.dry_run(plan.caches, mounts) if plan.caches else None
         return DryRunReport(containers=containers, networks=networks, volumes=volumes, images=images, caches=caches)
 
-    def dry_run_removal(self, names: Sequence[str], how: RemoveOptions) -> list[list[Removed] | EngineError]:
+    def dry_run_removal(self, names: Sequence[str], how: RemoveOptions) -> list[list[ImageDeleteItem] | EngineError]:
         """What `rmi` would answer for each of `names`, one after another."""
-        answers: list[list[Removed] | EngineError] = []
+        answers: list[list[ImageDeleteItem] | EngineError] = []
         with dry_run(self._db):
             for name in names:
                 try:

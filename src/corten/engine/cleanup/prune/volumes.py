@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from corten.engine.cleanup.prune.options import PROTECTED, KeptObject, PruneFilter, PruneOptions, PruneReport
 from corten.engine.events import Events
-from corten.engine.models import Models
+from corten.engine.models import ModelRecords
 from corten.engine.protection import Protection
 from corten.engine.volumes import Volumes
 from corten.errors import Conflict, NotFound
@@ -20,7 +20,7 @@ class VolumePrune:
     volumes: Volumes
     sizes: Callable[[Sequence[Volume]], Awaitable[Mapping[str, int]]]
     protection: Protection
-    models: Models
+    models: ModelRecords
     events: Events
 
     async def run(self, chosen: PruneFilter, manner: PruneOptions, *, everything: bool) -> PruneReport:

@@ -17,12 +17,12 @@ from corten.engine.containers.create.volumes_from import borrowed
 from corten.engine.containers.links import settled_links
 from corten.engine.containers.log_config import log_spec
 from corten.engine.containers.mounts import requested, with_images, with_volumes
-from corten.engine.containers.protocols import Networks
+from corten.engine.containers.protocols import ContainerNetworks
 from corten.engine.containers.storage import ContainerStorage
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
-from corten.engine.images.catalog import Catalog as ImageCatalog
-from corten.engine.records.containers import Catalog, name_in_use
+from corten.engine.images.catalog import ImageCatalog
+from corten.engine.records.containers import ContainerCatalog, name_in_use
 from corten.engine.space import SpaceReclaimer
 from corten.engine.spec.checks import check_options
 from corten.engine.spec.limits import discard_unsupported
@@ -46,13 +46,13 @@ class CreateRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
+class CreateResult:
     id: ContainerId
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Defaults:
+class CreateDefaults:
     """What a request is measured against and completed from."""
 
     config: Config
@@ -68,12 +68,12 @@ class Defaults:
 class Creation:
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: ContainerCatalog,
         storage: ContainerStorage,
         *,
         images: ImageCatalog,
-        defaults: Defaults,
-        networks: Networks,
+        defaults: CreateDefaults,
+        networks: ContainerNetworks,
         events: Events,
         space: SpaceReclaimer,
     ) -> None:
@@ -85,11 +85,11 @@ class Creation:
         self._events = events
         self._space = space
 
-    async def create(self, request: CreateRequest) -> Created:
+    async def create(self, request: CreateRequest) -> CreateResult:
         """Raises NotFound for an unknown image, Conflict for a name in use, Invalid for what cannot be."""
         return await self._space.retry(lambda: self._create(request))
 
-    async def _create(self, request: CreateRequest) -> Created:
+    async def _create(self, request: CreateRequest) -> CreateResult:
         self._check_name(request.name)
         if not request.config.image:
             raise Invalid("no command specified", reason="no-image")
@@ -113,7 +113,7 @@ class Creation:
             raise
         self._events.container(container, "create")
         foreign = [] if request.platform else platform_warning(_platform(image), defaults.facts)
-        return Created(container.id, (*foreign, *discarded, *warnings(request.config, request.host)))
+        return CreateResult(container.id, (*foreign, *discarded, *warnings(request.config, request.host)))
 
     def _check_name(self, name: str) -> None:
         if not name:

@@ -11,17 +11,17 @@ from dataclasses import replace
 from typing import TypeVar
 
 from corten.engine.containers.files.paths import PathStat, located, path_error, stat_place
-from corten.engine.containers.files.rootfs import Attached, MountPointMissing, RootSource, opened_root, opened_root_alone
-from corten.engine.containers.files.tar_copy import Incoming, check_writable, extraction_point, pack_place, unpack_into
+from corten.engine.containers.files.rootfs import MountPointMissing, RootMount, RootSource, opened_root, opened_root_alone
+from corten.engine.containers.files.tar_copy import ExtractOptions, check_writable, extraction_point, pack_place, unpack_into
 from corten.engine.containers.mount_stubs import without_own
 from corten.engine.containers.root_files import RootFiles
 from corten.engine.containers.staging import Staging
 from corten.engine.containers.storage import ContainerStorage
 from corten.engine.events import Events
-from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.containers import ContainerCatalog, ContainerEntry
 from corten.engine.records.state import has_process
 from corten.engine.spec.users import resolve_user
-from corten.engine.usage import DiskFigures
+from corten.engine.usage import DiskUsage
 from corten.engine.values.container import Container
 from corten.errors import Invalid
 from corten.store.changes import Change, snapshot_changes
@@ -32,9 +32,15 @@ from corten.store.tar.pack import pack_root
 T = TypeVar("T")
 
 
-class Files:
+class ContainerFiles:
     def __init__(
-        self, catalog: Catalog, storage: ContainerStorage, staging: Staging, root_files: RootFiles, events: Events, figures: DiskFigures
+        self,
+        catalog: ContainerCatalog,
+        storage: ContainerStorage,
+        staging: Staging,
+        root_files: RootFiles,
+        events: Events,
+        figures: DiskUsage,
     ) -> None:
         self._catalog = catalog
         self._figures = figures
@@ -76,7 +82,7 @@ class Files:
         `owned`: everything belongs to the container's user. Raises NotFound, Invalid, Unavailable when the disk is full.
         """
         entry = self._entry(ref, path)
-        incoming = Incoming(keeps_kinds, self._owner(entry.value) if owned else None)
+        incoming = ExtractOptions(keeps_kinds, self._owner(entry.value) if owned else None)
         is_fixed = entry.value.host.readonly_rootfs
 
         def work(root: int, chunks: Iterator[Chunk]) -> None:
@@ -114,14 +120,14 @@ class Files:
         return without_own(found)
 
     async def _streamed(
-        self, entry: Entry, work: Callable[[RootSource, Outlet], None], *, mounts: bool = True
+        self, entry: ContainerEntry, work: Callable[[RootSource, Outlet], None], *, mounts: bool = True
     ) -> AsyncGenerator[bytes, None]:
         """What `work` puts out; the first piece is empty and says that all is well so far."""
         async with self._standing(entry, mounts=mounts) as ground, aclosing(drawn(lambda outlet: work(ground, outlet))) as pieces:
             async for piece in pieces:
                 yield piece
 
-    def _entry(self, ref: str, path: str) -> Entry:
+    def _entry(self, ref: str, path: str) -> ContainerEntry:
         entry = self._catalog.get(ref)
         if not path:
             raise Invalid("bad parameter: path cannot be empty", reason="no-path")
@@ -136,7 +142,7 @@ class Files:
         return user.uid, user.gid
 
     @asynccontextmanager
-    async def _standing(self, entry: Entry, *, mounts: bool = True) -> AsyncIterator[RootSource]:
+    async def _standing(self, entry: ContainerEntry, *, mounts: bool = True) -> AsyncIterator[RootSource]:
         """What the root is made of, for as long as the block lasts: a container that does not run cannot be started meanwhile."""
         container = entry.value
         if has_process(container.state):
@@ -175,16 +181,16 @@ class Files:
         )
         return ground if staged is None else replace(ground, attached=[*self._attached(container, staged)])
 
-    def _attached(self, container: Container, staged: dict[str, str]) -> Iterator[Attached]:
+    def _attached(self, container: Container, staged: dict[str, str]) -> Iterator[RootMount]:
         folder = self._storage.paths.container(container.id)
         taken = {point.destination for point in container.mounts}
         for point in container.mounts:
             if point.type != "tmpfs":
-                yield Attached(staged.get(point.destination, point.source), point.destination, point.rw)
+                yield RootMount(staged.get(point.destination, point.source), point.destination, point.rw)
         for name in ("hostname", "hosts", "resolv.conf"):
             source = os.path.join(folder, name)
             if f"/etc/{name}" not in taken and os.path.exists(source):
-                yield Attached(source, f"/etc/{name}", not container.host.readonly_rootfs)
+                yield RootMount(source, f"/etc/{name}", not container.host.readonly_rootfs)
 
 
 def _in_root(ground: RootSource, work: Callable[[int], T]) -> T:

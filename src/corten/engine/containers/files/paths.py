@@ -29,7 +29,7 @@ class PathStat:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ResolvedPath:
     """A file: `name` in the directory `folder` (a descriptor, borrowed). `label` is what a copy of it is called."""
 
     folder: int
@@ -43,7 +43,7 @@ class Place:
 
 
 @contextmanager
-def located(root: int, path: str) -> Iterator[Place]:
+def located(root: int, path: str) -> Iterator[ResolvedPath]:
     """The file that `path` means. Raises OSError."""
     clean = posixpath.normpath(f"/{path}").replace("//", "/")
     label = posixpath.basename(clean) or "/"
@@ -53,12 +53,12 @@ def located(root: int, path: str) -> Iterator[Place]:
     else:
         folder, name = open_in_root(root, posixpath.dirname(clean).lstrip("/") or ".", os.O_PATH | os.O_DIRECTORY), label
     try:
-        yield Place(folder, name, label, os.stat(name, dir_fd=folder, follow_symlinks=False))
+        yield ResolvedPath(folder, name, label, os.stat(name, dir_fd=folder, follow_symlinks=False))
     finally:
         os.close(folder)
 
 
-def stat_place(root: int, place: Place, path: str) -> PathStat:
+def stat_place(root: int, place: ResolvedPath, path: str) -> PathStat:
     found = place.found
     target = link_target(root, path) if stat.S_ISLNK(found.st_mode) else ""
     return PathStat(place.label, found.st_size, found.st_mode, found.st_mtime_ns, target)

@@ -33,7 +33,7 @@ from corten.store.view import stacked_layers, stacked_mount
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class RootMount:
     """A host path that is seen at `destination`."""
 
     source: str
@@ -53,7 +53,7 @@ class RootSource:
     pid: int
     layers: Sequence[str]
     options: Sequence[str]
-    attached: Sequence[Attached] = ()
+    attached: Sequence[RootMount] = ()
 
 
 class MountPointMissing(Exception):
@@ -120,11 +120,11 @@ def _process_root(pid: int) -> int:
         os.close(own)
 
 
-def _parents_first(attached: Iterable[Attached]) -> list[Attached]:
+def _parents_first(attached: Iterable[RootMount]) -> list[RootMount]:
     return sorted(attached, key=lambda one: one.destination.rstrip("/").count("/"))
 
 
-def _attach(root: int, one: Attached, *, make: bool) -> None:
+def _attach(root: int, one: RootMount, *, make: bool) -> None:
     try:
         tree = open_tree(AT_FDCWD, one.source, OPEN_TREE_CLONE | AT_RECURSIVE)
     except OSError:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from corten.engine.containers.files.paths import Place, located
+from corten.engine.containers.files.paths import ResolvedPath, located
 from corten.errors import EngineError, Invalid
 from corten.kernel.openat2 import open_in_root
 from corten.store.streams.compression import decompressed, sniffed
@@ -21,14 +21,14 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class ExtractOptions:
     """How an archive is put in. `owner`: uid and gid of everything, None = as the archive says."""
 
     keeps_kinds: bool = False
     owner: tuple[int, int] | None = None
 
 
-def pack_place(place: Place, emit: Callable[[bytes], None]) -> None:
+def pack_place(place: ResolvedPath, emit: Callable[[bytes], None]) -> None:
     """The file or directory as a tar whose first member is called as the path ended."""
     packer = Packer(emit)
     label = os.fsencode(place.label)
@@ -67,7 +67,7 @@ def check_writable(root: int, folder: int) -> None:
     raise Invalid(text, reason="read-only")
 
 
-def unpack_into(folder: int, path: str, incoming: Incoming, chunks: Iterator[Chunk]) -> None:
+def unpack_into(folder: int, path: str, incoming: ExtractOptions, chunks: Iterator[Chunk]) -> None:
     """An archive, plain or compressed, into the directory `folder`. No member reaches anything outside it. Raises EngineError."""
     compression, chunks = sniffed(chunks)
     reader = TarReader(decompressed(chunks, compression))

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from corten.engine.containers.execs import Execs
 from corten.engine.containers.health.probe import Probe
 from corten.engine.containers.health.status import after_probe, find_check, probe_command, probe_interval, probe_timeout, started, stopped
-from corten.engine.containers.protocols import Processes
+from corten.engine.containers.protocols import MonitorClient
 from corten.engine.events import Events
-from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.containers import ContainerCatalog, ContainerEntry
 from corten.engine.tasks import Tasks
 from corten.engine.values.container import Container, Health, HealthCheck
 
@@ -22,14 +22,14 @@ from corten.engine.values.container import Container, Health, HealthCheck
 class _Watch:
     """A container whose check is run: it waits for `timer` or for `probe`."""
 
-    entry: Entry
+    entry: ContainerEntry
     check: HealthCheck
     timer: asyncio.TimerHandle | None = None
     probe: "asyncio.Task[None] | None" = None
 
 
 class HealthChecks:
-    def __init__(self, catalog: Catalog, execs: Execs, monitors: Processes, events: Events, tasks: Tasks) -> None:
+    def __init__(self, catalog: ContainerCatalog, execs: Execs, monitors: MonitorClient, events: Events, tasks: Tasks) -> None:
         self._catalog = catalog
         self._execs = execs
         self._monitors = monitors
@@ -67,17 +67,17 @@ class HealthChecks:
                 if left.exit_code is None and not self._execs.is_known(exec_id):
                     self._tasks.spawn(self._probe.kill(entry.id, exec_id), f"end of a probe in {entry.value.name}")
 
-    def _begin(self, entry: Entry, check: HealthCheck) -> None:
+    def _begin(self, entry: ContainerEntry, check: HealthCheck) -> None:
         self._forget(entry)
         watch = self._watches[entry.id] = _Watch(entry, check)
         self._wait(watch)
 
-    def _end(self, entry: Entry) -> None:
+    def _end(self, entry: ContainerEntry) -> None:
         self._forget(entry)
         if entry.state.health is not None:
             self._set(entry, stopped(entry.state.health))
 
-    def _forget(self, entry: Entry) -> None:
+    def _forget(self, entry: ContainerEntry) -> None:
         watch = self._watches.pop(entry.id, None)
         if watch is None:
             return
@@ -111,5 +111,5 @@ class HealthChecks:
             self._events.container(entry.value, f"health_status: {after.status}")
         self._wait(watch)
 
-    def _set(self, entry: Entry, health: Health) -> None:
+    def _set(self, entry: ContainerEntry, health: Health) -> None:
         self._catalog.set_live(entry, state=replace(entry.state, health=health))

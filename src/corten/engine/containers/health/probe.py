@@ -8,7 +8,7 @@ from typing import Final
 from corten.build.dockerfile.duration import format_duration
 from corten.engine.containers.execs import Execs
 from corten.engine.containers.health.output import ProbeOutput
-from corten.engine.containers.protocols import Processes
+from corten.engine.containers.protocols import MonitorClient
 from corten.engine.values.container import Container, HealthResult
 from corten.engine.values.exec import ExecConfig
 from corten.errors import Conflict, EngineError, NotFound
@@ -21,7 +21,7 @@ _SIGKILL = 9
 
 
 class Probe:
-    def __init__(self, execs: Execs, monitors: Processes) -> None:
+    def __init__(self, execs: Execs, monitors: MonitorClient) -> None:
         self._execs = execs
         self._monitors = monitors
 

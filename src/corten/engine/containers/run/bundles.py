@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from corten.engine.containers.link_environment import link_environment
-from corten.engine.containers.protocols import NetworkPlace
+from corten.engine.containers.protocols import NetworkAttachment
 from corten.engine.containers.root_files import RootFiles
 from corten.engine.devices.injection import inject
 from corten.engine.devices.loader import library_folders
 from corten.engine.devices.requests import Devices
 from corten.engine.paths import Paths
-from corten.engine.records.containers import Catalog
+from corten.engine.records.containers import ContainerCatalog
 from corten.engine.records.state import has_process
 from corten.engine.spec.build import ExecRequest, build_exec, build_spec
 from corten.engine.spec.namespaces import is_container_mode, joined_container
@@ -30,7 +30,7 @@ _MNT_DETACH = 2
 class Bundles:
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: ContainerCatalog,
         *,
         machine: Machine,
         paths: Paths,
@@ -47,7 +47,7 @@ class Bundles:
         self._runtimes = runtimes
         self._devices = devices
 
-    def write(self, container: Container, place: NetworkPlace, sources: Mapping[str, str] | None = None) -> StartSpec:
+    def write(self, container: Container, attachment: NetworkAttachment, sources: Mapping[str, str] | None = None) -> StartSpec:
         """Everything the monitor needs to start `container`; `sources`: what was staged for its mount points.
 
         Raises what the spec builder raises, Unavailable when the disk is full, EngineError for a device that cannot be had.
@@ -57,7 +57,7 @@ class Bundles:
         bundle = paths.bundle(container.id)
         try:
             os.makedirs(os.path.join(bundle, "rootfs"), mode=0o711, exist_ok=True)
-            placement = replace(self._placement(container, place), sources=sources or {})
+            placement = replace(self._placement(container, attachment), sources=sources or {})
             spec = build_spec(container, placement)
             if edits is not None:
                 inject(spec, edits, lambda: library_folders(placement.read_file, placement.machine.arch))
@@ -96,17 +96,17 @@ class Bundles:
         if os.path.ismount(path):
             umount2(path, _MNT_DETACH)
 
-    def _placement(self, container: Container, place: NetworkPlace) -> Placement:
+    def _placement(self, container: Container, attachment: NetworkAttachment) -> Placement:
         owner = container
         mode = container.host.network_mode
         if is_container_mode(mode):
             owner = self.joined(mode, "network")
         else:
-            self._write_etc(container, place)
+            self._write_etc(container, attachment)
         folder = self._paths.container(owner.id)
         joined = self._joined_namespaces(container)
-        if place.netns is not None:
-            joined["network"] = place.netns
+        if attachment.netns is not None:
+            joined["network"] = attachment.netns
         return Placement(
             machine=self._machine,
             root="rootfs",
@@ -126,11 +126,11 @@ class Bundles:
 
         return link_environment(container, find)
 
-    def _write_etc(self, container: Container, place: NetworkPlace) -> None:
+    def _write_etc(self, container: Container, attachment: NetworkAttachment) -> None:
         folder = self._paths.container(container.id)
         _write(os.path.join(folder, "hostname"), container.config.hostname + "\n")
-        _write(os.path.join(folder, "hosts"), place.hosts)
-        _write(os.path.join(folder, "resolv.conf"), place.resolv_conf)
+        _write(os.path.join(folder, "hosts"), attachment.hosts)
+        _write(os.path.join(folder, "resolv.conf"), attachment.resolv_conf)
 
     def _joined_namespaces(self, container: Container) -> dict[str, str]:
         modes = {"pid": container.host.pid_mode, "ipc": container.host.ipc_mode}

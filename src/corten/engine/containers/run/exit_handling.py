@@ -12,13 +12,13 @@ import logging
 import time
 from dataclasses import replace
 
-from corten.engine.containers.deletion import Deletion
+from corten.engine.containers.deletion import ContainerDeletion
 from corten.engine.containers.exit_reasons import ExitReasons
-from corten.engine.containers.restart_policy import Ending, next_pause, wants_restart
+from corten.engine.containers.restart_policy import ExitInfo, next_pause, wants_restart
 from corten.engine.containers.run.launch import Launch
 from corten.engine.containers.run.resources import RunResources, disconnected
 from corten.engine.events import Events
-from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.containers import ContainerCatalog, ContainerEntry
 from corten.engine.records.state import died, has_process, moved
 from corten.engine.records.waiters import WaitResult
 from corten.engine.tasks import Tasks
@@ -31,10 +31,10 @@ logger = logging.getLogger("corten.engine")
 class ExitHandler:
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: ContainerCatalog,
         launch: Launch,
         *,
-        deletion: Deletion,
+        deletion: ContainerDeletion,
         resources: RunResources,
         events: Events,
         tasks: Tasks,
@@ -64,12 +64,12 @@ class ExitHandler:
         if entry is not None:
             self._events.container(entry.value, "oom")
 
-    async def cleaned(self, entry: Entry) -> None:
+    async def cleaned(self, entry: ContainerEntry) -> None:
         """Returns when nothing is left of earlier runs; held by whoever starts the next one."""
         if entry.cleanup is not None:
             await asyncio.wait([entry.cleanup])
 
-    async def give_up(self, entry: Entry) -> None:
+    async def give_up(self, entry: ContainerEntry) -> None:
         """End the waiting for an automatic restart."""
         async with entry.lock:
             if entry.state.status != "restarting":
@@ -80,14 +80,14 @@ class ExitHandler:
             self._catalog.set_live(entry, state=moved(entry.state, "gave_up"))
             self._answer(entry)
 
-    def restart_now(self, entry: Entry) -> None:
+    def restart_now(self, entry: ContainerEntry) -> None:
         """At start-up: a container that its policy wants running, with no pause."""
         entry.restart = self._tasks.spawn(self._restart(entry, 0.0), f"restart of {entry.value.name}")
 
-    async def _settle(self, entry: Entry, exit: Exited) -> None:
+    async def _settle(self, entry: ContainerEntry, exit: Exited) -> None:
         before = entry.value
         ended_at = exit.finished_at or time.time_ns()  # 0: nobody saw it
-        ending = Ending(exit.exit_code, max(0, ended_at - before.state.started_at), before.state.manually_stopped)
+        ending = ExitInfo(exit.exit_code, max(0, ended_at - before.state.started_at), before.state.manually_stopped)
         again = not entry.held and wants_restart(before.host.restart_policy, ending, before.state.restart_count)
         state = died(before.state, exit_code=exit.exit_code, at=ended_at, oom_killed=exit.oom_killed)
         entry.prepared = False
@@ -111,10 +111,10 @@ class ExitHandler:
             entry.pause = next_pause(entry.pause, ending)
             entry.restart = self._tasks.spawn(self._restart(entry, entry.pause), f"restart of {before.name}")
 
-    def _answer(self, entry: Entry) -> None:
+    def _answer(self, entry: ContainerEntry) -> None:
         entry.waiters.ended(WaitResult(entry.state.exit_code))
 
-    async def _restart(self, entry: Entry, pause: float) -> None:
+    async def _restart(self, entry: ContainerEntry, pause: float) -> None:
         await asyncio.sleep(pause)
         await self.cleaned(entry)
         async with entry.lock:

@@ -7,11 +7,11 @@ A container's lock is held while its state changes, never while its process take
 import asyncio
 from dataclasses import replace
 
-from corten.engine.containers.protocols import Processes
+from corten.engine.containers.protocols import MonitorClient
 from corten.engine.containers.run.exit_handling import ExitHandler
 from corten.engine.containers.run.launch import Launch
 from corten.engine.events import Events
-from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.containers import ContainerCatalog, ContainerEntry
 from corten.engine.records.state import has_process, is_up, moved, require
 from corten.engine.records.waiters import Condition, WaitResult
 from corten.engine.signals import parse_signal
@@ -27,7 +27,7 @@ KILL_SECONDS = 10
 
 class Lifecycle:
     def __init__(
-        self, catalog: Catalog, launch: Launch, exits: ExitHandler, monitors: Processes, events: Events, space: SpaceReclaimer
+        self, catalog: ContainerCatalog, launch: Launch, exits: ExitHandler, monitors: MonitorClient, events: Events, space: SpaceReclaimer
     ) -> None:
         self._catalog = catalog
         self._launch = launch
@@ -90,7 +90,7 @@ class Lifecycle:
             self._note_manual_stop(entry)
         await self._send(entry, number)
 
-    async def kill_and_wait(self, entry: Entry) -> None:
+    async def kill_and_wait(self, entry: ContainerEntry) -> None:
         """SIGKILL, until it is over and noted. Raises Conflict if it does not go."""
         self._note_manual_stop(entry)
         if entry.state.status == "restarting":
@@ -135,13 +135,13 @@ class Lifecycle:
             return future
         return entry.waiters.next_exit()
 
-    async def _launch_anew(self, entry: Entry) -> None:
+    async def _launch_anew(self, entry: ContainerEntry) -> None:
         """A start by the user: counting of restarts begins anew."""
         entry.pause = 0.0
         await self._exits.cleaned(entry)
         await self._launch.run(entry, restart_count=0)
 
-    async def _stop(self, entry: Entry, signal: int | None, timeout: int | None) -> None:
+    async def _stop(self, entry: ContainerEntry, signal: int | None, timeout: int | None) -> None:
         self._note_manual_stop(entry)
         if entry.state.status == "restarting":
             await self._exits.give_up(entry)
@@ -150,7 +150,7 @@ class Lifecycle:
             await self._end(entry, signal or self._stop_signal(entry), _patience(entry, timeout))
         self._events.container(entry.value, "stop")
 
-    async def _end(self, entry: Entry, signal: int, patience: float | None) -> None:
+    async def _end(self, entry: ContainerEntry, signal: int, patience: float | None) -> None:
         """Signal, wait, kill."""
         ended = entry.waiters.next_exit()
         try:
@@ -163,7 +163,7 @@ class Lifecycle:
         finally:
             ended.cancel()
 
-    async def _send(self, entry: Entry, signal: int) -> None:
+    async def _send(self, entry: ContainerEntry, signal: int) -> None:
         """A frozen container is thawed by a signal that is to end it. One that just ended is what was wanted."""
         try:
             await self._monitors.of(entry.id).kill(signal)
@@ -177,21 +177,21 @@ class Lifecycle:
                 if entry.state.status == "paused":
                     await self._resume(entry)
 
-    async def _resume(self, entry: Entry) -> None:
+    async def _resume(self, entry: ContainerEntry) -> None:
         await self._monitors.of(entry.id).resume()
         self._catalog.set_live(entry, state=moved(entry.state, "unpaused"))
         self._events.container(entry.value, "unpause")
 
-    def _note_manual_stop(self, entry: Entry) -> None:
+    def _note_manual_stop(self, entry: ContainerEntry) -> None:
         if not entry.state.manually_stopped:
             self._catalog.set_live(entry, state=replace(entry.state, manually_stopped=True))
 
-    def _stop_signal(self, entry: Entry) -> int:
+    def _stop_signal(self, entry: ContainerEntry) -> int:
         text = entry.value.config.stop_signal
         return parse_signal(text) if text else SIGTERM
 
 
-def _patience(entry: Entry, timeout: int | None) -> float | None:
+def _patience(entry: ContainerEntry, timeout: int | None) -> float | None:
     if timeout is None:
         timeout = entry.value.config.stop_timeout
     if timeout is None:

@@ -17,14 +17,14 @@ import os
 import time
 from dataclasses import replace
 
-from corten.engine.containers.deletion import Deletion
+from corten.engine.containers.deletion import ContainerDeletion
 from corten.engine.containers.execs import Execs
-from corten.engine.containers.protocols import Processes
+from corten.engine.containers.protocols import MonitorClient
 from corten.engine.containers.restart_policy import wants_start_with_daemon
 from corten.engine.containers.run.exit_handling import ExitHandler
 from corten.engine.containers.run.resources import RunResources
 from corten.engine.paths import Paths
-from corten.engine.records.containers import Catalog, Entry
+from corten.engine.records.containers import ContainerCatalog, ContainerEntry
 from corten.engine.records.state import has_process, started
 from corten.engine.spec.namespaces import is_container_mode
 from corten.engine.values.container import Container
@@ -39,7 +39,13 @@ logger = logging.getLogger("corten.engine")
 
 class Reconcile:
     def __init__(
-        self, catalog: Catalog, exits: ExitHandler, deletion: Deletion, resources: RunResources, execs: Execs, monitors: Processes
+        self,
+        catalog: ContainerCatalog,
+        exits: ExitHandler,
+        deletion: ContainerDeletion,
+        resources: RunResources,
+        execs: Execs,
+        monitors: MonitorClient,
     ) -> None:
         self._catalog = catalog
         self._exits = exits
@@ -69,7 +75,7 @@ class Reconcile:
             await self._evict(container_id)
         await self._sweep()
 
-    async def _settle(self, entry: Entry, found: LiveContainer | None) -> None:
+    async def _settle(self, entry: ContainerEntry, found: LiveContainer | None) -> None:
         if entry.state.status == "dead":
             await self._finish_removal(entry, found)
         elif found is None or found.status == "prepared" or _is_noted(entry, found):
@@ -78,7 +84,7 @@ class Reconcile:
             code = UNKNOWN_EXIT if found.exit_code is None else found.exit_code
             await self._exits.note(Exited(entry.id, None, code, found.finished_at, found.oom_killed))
 
-    async def _settle_without_process(self, entry: Entry, found: LiveContainer | None) -> None:
+    async def _settle_without_process(self, entry: ContainerEntry, found: LiveContainer | None) -> None:
         if found is not None:
             await self._resources.clear(entry.id)
         if has_process(entry.state):
@@ -86,7 +92,7 @@ class Reconcile:
         elif entry.state.status == "restarting" or wants_start_with_daemon(entry.value):
             self._exits.restart_now(entry)
 
-    def _take_up(self, entry: Entry, found: LiveContainer) -> None:
+    def _take_up(self, entry: ContainerEntry, found: LiveContainer) -> None:
         entry.prepared = True
         state = entry.state
         if not has_process(state):
@@ -95,7 +101,7 @@ class Reconcile:
         if state != entry.state:
             self._catalog.set_live(entry, state=state)
 
-    async def _finish_removal(self, entry: Entry, found: LiveContainer | None) -> None:
+    async def _finish_removal(self, entry: ContainerEntry, found: LiveContainer | None) -> None:
         if found is not None:
             await self._evict(entry.id)
         async with entry.lock:
@@ -123,12 +129,12 @@ class Reconcile:
             await self._resources.clear(container_id)
 
 
-def _is_noted(entry: Entry, found: LiveContainer) -> bool:
+def _is_noted(entry: ContainerEntry, found: LiveContainer) -> bool:
     """Whether the monitor holds a run whose end is in the database."""
     return found.status == "exited" and not has_process(entry.state) and entry.state.started_at == found.started_at
 
 
-def _recorded_end(paths: Paths, entry: Entry) -> Exited:
+def _recorded_end(paths: Paths, entry: ContainerEntry) -> Exited:
     """What the monitor wrote down before it went, too; else nobody knows how it ended."""
     try:
         with open(os.path.join(paths.bundle(entry.id), "exit.json"), encoding="utf-8") as file:

@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Mapping
 
 from corten.engine.containers.log_config import stdio_spec
-from corten.engine.containers.mounts import Volumes
-from corten.engine.containers.protocols import NetworkPlace, Networks, Processes
+from corten.engine.containers.mounts import ContainerVolumes
+from corten.engine.containers.protocols import ContainerNetworks, MonitorClient, NetworkAttachment
 from corten.engine.containers.run.bundles import Bundles
 from corten.engine.containers.staging import Staging
 from corten.engine.paths import Paths
@@ -18,7 +18,14 @@ from corten.monitor.events import Started
 
 class RunResources:
     def __init__(
-        self, monitors: Processes, networks: Networks, *, volumes: Volumes, staging: Staging, bundles: Bundles, paths: Paths
+        self,
+        monitors: MonitorClient,
+        networks: ContainerNetworks,
+        *,
+        volumes: ContainerVolumes,
+        staging: Staging,
+        bundles: Bundles,
+        paths: Paths,
     ) -> None:
         self.monitors = monitors
         self.networks = networks
@@ -27,16 +34,16 @@ class RunResources:
         self._volumes = volumes
         self._staging = staging
 
-    async def acquire(self, container: Container) -> tuple[NetworkPlace, Mapping[str, str]]:
-        """Its place on its networks, and host paths of what was mounted for it, by destination. `release` gives back, also half of it."""
+    async def acquire(self, container: Container) -> tuple[NetworkAttachment, Mapping[str, str]]:
+        """Its networks, and host paths of what was mounted for it, by destination. `release` gives back, also half of it."""
         if any(point.type == "volume" for point in container.mounts):
             await self._volumes.activate(container.id)
         sources = await self._staging.stage(container)
         return await self._attach(container), sources
 
-    async def start(self, container: Container, place: NetworkPlace, sources: Mapping[str, str]) -> Started:
+    async def start(self, container: Container, attachment: NetworkAttachment, sources: Mapping[str, str]) -> Started:
         """The process, with what `acquire` gave."""
-        start = self.bundles.write(container, place, sources)
+        start = self.bundles.write(container, attachment, sources)
         return await self.monitors.start(container.id, start, stdio_spec(container, self.paths.log(container.id)))
 
     async def release(self, container: Container) -> None:
@@ -59,11 +66,11 @@ class RunResources:
         """Ids of containers that have files of a run."""
         return _names(self.paths.bundles) | _names(self.paths.state_root) | _names(self.paths.mounts)
 
-    async def _attach(self, container: Container) -> NetworkPlace:
+    async def _attach(self, container: Container) -> NetworkAttachment:
         """Another container's namespace is joined by way of its process; every other mode is the networks' business."""
         mode = container.host.network_mode
         if is_container_mode(mode):
-            return NetworkPlace(netns=f"/proc/{self.bundles.joined(mode, 'network').state.pid}/ns/net")
+            return NetworkAttachment(netns=f"/proc/{self.bundles.joined(mode, 'network').state.pid}/ns/net")
         return await self.networks.attach(container)
 
 

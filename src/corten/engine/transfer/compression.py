@@ -9,7 +9,7 @@ from isal import isal_zlib
 
 from corten.oci.manifest import DOCKER_LAYER, OCI_LAYER
 
-Kind = Literal["gzip", "zstd", "uncompressed"]
+Compression = Literal["gzip", "zstd", "uncompressed"]
 LEVEL: Final = 2
 _GZIP: Final = 31
 _TYPES: Final = {"gzip": f"{OCI_LAYER}+gzip", "zstd": f"{OCI_LAYER}+zstd", "uncompressed": OCI_LAYER}
@@ -17,10 +17,10 @@ HIGHEST: Final = {"gzip": 9, "zstd": 22, "uncompressed": 22}
 
 
 @dataclass(frozen=True, slots=True)
-class Packing:
+class LayerCompression:
     """`level` None is our choice. `force`: what is there already in another form does not do."""
 
-    kind: Kind = "gzip"
+    kind: Compression = "gzip"
     level: int | None = None
     force: bool = False
 
