@@ -27,7 +27,6 @@ SMALL_FOLDERS = {  # of fewer than four files, and why each is one
     "cli/network": "one noun's commands",
     "cli/registry": "one noun's commands",
     "cli/volume": "one noun's commands",
-    "engine/build/folders": "contexts read in place",
     "engine/build/sboms": "attestations of what is in an image",
     "engine/cleanup": "what its folders prune and gc share",
     "engine/init": "the init program, C with its binaries",

@@ -8,13 +8,11 @@ A stage runs its steps in order; whoever needs a stage awaits it. What a build m
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from corten.build.cache import BuildCache
-from corten.build.cachemounts import CacheMounts
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
 from corten.build.dockerfile.lexer import lex_trigger
@@ -22,23 +20,19 @@ from corten.build.dockerfile.parser import parse_line
 from corten.build.dockerfile.quoting import go_quoted
 from corten.build.events import Emit, Planned, StageEnded, StepEnded, StepStarted
 from corten.build.files.change_detector import retry_on_change
-from corten.build.files.fetched import FetchedSources
-from corten.build.files.tempdirs import TempDirs
 from corten.build.files.tree import Tree
 from corten.build.graph import Graph
 from corten.build.imagestate import DEFAULT_PATH, PROXY_ARGS, ImageState, step_key
 from corten.build.metadata import ArgValues, apply_metadata
-from corten.build.options import OLDEST_EPOCH, BaseImage, BuildOptions, Executor, Sources
-from corten.build.remotecache import CacheRecord, RemoteCache
-from corten.build.singleflight import SingleFlight
-from corten.build.snapshotter import BuildSnapshotter
+from corten.build.options import OLDEST_EPOCH, BaseImage, BuildOptions, Sources
+from corten.build.remotecache import CacheRecord
 from corten.build.steps.context import FromSource, StepContext, StepResult
 from corten.build.steps.copy import copy_step, workdir_step
 from corten.build.steps.entitlements import check_allowed
 from corten.build.steps.run import run_step
 from corten.build.vertex_names import COUNTED, VertexNames, counted, shown, stage_vertex_names
+from corten.build.worker import Worker
 from corten.errors import EngineError, Invalid, NotFound
-from corten.ids import DiffId
 from corten.oci.image import History, ImageConfig, RunConfig
 from corten.oci.platform import Platform, can_run, host_platform, parse_platform
 from corten.oci.reference import parse_reference
@@ -61,24 +55,8 @@ class StepFailed(EngineError):
         self.step_id = step_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Worker:
-    """The lasting things that builds share."""
-
-    cache: BuildCache
-    caches: CacheMounts
-    singleflight: SingleFlight[DiffId | None]
-    remotes: FetchedSources
-    tempdirs: TempDirs
-    executor: Executor
-    snapshotter: Callable[[Lease, int], BuildSnapshotter]  # newest time (ns)
-    remote_cache: RemoteCache | None = None
-    cancel_import: Callable[[], None] = lambda: None
-    """Ends what `remote_cache` is fetching."""
-
-
 @dataclass(frozen=True, slots=True)
-class Result:
+class SolveResult:
     """The target stage's image; `epoch` (seconds) is the time of all files and of the image; `records` of all stages' steps, by key.
 
     `stages` are the images of all that were built, by number, `names` what BuildKit calls them.
@@ -116,14 +94,14 @@ class Build:
         self._total = 0
         self._target: ins.Stage | None = None
 
-    async def run(self) -> Result:
+    async def run(self) -> SolveResult:
         """Raises StepFailed for a step, Invalid and NotFound for what is wrong before any."""
         target = self._target = self._graph.target(self._options.target)
         needed = self._graph.needed(target)
         self._plan(needed)
         try:
             self._epoch = await self._choose_epoch(target)
-            self._check_leave(needed)
+            self._check_entitlements(needed)
             if self._options.parallel > 1:
                 for stage in needed:
                     self._stage(stage)
@@ -133,7 +111,7 @@ class Build:
             raise
         stages = {index: task.result() for index, task in sorted(self._stages.items())}
         names = {index: self._file.stages[index].name or f"stage-{index}" for index in stages}
-        return Result(self._labelled(state, target), self._epoch, self._records, target.index, stages, names)
+        return SolveResult(self._with_labels(state, target), self._epoch, self._records, target.index, stages, names)
 
     def _plan(self, needed: list[ins.Stage]) -> None:
         """Tells what will be built, and the ARGs before the first FROM, which are steps, too."""
@@ -148,13 +126,13 @@ class Build:
             self._emit(begun)
             self._emit(StepEnded(begun.id, cached=True))
 
-    def _check_leave(self, needed: list[ins.Stage]) -> None:
+    def _check_entitlements(self, needed: list[ins.Stage]) -> None:
         """Before any step runs: what is refused should not take twenty minutes to say so."""
         for step in (step for stage in needed for step in stage.steps if isinstance(step, ins.Run)):
             with placed(step.place):
                 check_allowed(step, self._options.entitlements, self._worker.executor.devices)
 
-    def _labelled(self, state: ImageState, target: ins.Stage) -> ImageState:
+    def _with_labels(self, state: ImageState, target: ins.Stage) -> ImageState:
         """The labels of the command line are the last step of the target."""
         if given := self._options.labels:
             text = " ".join(f"{name}={value}" for name, value in sorted(given.items()))
@@ -192,9 +170,9 @@ class Build:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _build_stage(self, stage: ins.Stage) -> ImageState:
-        labels = stage_vertex_names(stage, self._file, lambda name: self._graph.find(name, stage.index) is not None)
-        state, triggers = await self._start(stage, labels)
-        ctx = self._surroundings(stage)
+        names = stage_vertex_names(stage, self._file, lambda name: self._graph.find(name, stage.index) is not None)
+        state, triggers = await self._start(stage, names)
+        ctx = self._step_context(stage)
         for number, step in enumerate([*triggers, *stage.steps], 1):
             begun = StepStarted(
                 f"{next(self._ids)}",
@@ -202,7 +180,7 @@ class Build:
                 stage.name,
                 number,
                 self._total,
-                labels.next(shown(step, state)) if isinstance(step, COUNTED) else "",
+                names.next(shown(step, state)) if isinstance(step, COUNTED) else "",
                 stage.index,
             )
             state = await self._step(state, step, begun, ctx)
@@ -211,18 +189,18 @@ class Build:
             self._emit(StageEnded(stage.index))
         return state
 
-    async def _start(self, stage: ins.Stage, labels: VertexNames) -> tuple[ImageState, list[ins.Instruction]]:
+    async def _start(self, stage: ins.Stage, names: VertexNames) -> tuple[ImageState, list[ins.Instruction]]:
         with placed(stage.base.place):
             name = self._base_name(stage)
         below = self._graph.find(name, stage.index)
         from_image = below is None and name != "scratch"
-        labels.total = counted(stage.steps, from_image=from_image)
+        names.total = counted(stage.steps, from_image=from_image)
         begun = StepStarted(f"{next(self._ids)}", stage.base.place.text, stage.name, 0, self._total, index=stage.index)
         with placed(stage.base.place, begun.name, begun.id):
             state = await self._base_draft(stage, name)
         triggers = [parse_line(lex_trigger(text, stage.base.place.start, stage.base.place.end)) for text in state.config.on_build or []]
-        labels.total = counted([*triggers, *stage.steps], from_image=from_image)
-        self._emit(replace(begun, label=labels.next(f"FROM {name}")) if from_image else begun)
+        names.total = counted([*triggers, *stage.steps], from_image=from_image)
+        self._emit(replace(begun, label=names.next(f"FROM {name}")) if from_image else begun)
         self._emit(StepEnded(begun.id, cached=True, state=await self._state(name, stage, state)))
         return state.with_config(on_build=None) if triggers else state, triggers
 
@@ -279,7 +257,7 @@ class Build:
 
     async def _image_of_folder(self, name: str, stage: ins.Stage) -> BaseImage:
         """FROM a folder of `--build-context`: its files are the root, all of them root's."""
-        ctx = self._surroundings(stage)
+        ctx = self._step_context(stage)
         step = ins.Copy(
             place=ins.SourceLocation(stage.base.place.start, stage.base.place.end, f"FROM {name}"), sources=("/",), target="/", from_=name
         )
@@ -305,28 +283,21 @@ class Build:
         base = await self._image(name, None)
         return FromSource(step_key("image", base.layers), base.layers)
 
-    def _surroundings(self, stage: ins.Stage) -> StepContext:
+    def _step_context(self, stage: ins.Stage) -> StepContext:
         options = self._options
         if stage.name in options.no_cache_stages or str(stage.index) in options.no_cache_stages:
             options = replace(options, no_cache=True)
         newest = self._epoch * 10**9
         return StepContext(
             snapshotter=self._worker.snapshotter(self._lease, newest),
-            cache=self._worker.cache,
-            caches=self._worker.caches,
-            singleflight=self._worker.singleflight,
-            remotes=self._worker.remotes,
-            tempdirs=self._worker.tempdirs,
+            worker=self._worker,
             lease=self._lease,
-            executor=self._worker.executor,
             options=options,
             sources=self._sources,
             emit=self._emit,
             stage=lambda name: self._origin(name, stage.index),
             newest=newest,
             created=_rfc3339(self._epoch),
-            remote_cache=self._worker.remote_cache,
-            cancel_import=self._worker.cancel_import,
         )
 
     async def _step(self, state: ImageState, step: ins.Instruction, begun: StepStarted, ctx: StepContext) -> ImageState:

@@ -9,7 +9,7 @@ from corten.config import Config
 from corten.daemon.machine import registry_settings
 from corten.engine import models, protection
 from corten.engine.build import builds
-from corten.engine.build.builds import Builds, Footing
+from corten.engine.build.builds import Builds
 from corten.engine.build.executor import BuildExecutor
 from corten.engine.cachemounts import open_caches
 from corten.engine.cleanup.gc.candidates import GcCandidates
@@ -134,7 +134,9 @@ class Composition:
         pulls = Pulls(store, settings, events, reclaimable_by(store, users))
         images = make_images(store, users, events, pulls.refetch())
         executor = BuildExecutor(containers.resources, self.facts, containers.devices.registry)
-        making = Builds(Footing(store, executor, pulls, events, volumes.uses), containers.caches, usual_ca=config.build_ca)
+        making = Builds(
+            store, executor, pulls=pulls, events=events, uses=volumes.uses, keeping=containers.caches, default_ca=config.build_ca
+        )
         cleanup = self._cleanup(volumes, containers, making, images, events)
         space.add_source(cleanup.trash.free_space)
         services = Services(

@@ -12,8 +12,8 @@ from corten.api.buildkit.session.sender import send_stream, send_tree
 from corten.api.buildkit.session.sessions import ClientSession
 from corten.api.services import Services
 from corten.build.files.tree import Tree
-from corten.engine.build.builds import Built
-from corten.engine.build.internal import Internal
+from corten.engine.build.request import BuildResult
+from corten.engine.build.vertices import InternalVertices
 from corten.engine.images.removal import RemoveOptions
 from corten.errors import Invalid, Unsupported
 from corten.ids import ImageId
@@ -91,9 +91,9 @@ class ResultExporter:
     layers: Layers
     session: ClientSession | None
     credentials: Mapping[str, Credentials]
-    inside: Internal
+    vertices: InternalVertices
 
-    async def deliver(self, built: Built, outputs: Sequence[ExportEntry]) -> dict[str, str]:
+    async def deliver(self, built: BuildResult, outputs: Sequence[ExportEntry]) -> dict[str, str]:
         """The exporters' answer. An image that no output keeps goes again, unless somebody named it meanwhile."""
         for output in outputs:
             if output.kind in _TO_CLIENT:
@@ -110,7 +110,7 @@ class ResultExporter:
         return {}
 
     async def _push(self, tag: Reference) -> None:
-        with self.inside.step(f"pushing {tag.familiar}", internal=False):
+        with self.vertices.step(f"pushing {tag.familiar}", internal=False):
             await self.services.pushes.push(tag, lambda message: None, credentials=self.credentials.get(tag.domain))
 
     async def _send(self, image: ImageId, output: ExportEntry) -> None:
@@ -118,16 +118,16 @@ class ResultExporter:
             raise Invalid("files can only be sent to a client with a session", reason="no-session")
         archive = await self.services.images.transfer.tree(image)
         what = "exporting to client tarball" if output.kind == "tar" else "exporting to client directory"
-        with self.inside.step(what, internal=False) as step:
+        with self.vertices.step(what, internal=False) as step:
             if output.kind == "tar":
-                self.inside.moved(step, "sending tarball", await send_stream(self.session, output.number, archive))
+                self.vertices.progress(step, "sending tarball", await send_stream(self.session, output.number, archive))
                 return
             with ExitStack() as stack:
                 folder = os.path.join(stack.enter_context(self.layers.workplace()), "diff")
                 await with_body(archive, _unpacker(folder))
                 root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 stack.callback(os.close, root)
-                self.inside.moved(step, "copying files", await send_tree(self.session, output.number, Tree(root)))
+                self.vertices.progress(step, "copying files", await send_tree(self.session, output.number, Tree(root)))
 
 
 def _unpacker(folder: str) -> Callable[[Iterator[Chunk]], None]:

@@ -9,7 +9,7 @@ import msgspec
 
 from corten.api.buildkit.messages.solve import CacheOptionsEntry
 from corten.build.options import BuildOptions, Limits
-from corten.engine.build.delivery import Extras
+from corten.engine.build.solve_options import SolveOptions
 from corten.errors import Invalid, Unsupported
 from corten.oci.platform import host_platform
 
@@ -32,7 +32,7 @@ class FrontendOptions:
     contexts, by name. `folder` and `definition` are the client's names of the context and of what holds the Dockerfile."""
 
     options: BuildOptions
-    extras: Extras
+    solve: SolveOptions
     filename: str = "Dockerfile"
     context: str = ""
     folder: str = "context"
@@ -56,7 +56,7 @@ def read_attributes(
     no_cache = attrs.get("no-cache")
     return FrontendOptions(
         options=_options(attrs),
-        extras=Extras(
+        solve=SolveOptions(
             no_cache_filter=no_cache.split(",") if no_cache else [],
             allow=sorted(entitlements),
             contexts=others,

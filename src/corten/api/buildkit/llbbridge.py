@@ -74,9 +74,9 @@ class LLBBridge:
         try:
             check_frontend(request.frontend, request.frontend_opt)
             frontend = read_attributes(request.frontend_opt, job.request.entitlements, (), request.cache_imports)
-            if frontend.extras.call != "build":
+            if frontend.solve.call != "build":
                 described, warned = await self._solver.describe(job, request.frontend_opt)
-                return BridgeSolveResponse("", Result(ResultRef(), None, _found(frontend.extras.call, described, warned)))
+                return BridgeSolveResponse("", Result(ResultRef(), None, _found(frontend.solve.call, described, warned)))
             return BridgeSolveResponse("", Result(ResultRef(job.promise(request.frontend_opt))))
         except EngineError as error:
             raise call_failed(error) from error

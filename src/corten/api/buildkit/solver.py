@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +11,18 @@ from corten.api.buildkit.exporters import ExportEntry, ResultExporter, read_expo
 from corten.api.buildkit.frontend_attrs import FrontendOptions, read_attributes
 from corten.api.buildkit.jobs import Job
 from corten.api.buildkit.messages.solve import CacheOptions, CacheOptionsEntry, SourceInfo
-from corten.api.buildkit.session.context_source import SessionContextSource
+from corten.api.buildkit.session.context_source import SessionContext
 from corten.api.buildkit.session.local_sources import LocalSources
 from corten.api.buildkit.session.sessions import ClientSession, Sessions
 from corten.api.buildkit.statuses import status_response
 from corten.api.services import Services
 from corten.build.events import BuildEvent, CheckWarning, SubrequestResult
 from corten.build.solve import StepFailed
-from corten.engine.build.builds import BuildRequest, Built
-from corten.engine.build.internal import Internal
+from corten.engine.build.contexts.remote import RemoteContext
+from corten.engine.build.contexts.source import ContextSource
+from corten.engine.build.request import BuildRequest, BuildResult
 from corten.engine.build.trace import Trace
+from corten.engine.build.vertices import InternalVertices
 from corten.engine.tasks import Tasks
 from corten.errors import EngineError, Invalid, Unsupported
 from corten.registry.auth import Credentials
@@ -71,9 +73,9 @@ class _Solve:
         self.described: dict[str, Any] = {}
         self.warned: list[CheckWarning] = []
 
-    async def run(self, outputs: list[ExportEntry]) -> Built:
+    async def run(self, outputs: list[ExportEntry]) -> BuildResult:
         tags = [tag for output in outputs for tag in output.tags]
-        delivery = SessionContextSource(
+        source: ContextSource = SessionContext(
             session=self._session,
             frontend=self._frontend,
             local_sources=self._solver.local_sources,
@@ -82,17 +84,20 @@ class _Solve:
             explain=self._explain,
             domains=frozenset(tag.domain for output in outputs if output.push for tag in output.tags),
         )
+        options, remote = self._frontend.options, self._frontend.context
+        if remote:
+            source = RemoteContext(remote, self._frontend.filename, options.keep_git_dir, source)
         request = BuildRequest(
-            options=self._frontend.options,
+            options=options,
+            source=source,
             dockerfile=self._frontend.filename,
-            remote=self._frontend.context,
+            remote=remote,
             tags=tags,
             explain=self._explain,
             credentials=self._credentials,
-            deliver=delivery.delivered,
         )
         try:
-            built = await self._solver.services.builds.build(request, _nothing(), self._emit)
+            built = await self._solver.services.builds.build(request, self._emit)
             await asyncio.sleep(0)  # the last events are told first
             return built
         except EngineError as error:
@@ -100,13 +105,13 @@ class _Solve:
             vertex = self._trace.vertex(error.step_id) if isinstance(error, StepFailed) else ""
             raise build_failed(error, source=self._text, filename=self._frontend.filename, vertex=vertex) from error
 
-    async def deliver(self, built: Built, outputs: list[ExportEntry]) -> dict[str, str]:
+    async def deliver(self, built: BuildResult, outputs: list[ExportEntry]) -> dict[str, str]:
         exporter = ResultExporter(
             services=self._solver.services,
             layers=self._solver.services.builds.layers,
             session=self._session,
             credentials=self._credentials,
-            inside=Internal(self._emit, "output"),
+            vertices=InternalVertices(self._emit, "output"),
         )
         return await exporter.deliver(built, outputs)
 
@@ -126,12 +131,6 @@ class _Solve:
         if status is not None:
             source = SourceInfo(self._frontend.filename, self._text.encode(), "Dockerfile")
             self._job.tell(status_response(status, definition=self._trace.vertex(DEFINITION_STEP), source=source))
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    """The body of a build whose parts come otherwise."""
-    return
-    yield b""
 
 
 def check_request(job: Job) -> None:

@@ -13,10 +13,10 @@ from corten.api.build_limits import check_parameters, read_limits
 from corten.api.narration import stream_line
 from corten.api.registry_config import read_registry_config
 from corten.api.request import Request
-from corten.api.types.build import BuildAux, BuildUlimit, FolderSaid, FoldersSaid
+from corten.api.types.build import BuildAux, BuildUlimit, DirectoryDescriptorHeader, LocalDirectoriesHeader
 from corten.api.types.images import ErrorDetail, StreamMessage
 from corten.build.events import BuildEvent
-from corten.engine.build.builds import BuildRequest, Built
+from corten.engine.build.request import BuildRequest, BuildResult
 from corten.errors import Conflict, EngineError, Invalid, Unsupported
 from corten.http.response import Reply, Response, Stream
 from corten.lazy import LazyModule
@@ -25,12 +25,13 @@ from corten.oci.reference import Reference, parse_reference
 
 if TYPE_CHECKING:
     from corten.build import options, solve
-    from corten.engine.build import classic, delivery, trace
-    from corten.engine.build.folders import claims
+    from corten.engine.build import classic, trace
+    from corten.engine.build.contexts import descriptors, local, remote, source, tar
 else:
     options, solve = LazyModule("corten.build.options"), LazyModule("corten.build.solve")
-    classic, delivery, trace = (LazyModule(f"corten.engine.build.{name}") for name in ("classic", "delivery", "trace"))
-    claims = LazyModule("corten.engine.build.folders.claims")
+    classic, trace = (LazyModule(f"corten.engine.build.{name}") for name in ("classic", "trace"))
+    descriptors, local = LazyModule("corten.engine.build.contexts.descriptors"), LazyModule("corten.engine.build.contexts.local")
+    remote, tar = LazyModule("corten.engine.build.contexts.remote"), LazyModule("corten.engine.build.contexts.tar")
 
 Events = asyncio.Queue[BuildEvent | None]
 _SOON = 10.0
@@ -45,10 +46,11 @@ async def build(request: Request) -> Reply:
             hint="set DOCKER_BUILDKIT=0, or use `corten build`: the whole Dockerfile syntax works there too",
         )
     check_parameters(request)
-    wanted = _request(request)
-    if wanted.parcel:
-        if wanted.folders is not None:
-            await asyncio.to_thread(wanted.folders.check)
+    directories = _directories(request)
+    wanted = _request(request, directories)
+    if _is_multipart(request):
+        if directories is not None:
+            await asyncio.to_thread(directories.check)
         return Stream(_trace_lines(request, wanted))
     events, running = _started(request, wanted)
     text = classic.ClassicText(remove=request.flag("rm", default=True), no_cache=wanted.options.no_cache)
@@ -71,7 +73,7 @@ async def cancel(request: Request) -> Reply:
     return Response(200)
 
 
-async def _first_lines(events: Events, running: "asyncio.Future[Built]", text: "classic.ClassicText") -> list[str]:
+async def _first_lines(events: Events, running: "asyncio.Future[BuildResult]", text: "classic.ClassicText") -> list[str]:
     """As far as something is told soon. Raises what the build raised before: it is the request's answer then, not a stream's last line."""
     try:
         async with asyncio.timeout(_SOON):
@@ -87,7 +89,7 @@ async def _first_lines(events: Events, running: "asyncio.Future[Built]", text: "
 
 
 async def _lines(
-    first: list[str], events: Events, running: "asyncio.Future[Built]", text: "classic.ClassicText", tags: list[str] | None
+    first: list[str], events: Events, running: "asyncio.Future[BuildResult]", text: "classic.ClassicText", tags: list[str] | None
 ) -> AsyncIterator[bytes]:
     """The stream: text lines, then the id, or the error as the last line since the head has left. `tags` None: only the id is told."""
     try:
@@ -129,7 +131,7 @@ def _text_line(text: str) -> bytes:
 
 
 async def _trace_lines(request: Request, wanted: BuildRequest) -> AsyncIterator[bytes]:
-    """The stream of a parcel: status messages of the steps, then the id, or the error with its place."""
+    """The stream of a multipart request: status messages of the steps, then the id, or the error with its place."""
     source: list[str] = []
     events, running = _started(request, replace(wanted, explain=source.append))
     tracing = trace.Trace(f"{time.time_ns()} {id(request)}")
@@ -149,7 +151,7 @@ async def _trace_lines(request: Request, wanted: BuildRequest) -> AsyncIterator[
         await _ended(running)
 
 
-def _started(request: Request, wanted: BuildRequest) -> "tuple[Events, asyncio.Future[Built]]":
+def _started(request: Request, wanted: BuildRequest) -> "tuple[Events, asyncio.Future[BuildResult]]":
     """The build under way and its events, None after the last one."""
     events: Events = asyncio.Queue()
     loop = asyncio.get_running_loop()
@@ -162,12 +164,12 @@ def _started(request: Request, wanted: BuildRequest) -> "tuple[Events, asyncio.F
         else:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
-    running = asyncio.ensure_future(request.app.builds.build(wanted, request.stream(), emit))
+    running = asyncio.ensure_future(request.app.builds.build(wanted, emit))
     running.add_done_callback(lambda _: loop.call_soon(events.put_nowait, None))
     return events, running
 
 
-async def _result(running: "asyncio.Future[Built]") -> Built:
+async def _result(running: "asyncio.Future[BuildResult]") -> BuildResult:
     """Raises what the build raised, Conflict when it was cancelled by another request."""
     await asyncio.wait([running])
     if running.cancelled():
@@ -175,13 +177,17 @@ async def _result(running: "asyncio.Future[Built]") -> Built:
     return running.result()
 
 
-async def _ended(running: "asyncio.Future[Built]") -> None:
+async def _ended(running: "asyncio.Future[BuildResult]") -> None:
     if not running.done():
         running.cancel()
         await asyncio.wait([running])
 
 
-def _request(request: Request) -> BuildRequest:
+def _is_multipart(request: Request) -> bool:
+    return request.headers.get("content-type") == tar.MULTIPART_TYPE
+
+
+def _request(request: Request, directories: "descriptors.LocalDirectories | None") -> BuildRequest:
     wanted = options.BuildOptions(
         target=request.text("target"),
         build_args=_mapping(request, "buildargs"),
@@ -200,33 +206,45 @@ def _request(request: Request) -> BuildRequest:
     return BuildRequest(
         id=request.text("buildid"),
         options=wanted,
-        dockerfile=request.text("dockerfile") or "Dockerfile",
+        source=_source(request, directories, keep_git_dir=wanted.keep_git_dir),
+        dockerfile=_dockerfile(request),
         remote=request.text("remote"),
-        parcel=request.headers.get("content-type") == delivery.PARCEL_TYPE,
-        folders=_folders(request),
         tags=tags,
         credentials=read_registry_config(request.headers.get("x-registry-config", "")),
         cache_from=[{"type": "here", "ref": name} for name in _list(request, "cachefrom")],
     )
 
 
-def _folders(request: Request) -> "claims.Claims | None":
-    """Contexts that the client wants read where they lie. Raises Invalid, Unavailable."""
+def _dockerfile(request: Request) -> str:
+    return request.text("dockerfile") or "Dockerfile"
+
+
+def _source(request: Request, directories: "descriptors.LocalDirectories | None", *, keep_git_dir: bool) -> "source.ContextSource":
+    found: source.ContextSource = tar.TarContext(request.stream(), multipart=_is_multipart(request))
+    if directories is not None:
+        found = local.LocalContext(directories, found)
+    if url := request.text("remote"):
+        found = remote.RemoteContext(url, _dockerfile(request), keep_git_dir, found)
+    return found
+
+
+def _directories(request: Request) -> "descriptors.LocalDirectories | None":
+    """Directories that the client wants read in place. Raises Invalid."""
     text = request.headers.get("x-corten-folders")
     if not text:
         return None
     try:
-        said = msgspec.json.decode(text, type=FoldersSaid)
+        header = msgspec.json.decode(text, type=LocalDirectoriesHeader)
     except msgspec.DecodeError as error:
         raise Invalid(f"X-Corten-Folders: {error}", reason="bad-build-parameter") from error
     peer = request.http.peer
-    named = {name: _claim(folder) for name, folder in said.named.items()}
-    context = _claim(said.context) if said.context else None
-    return claims.Claims(peer.pid if peer else 0, peer.uid if peer else 0, said.boot, context, named)
+    named = {name: _descriptor(one) for name, one in header.named.items()}
+    context = _descriptor(header.context) if header.context else None
+    return descriptors.LocalDirectories(peer.pid if peer else 0, peer.uid if peer else 0, header.boot, context, named)
 
 
-def _claim(said: FolderSaid) -> "claims.Claim":
-    return claims.Claim(said.fd, said.device, said.inode)
+def _descriptor(said: DirectoryDescriptorHeader) -> "descriptors.DirectoryDescriptor":
+    return descriptors.DirectoryDescriptor(said.fd, said.device, said.inode)
 
 
 def _tag(text: str) -> Reference:

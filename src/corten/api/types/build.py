@@ -39,7 +39,7 @@ class CacheFreed(AnswerStruct, frozen=True, kw_only=True):
     space_reclaimed: int
 
 
-class FolderSaid(msgspec.Struct, frozen=True):
+class DirectoryDescriptorHeader(msgspec.Struct, frozen=True):
     """A directory that the client has open as `fd`."""
 
     fd: int
@@ -47,9 +47,9 @@ class FolderSaid(msgspec.Struct, frozen=True):
     inode: int
 
 
-class FoldersSaid(msgspec.Struct, frozen=True):
+class LocalDirectoriesHeader(msgspec.Struct, frozen=True):
     """X-Corten-Folders: the context and the named ones, on the machine of that boot id."""
 
     boot: str
-    context: FolderSaid | None = None
-    named: dict[str, FolderSaid] = {}
+    context: DirectoryDescriptorHeader | None = None
+    named: dict[str, DirectoryDescriptorHeader] = {}

@@ -44,7 +44,7 @@ async def fetched(source: str, step: ins.Copy, ctx: StepContext) -> AsyncIterato
     """
     if is_git(source):
         key: object = ("git", source, step.keep_git_dir, step.checksum)
-        work = partial(_cloned, source, step, ctx.tempdirs)
+        work = partial(_cloned, source, step, ctx.worker.tempdirs)
     else:
         if step.keep_git_dir:
             raise Invalid("keep-git-dir is only for git sources", reason="add-url")
@@ -54,7 +54,7 @@ async def fetched(source: str, step: ins.Copy, ctx: StepContext) -> AsyncIterato
         work = partial(cancel.in_thread, lambda: _fetch(source, step.checksum, headers, ctx, cancel))
     if ctx.options.no_cache:
         key = object()
-    async with ctx.remotes.held(key, work) as remote:
+    async with ctx.worker.fetched.held(key, work) as remote:
         yield remote
 
 
@@ -85,7 +85,7 @@ def _fetch(url: str, checksum: str, headers: dict[str, str], ctx: StepContext, c
 
     if checksum and not _SHA256.fullmatch(checksum):
         raise Invalid(f"invalid checksum {checksum!r}: sha256:… is expected", reason="add-checksum")
-    folder = ctx.tempdirs.directory()
+    folder = ctx.worker.tempdirs.directory()
     try:
         return _downloaded(url, checksum, headers, ctx.newest, folder, cancel)
     except BaseException as error:

@@ -55,7 +55,7 @@ def trust_authorities(extra: MountedExtras, ctx: StepContext, variables: Mapping
     bundle = ctx.options.ca
     if not bundle:
         return
-    folder = ctx.tempdirs.directory()
+    folder = ctx.worker.tempdirs.directory()
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     path = os.path.join(folder, "apt.conf")
     with open(path, "w", encoding="ascii") as file:

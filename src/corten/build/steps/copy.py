@@ -72,7 +72,7 @@ class _Found:
 async def copy_step(state: ImageState, step: ins.Copy, ctx: StepContext) -> StepResult:
     """Raises NotFound for a source that is not there, Invalid for what cannot be copied."""
     plan = _plan(state, step)
-    cancel = CancelToken(ctx.cancel_import)
+    cancel = CancelToken(ctx.worker.cancel_import)
     async with AsyncExitStack() as stack:
         remotes: list[FetchedSource] = []
         for url in plan.sources:
@@ -113,7 +113,7 @@ async def workdir_step(state: ImageState, step: ins.Workdir, ctx: StepContext) -
     created_by = f"WORKDIR {path}"
     key = step_key(state.key, "WORKDIR", clean, state.config.user)
     make = _Making(state, key, created_by, ctx, state.config.user, line=step.place.start)
-    cancel = CancelToken(ctx.cancel_import)
+    cancel = CancelToken(ctx.worker.cancel_import)
     if clean == "/" or not await cancel.in_thread(lambda: make.is_missing(clean)):
         return StepResult(state.noted(created_by, ctx.created), cached=True)
     if (done := await cancel.in_thread(make.cached)) is not None:
@@ -311,7 +311,7 @@ class _Making:
     async def done(self, work: Work, cancel: CancelToken) -> StepResult:
         """Made once for all builds that want the same now."""
         key = self.link or self.key
-        layer = await self.ctx.made_once(key, _silent, lambda output: cancel.in_thread(lambda: self._made(key, work)))
+        layer = await self.ctx.run_once(key, _silent, lambda output: cancel.in_thread(lambda: self._made(key, work)))
         return self._after(layer, cached=False)
 
     def _made(self, key: str, work: Work) -> DiffId | None:
@@ -329,7 +329,7 @@ class _Making:
         except BaseException:
             snapshotter.remove(snapshot)
             raise
-        self.ctx.cache.put(key, layer, self.created_by)
+        self.ctx.worker.cache.put(key, layer, self.created_by)
         return layer
 
     @contextmanager

@@ -102,7 +102,7 @@ async def _ssh(options: dict[str, str], ctx: StepContext, stack: AsyncExitStack,
         extra.env.append(f"SSH_AUTH_SOCK={target}")  # as BuildKit: a program that needs the agent says so itself
         return
     first[1].close()
-    folder = ctx.tempdirs.in_memory()
+    folder = ctx.worker.tempdirs.in_memory()
     relay = agent_socket(lambda: agents.connect(name), folder, owner=_owner(options), mode=_mode(options, "0600"))
     path = await stack.enter_async_context(relay)
     extra.binds.append(BindMount(source=path, target=target))
@@ -131,7 +131,7 @@ async def _cache(options: dict[str, str], ctx: StepContext, stack: AsyncExitStac
     seed: str | None = None
     if "from" in options:
         seed = await _opened_source(options, ctx, stack, writable=False)
-    held = ctx.caches.held(name, sharing, mode=_mode(options, "0755"), owner=_owner(options), seed=seed)
+    held = ctx.worker.cachemounts.held(name, sharing, mode=_mode(options, "0755"), owner=_owner(options), seed=seed)
     return BindMount(source=await stack.enter_async_context(held), target=options["target"], read_only=_is_on(options, "ro"))
 
 
@@ -146,7 +146,7 @@ async def _secret(options: dict[str, str], ctx: StepContext, stack: AsyncExitSta
         extra.env.append(f"{options['env'] or name}={value.decode(errors='surrogateescape')}")
         if "target" not in options:
             return
-    path = await stack.enter_async_context(_secret_file(value, options, ctx.tempdirs.in_memory()))
+    path = await stack.enter_async_context(_secret_file(value, options, ctx.worker.tempdirs.in_memory()))
     extra.binds.append(BindMount(source=path, target=options.get("target") or f"/run/secrets/{name}"))
 
 
@@ -175,14 +175,14 @@ async def _opened_source(options: dict[str, str], ctx: StepContext, stack: Async
     """The host path of `source` in `from` (a stage, an image, a named context) or in the context."""
     origin = await ctx.stage(options["from"]) if "from" in options else None
     if origin is not None and origin.tree is None:
-        root = await stack.enter_async_context(mounted_stack(ctx.snapshotter, ctx.tempdirs, origin.layers))
+        root = await stack.enter_async_context(mounted_stack(ctx.snapshotter, ctx.worker.tempdirs, origin.layers))
     else:
         tree = (origin.tree if origin and origin.tree else _context(ctx)).current()
         if tree.local is not None:
             await asyncio.to_thread(tree.local.copy_once)
             raise ContextChanged(tree.local.copy_once, options.get("source", ""))  # the step's key is made anew, of the copy
         context = os.readlink(f"/proc/self/fd/{tree.root}")
-        root = await stack.enter_async_context(_scratch_over(context, ctx.tempdirs.directory())) if writable else context
+        root = await stack.enter_async_context(_scratch_over(context, ctx.worker.tempdirs.directory())) if writable else context
     return _inside(root, options.get("source", "").strip("/"))
 
 

@@ -34,7 +34,7 @@ class RunFailed(EngineError):
 
 async def run_step(state: ImageState, step: ins.Run, step_id: str, ctx: StepContext) -> StepResult:
     """Raises RunFailed, Denied for what needs an entitlement, Invalid for a bad mount."""
-    devices = check_allowed(step, ctx.options.entitlements, ctx.executor.devices)
+    devices = check_allowed(step, ctx.options.entitlements, ctx.worker.executor.devices)
     argv, shown = _command(state, step)
     env = _environment(state, ctx.options)
     key = step_key(
@@ -55,7 +55,7 @@ async def run_step(state: ImageState, step: ins.Run, step_id: str, ctx: StepCont
     ctx.emit(StepRunning(step_id))
     names = tuple(dict.fromkeys(name for found in devices for name in found.devices))
     ran = _Running(state, step, key, created_by, shown, argv, env, ctx, names)
-    return _done(state, key, await ctx.made_once(key, output, ran.once), created_by, ctx, cached=False)
+    return _done(state, key, await ctx.run_once(key, output, ran.once), created_by, ctx, cached=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,10 @@ class _Running:
             async with AsyncExitStack() as stack:
                 extra = await opened_mounts(state, self.step, self.ctx, stack)
                 trust_authorities(extra, self.ctx, state.variables, stack)
-                brought = self.ctx.executor.devices.targets(self.devices) if self.devices else []
+                brought = self.ctx.worker.executor.devices.targets(self.devices) if self.devices else []
                 stubs = await asyncio.to_thread(snapshotter.missing_paths, state.layers, [*MADE_BY_RUNTIME, *extra.targets, *brought])
                 try:
-                    status = await self.ctx.executor.run(self._job(snapshot, extra), output)
+                    status = await self.ctx.worker.executor.run(self._job(snapshot, extra), output)
                 except EngineError as error:
                     raise _did_not_start(self.shown, error) from error
             if status != 0:
@@ -93,7 +93,7 @@ class _Running:
         except BaseException:
             snapshotter.remove(snapshot)
             raise
-        self.ctx.cache.put(self.key, layer, self.created_by)
+        self.ctx.worker.cache.put(self.key, layer, self.created_by)
         return layer
 
     def _job(self, snapshot: str, extra: MountedExtras) -> RunJob:
@@ -118,9 +118,9 @@ class _Running:
 
 
 async def _known(key: str, state: ImageState, created_by: str, ctx: StepContext) -> tuple[DiffId | None] | None:
-    if ctx.remote_cache is None:
+    if ctx.worker.remote_cache is None:
         return ctx.cached(key, state)
-    return await CancelToken(ctx.cancel_import).in_thread(lambda: ctx.cached(key, state, created_by))
+    return await CancelToken(ctx.worker.cancel_import).in_thread(lambda: ctx.cached(key, state, created_by))
 
 
 def _did_not_start(command: str, error: EngineError) -> EngineError:

@@ -30,7 +30,7 @@ class ClassicText:
 
     def __init__(self, *, remove: bool = True, no_cache: bool = False) -> None:
         self._plan = Planned((), 0)
-        self._teller = _Teller(remove, no_cache)
+        self._teller = _LineWriter(remove, no_cache)
         self._stages: dict[str, int] = {}
         self._waiting: dict[int, deque[BuildEvent]] = {}
         self._turn = 0
@@ -92,7 +92,7 @@ class ClassicText:
 
 
 @dataclass(slots=True)
-class _Teller:
+class _LineWriter:
     """Events in the order of the text. `_held` are instructions of which is not known yet whether they count as cached."""
 
     remove: bool

@@ -33,7 +33,7 @@ BUILD_TYPE: Final = "urn:corten:dockerfile:v1"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ProvenanceOptions:
     """`whole`: mode=max. `version` is SLSA's, "v0.2" or "v1". `reproducible` is what the user says of the build."""
 
     whole: bool
@@ -52,7 +52,7 @@ class Material:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class ProvenanceCapture:
     """A build that is over; `started` in seconds since the epoch. `remote` is where the context came from, "" for the client."""
 
     options: BuildOptions
@@ -65,7 +65,7 @@ class Made:
     stages: Sequence[ins.Stage] = ()
 
 
-def read_wish(fields: Mapping[str, str]) -> Wish | None:
+def read_provenance_options(fields: Mapping[str, str]) -> ProvenanceOptions | None:
     """The fields of `--provenance`; None for none. Raises Invalid, Unsupported."""
     if not fields or fields.get("disabled", "").lower() in ("true", "1"):
         return None
@@ -79,18 +79,18 @@ def read_wish(fields: Mapping[str, str]) -> Wish | None:
     for name in ("reproducible", "inline-only"):
         if fields.get(name, "false").lower() not in (*_TRUE, *_FALSE):
             raise Invalid(f'failed to parse {name} flag "{fields[name]}": true or false', reason="bad-provenance")
-    return Wish(mode != "min", fields.get("builder-id", ""), version, fields.get("reproducible", "").lower() in _TRUE)
+    return ProvenanceOptions(mode != "min", fields.get("builder-id", ""), version, fields.get("reproducible", "").lower() in _TRUE)
 
 
-def provenance(wish: Wish, made: Made, image: ImageId, now: float) -> StoredManifest:
+def provenance(options: ProvenanceOptions, capture: ProvenanceCapture, image: ImageId, now: float) -> StoredManifest:
     """The predicate, as it is kept with the image."""
-    raw = msgspec.json.encode(predicate(wish, made, now))
-    return StoredManifest(sha256_digest(raw), image, PROVENANCE_V1 if wish.version == "v1" else PROVENANCE, raw)
+    raw = msgspec.json.encode(predicate(options, capture, now))
+    return StoredManifest(sha256_digest(raw), image, PROVENANCE_V1 if options.version == "v1" else PROVENANCE, raw)
 
 
-def told(wish: Wish, made: Made, now: float) -> bytes:
+def provenance_summary(options: ProvenanceOptions, capture: ProvenanceCapture, now: float) -> bytes:
     """The predicate without its long parts, as buildx writes it into `--metadata-file`."""
-    found = predicate(wish, made, now)
+    found = predicate(options, capture, now)
     for path in (("buildConfig",), ("metadata",), ("buildDefinition", "internalParameters", "buildConfig"), ("runDetails", "metadata")):
         inner = found
         for key in path[:-1]:
@@ -99,45 +99,45 @@ def told(wish: Wish, made: Made, now: float) -> bytes:
     return msgspec.json.encode(found)
 
 
-def predicate(wish: Wish, made: Made, now: float) -> dict[str, Any]:
-    found = _predicate(wish, made, now)
-    return _as_v1(found) if wish.version == "v1" else found
+def predicate(options: ProvenanceOptions, capture: ProvenanceCapture, now: float) -> dict[str, Any]:
+    found = _predicate(options, capture, now)
+    return _as_v1(found) if options.version == "v1" else found
 
 
-def _predicate(wish: Wish, made: Made, now: float) -> dict[str, Any]:
-    arguments = _arguments(made.options)
-    told = arguments if wish.whole else {name: value for name, value in arguments.items() if not name.startswith(_SCRUBBED)}
+def _predicate(options: ProvenanceOptions, capture: ProvenanceCapture, now: float) -> dict[str, Any]:
+    arguments = _arguments(capture.options)
+    shown = arguments if options.whole else {name: value for name, value in arguments.items() if not name.startswith(_SCRUBBED)}
     return {
-        "builder": {"id": wish.builder},
+        "builder": {"id": options.builder},
         "buildType": BUILD_TYPE,
-        "materials": [{"uri": _uri(m), "digest": {"sha256": m.digest.removeprefix("sha256:")}} for m in made.materials],
+        "materials": [{"uri": _uri(m), "digest": {"sha256": m.digest.removeprefix("sha256:")}} for m in capture.materials],
         "invocation": {
-            "configSource": {**({"uri": _without_password(made.remote)} if made.remote else {}), "entryPoint": made.dockerfile},
-            "parameters": _parameters(made, told, whole=wish.whole),
+            "configSource": {**({"uri": _without_password(capture.remote)} if capture.remote else {}), "entryPoint": capture.dockerfile},
+            "parameters": _parameters(capture, shown, whole=options.whole),
             "environment": {"platform": str(host_platform())},
         },
-        **({"buildConfig": _recipe(made)} if wish.whole else {}),
+        **({"buildConfig": _build_config(capture)} if options.whole else {}),
         "metadata": {
             "buildInvocationID": random_hex64()[:24],
-            "buildStartedOn": _moment(made.started),
-            "buildFinishedOn": _moment(now),
-            "completeness": {"parameters": told == arguments, "environment": True, "materials": False},
-            "reproducible": wish.reproducible,
-            BUILDKIT: _source(made) if wish.whole else {},
+            "buildStartedOn": _timestamp(capture.started),
+            "buildFinishedOn": _timestamp(now),
+            "completeness": {"parameters": shown == arguments, "environment": True, "materials": False},
+            "reproducible": options.reproducible,
+            BUILDKIT: _source(capture) if options.whole else {},
         },
     }
 
 
-def _parameters(made: Made, told: Mapping[str, str], *, whole: bool) -> dict[str, Any]:
+def _parameters(capture: ProvenanceCapture, shown: Mapping[str, str], *, whole: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"frontend": "dockerfile.v0"}
-    if told:
-        found["args"] = dict(told)
+    if shown:
+        found["args"] = dict(shown)
     for kind, key in (("secret", "secrets"), ("ssh", "ssh")):
-        mounts = [m.options for run in _runs(made) for m in run.mounts if m.type == kind] if whole else []
+        mounts = [m.options for run in _runs(capture) for m in run.mounts if m.type == kind] if whole else []
         names = {_mount_name(options, kind): options.get("required", "").lower() not in ("true", "1") for options in mounts}
         if names:
             found[key] = [{"id": name, **({"optional": True} if optional else {})} for name, optional in sorted(names.items())]
-    if not made.remote:
+    if not capture.remote:
         found["locals"] = [{"name": "context"}, {"name": "dockerfile"}]
     return found
 
@@ -147,21 +147,21 @@ def _mount_name(options: Mapping[str, str], kind: str) -> str:
     return options.get("id") or ("default" if kind == "ssh" else options.get("target", "").rpartition("/")[2])
 
 
-def _runs(made: Made) -> Iterator[ins.Run]:
-    return (step for stage in made.stages for step in stage.steps if isinstance(step, ins.Run))
+def _runs(capture: ProvenanceCapture) -> Iterator[ins.Run]:
+    return (step for stage in capture.stages for step in stage.steps if isinstance(step, ins.Run))
 
 
-def _recipe(made: Made) -> dict[str, Any]:
+def _build_config(capture: ProvenanceCapture) -> dict[str, Any]:
     return {
-        "dockerfile": base64.b64encode(made.text.encode()).decode(),
-        "steps": [{"name": s.name, "key": s.key, **({"layer": s.layer} if s.layer else {})} for s in made.steps],
+        "dockerfile": base64.b64encode(capture.text.encode()).decode(),
+        "steps": [{"name": s.name, "key": s.key, **({"layer": s.layer} if s.layer else {})} for s in capture.steps],
     }
 
 
-def _source(made: Made) -> dict[str, Any]:
+def _source(capture: ProvenanceCapture) -> dict[str, Any]:
     """Where Docker's tools look for the Dockerfile."""
-    data = base64.b64encode(made.text.encode()).decode()
-    return {"source": {"infos": [{"filename": made.dockerfile, "language": "Dockerfile", "data": data}]}}
+    data = base64.b64encode(capture.text.encode()).decode()
+    return {"source": {"infos": [{"filename": capture.dockerfile, "language": "Dockerfile", "data": data}]}}
 
 
 def _as_v1(found: dict[str, Any]) -> dict[str, Any]:
@@ -214,5 +214,5 @@ def _uri(material: Material) -> str:
     return f"pkg:docker/{quote(name, safe='/:')}@{reference.digest or reference.tag}?platform={quote(material.platform, safe='')}"
 
 
-def _moment(seconds: float) -> str:
+def _timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from corten.engine.build.inventory import found
-from corten.engine.build.inventory.found import Component, Root, shown
+from corten.engine.build.inventory import rootfs
 from corten.engine.build.inventory.licences import expression
-from corten.engine.build.inventory.listing import listing
+from corten.engine.build.inventory.rootfs import Component, ScannedRoot, shown
 from corten.engine.build.inventory.rpm import read_header
+from corten.engine.build.inventory.scan import scan
 from corten.engine.build.inventory.spdx import document
 
 
 def listed(path: Path) -> tuple[list[Component], list[str]]:
-    root = Root(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+    root = ScannedRoot(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
     try:
-        return listing(root), root.cut
+        return scan(root), root.cut
     finally:
         os.close(root.fd)
 
@@ -126,7 +126,7 @@ def test_huge_metadata_is_read_to_a_limit(tmp_path: Path) -> None:
 def test_what_is_left_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(30):
         put(tmp_path, f"{number:02}/p.dist-info/METADATA", f"Name: p{number}\nVersion: 1\n")
-    monkeypatch.setattr(found, "MOST_ENTRIES", 50)
+    monkeypatch.setattr(rootfs, "MOST_ENTRIES", 50)
     components, cut = listed(tmp_path)
     assert 0 < len(components) < 30
     assert cut == ["what comes after the first 50 files"]

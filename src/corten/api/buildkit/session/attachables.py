@@ -14,7 +14,7 @@ from corten.api.buildkit.messages.session import (
 from corten.api.buildkit.messages.worker import Empty
 from corten.api.buildkit.session.filesync import call_error
 from corten.api.buildkit.session.sessions import ClientSession
-from corten.engine.build.delivery import LARGEST_SECRET
+from corten.engine.build.contexts.tar import LARGEST_SECRET
 from corten.engine.tasks import Tasks
 from corten.errors import Invalid
 from corten.http.grpc.calls import ask, calling, receive_message

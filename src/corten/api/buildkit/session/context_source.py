@@ -18,9 +18,10 @@ from corten.build.dockerfile.parser import parse
 from corten.build.files.tree import Tree
 from corten.build.graph import Graph
 from corten.build.solve import global_values
-from corten.engine.build.context import ignore_rules, read_dockerfile
-from corten.engine.build.delivery import Delivery, root_of
-from corten.engine.build.internal import Internal
+from corten.engine.build.contexts.dockerfile import ignore_rules, read_dockerfile
+from corten.engine.build.contexts.source import BuildInputs
+from corten.engine.build.contexts.tar import root_of
+from corten.engine.build.vertices import InternalVertices
 from corten.engine.tasks import Tasks
 from corten.errors import EngineError
 from corten.ignore import IgnoreRules, parse_ignore_file
@@ -30,7 +31,7 @@ from corten.store.opened import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionContextSource:
+class SessionContext:
     """`credentials` is filled with what the client has for the registries that the build may ask; `domains` are asked for besides."""
 
     session: ClientSession
@@ -42,53 +43,53 @@ class SessionContextSource:
     explain: Callable[[str], None] = lambda text: None
 
     @asynccontextmanager
-    async def delivered(self, inside: Internal, store: Store) -> AsyncIterator[Delivery]:
-        """As `corten.engine.build.builds.BuildRequest.deliver` wants it. Raises Invalid, NotFound, Unavailable."""
+    async def opened(self, store: Store, vertices: InternalVertices) -> AsyncIterator[BuildInputs]:
+        """As `corten.engine.build.contexts.source.ContextSource`."""
         with ExitStack() as stack:
             if self.frontend.context:
-                delivery = Delivery(Tree(stack.enter_context(_empty(store)), own=False))
+                inputs = BuildInputs(context=Tree(stack.enter_context(_empty(store)), own=False))
                 await self._authorize(None)
             else:
-                delivery = await self._local(inside, store, stack)
+                inputs = await self._local(vertices, store, stack)
             for name, folder in self.frontend.locals.items():
-                delivery.named[name] = await self._named(name, folder, inside, store, stack)
-            delivery.extras = self.frontend.extras
-            delivery.secret_source = SessionSecrets(self.session)
-            delivery.agent_source = SessionAgents(self.session, self.tasks)
-            yield delivery
+                inputs.named[name] = await self._named(name, folder, vertices, store, stack)
+            inputs.options = self.frontend.solve
+            inputs.secrets = SessionSecrets(self.session)
+            inputs.agents = SessionAgents(self.session, self.tasks)
+            yield inputs
 
-    async def _local(self, inside: Internal, store: Store, stack: ExitStack) -> Delivery:
+    async def _local(self, vertices: InternalVertices, store: Store, stack: ExitStack) -> BuildInputs:
         """The Dockerfile may lie elsewhere than the context: its own ignore file lies beside it."""
         beside = Tree(stack.enter_context(_empty(store)), own=False)
-        text = await self._definition(inside, beside)
+        text = await self._definition(vertices, beside)
         self.explain(text)
-        patterns = await self._patterns(inside, store, beside)
+        patterns = await self._patterns(vertices, store, beside)
         file = parse(text, self.frontend.filename, self.frontend.options.frontend)
         await self._authorize(file)
         paths = self._paths(file, store)
         root = stack.enter_context(self._folder(store, self.frontend.folder, paths) if paths else _empty(store))
         if paths:
             request = FilesyncRequest(name=self.frontend.folder, paths=[p for p in paths if p], excludes=patterns)
-            with inside.step("load build context") as step:
-                inside.moved(step, "transferring context:", await sync(self.session, request, root))
-        return Delivery(Tree(root, IgnoreRules(patterns) if patterns else None, own=False), text=text)
+            with vertices.step("load build context") as step:
+                vertices.progress(step, "transferring context:", await sync(self.session, request, root))
+        return BuildInputs(context=Tree(root, IgnoreRules(patterns) if patterns else None, own=False), text=text)
 
-    async def _definition(self, inside: Internal, beside: Tree) -> str:
+    async def _definition(self, vertices: InternalVertices, beside: Tree) -> str:
         name = self.frontend.filename
         paths = [name, f"{name}.dockerignore", *(["dockerfile"] if name == "Dockerfile" else ())]
-        with inside.step(f"load build definition from {name}") as step:
+        with vertices.step(f"load build definition from {name}") as step:
             size = await sync(self.session, FilesyncRequest(name=self.frontend.definition, paths=paths), beside.root)
-            inside.moved(step, "transferring dockerfile:", size)
+            vertices.progress(step, "transferring dockerfile:", size)
             actual = name if name != "Dockerfile" or beside.exists(name) or not beside.exists("dockerfile") else "dockerfile"
             return await asyncio.to_thread(read_dockerfile, beside, actual, None)
 
-    async def _patterns(self, inside: Internal, store: Store, beside: Tree) -> list[str]:
+    async def _patterns(self, vertices: InternalVertices, store: Store, beside: Tree) -> list[str]:
         own = f"{self.frontend.filename}.dockerignore"
         if beside.exists(own):
             return parse_ignore_file(await asyncio.to_thread(_text, beside, own))
-        with inside.step("load .dockerignore") as step, _empty(store) as root:
+        with vertices.step("load .dockerignore") as step, _empty(store) as root:
             request = FilesyncRequest(name=self.frontend.folder, paths=[".dockerignore"])
-            inside.moved(step, "transferring context:", await sync(self.session, request, root))
+            vertices.progress(step, "transferring context:", await sync(self.session, request, root))
             tree = Tree(root)
             return parse_ignore_file(await asyncio.to_thread(_text, tree, ".dockerignore")) if tree.exists(".dockerignore") else []
 
@@ -97,19 +98,21 @@ class SessionContextSource:
             found = None if "$" in image or self.frontend.options.pull else store.images.find(image)
             return found is None or bool(found.config.run.on_build)
 
-        if self.frontend.extras.call != "build":
+        if self.frontend.solve.call != "build":
             return []
         return context_paths(
-            file, self.frontend.options.target, frozenset([*self.frontend.locals, *self.frontend.extras.contexts]), may_trigger
+            file, self.frontend.options.target, frozenset([*self.frontend.locals, *self.frontend.solve.contexts]), may_trigger
         )
 
-    async def _named(self, name: str, folder: str, inside: Internal, store: Store, stack: ExitStack) -> Tree:
+    async def _named(self, name: str, folder: str, vertices: InternalVertices, store: Store, stack: ExitStack) -> Tree:
         root = stack.enter_context(self._folder(store, folder, [""]))
-        with inside.step(f"context {name}: load from client") as step, _empty(store) as ignore:
+        with vertices.step(f"context {name}: load from client") as step, _empty(store) as ignore:
             await sync(self.session, FilesyncRequest(name=folder, paths=[".dockerignore"]), ignore)
             rules = await asyncio.to_thread(ignore_rules, Tree(ignore), "Dockerfile")
             patterns = parse_ignore_file(_text(Tree(ignore), ".dockerignore")) if rules else []
-            inside.moved(step, f"transferring {name}:", await sync(self.session, FilesyncRequest(name=folder, excludes=patterns), root))
+            vertices.progress(
+                step, f"transferring {name}:", await sync(self.session, FilesyncRequest(name=folder, excludes=patterns), root)
+            )
         return Tree(root, rules, own=False)
 
     def _folder(self, store: Store, name: str, paths: list[str]) -> AbstractContextManager[int]:
@@ -131,7 +134,7 @@ class SessionContextSource:
         steps = [step for stage in file.stages for step in stage.steps]
         names += [step.from_ for step in steps if isinstance(step, ins.Copy) and step.from_]
         names += [m.options["from"] for step in steps if isinstance(step, ins.Run) for m in step.mounts if m.options.get("from")]
-        names += [source.removeprefix("docker-image://") for source in self.frontend.extras.contexts.values()]
+        names += [source.removeprefix("docker-image://") for source in self.frontend.solve.contexts.values()]
         found = set()
         for name in names:
             try:

@@ -18,7 +18,7 @@ ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 _PING_HEADERS: Final = (
     ("Builder-Version", "1"),
     ("Cache-Control", "no-cache, no-store, must-revalidate"),
-    ("Corten-Contexts", "folders"),  # see corten.engine.build.folders
+    ("Corten-Contexts", "folders"),  # see corten.engine.build.contexts
     ("Pragma", "no-cache"),
     ("Swarm", "inactive"),
 )

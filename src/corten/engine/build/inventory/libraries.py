@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
-from corten.engine.build.inventory.found import Component, Root
+from corten.engine.build.inventory.rootfs import Component, ScannedRoot
 
 _CUDA: Final = re.compile(
     r"lib(?:cuda|cudart|cublas|cublasLt|cudnn\w*|cufft\w*|curand|cusolver\w*|cusparse\w*|nccl|nvrtc|nvrtc-builtins|nvJitLink|nvinfer\w*|"
@@ -21,7 +21,7 @@ def is_library(name: str) -> bool:
     return ".so" in name and _CUDA.fullmatch(name) is not None
 
 
-def library(root: Root, path: str) -> Component | None:
+def library(root: ScannedRoot, path: str) -> Component | None:
     """The library at `path`; None for a link, a stub without SONAME and what is no ELF file."""
     try:
         fd = root.open(path, follow=False)

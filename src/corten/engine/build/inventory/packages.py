@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import quote
 
-from corten.engine.build.inventory.found import Component, Root
+from corten.engine.build.inventory.rootfs import Component, ScannedRoot
 from corten.engine.build.inventory.rpm import rpm_packages
 
 _DATABASE: Final = 64 << 20
@@ -14,7 +14,7 @@ _OLD_RPM: Final = ("var/lib/rpm/Packages", "var/lib/rpm/Packages.db", "usr/lib/s
 _LICENCE: Final = re.compile(r"^License:[ \t]*(\S.*)$", re.MULTILINE)
 
 
-def packages(root: Root) -> Iterator[Component]:
+def packages(root: ScannedRoot) -> Iterator[Component]:
     release = os_release(root)
     yield from _dpkg(root, release)
     yield from _apk(root, release)
@@ -24,14 +24,14 @@ def packages(root: Root) -> Iterator[Component]:
             root.cut.append(f"the packages of /{path}, an rpm database of a form that is not read")
 
 
-def os_release(root: Root) -> Mapping[str, str]:
+def os_release(root: ScannedRoot) -> Mapping[str, str]:
     """`ID`, `VERSION_ID` and whatever else the root says of itself."""
     text = root.text("etc/os-release", 64 << 10) or root.text("usr/lib/os-release", 64 << 10) or ""
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
     return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
 
 
-def system(root: Root) -> Iterator[Component]:
+def system(root: ScannedRoot) -> Iterator[Component]:
     """The distribution itself."""
     release = os_release(root)
     if release.get("ID"):
@@ -44,7 +44,7 @@ def system(root: Root) -> Iterator[Component]:
         )
 
 
-def _dpkg(root: Root, release: Mapping[str, str]) -> Iterator[Component]:
+def _dpkg(root: ScannedRoot, release: Mapping[str, str]) -> Iterator[Component]:
     found = "var/lib/dpkg/status"
     texts = [(found, root.text(found, _DATABASE) or "")]
     folder = "var/lib/dpkg/status.d"  # distroless images: a file for each package
@@ -79,7 +79,7 @@ def paragraphs(text: str) -> Iterator[dict[str, str]]:
             yield fields
 
 
-def _debian_licence(root: Root, name: str) -> str:
+def _debian_licence(root: ScannedRoot, name: str) -> str:
     """The licences that a machine-readable copyright file names."""
     if "/" in name:
         return ""
@@ -87,7 +87,7 @@ def _debian_licence(root: Root, name: str) -> str:
     return " AND ".join(dict.fromkeys(one.strip() for one in _LICENCE.findall(text)[:20]))
 
 
-def _apk(root: Root, release: Mapping[str, str]) -> Iterator[Component]:
+def _apk(root: ScannedRoot, release: Mapping[str, str]) -> Iterator[Component]:
     path = "lib/apk/db/installed" if root.read("lib/apk/db/installed", 1) else "usr/lib/apk/db/installed"
     for fields in paragraphs(root.text(path, _DATABASE) or ""):
         name, version = fields.get("P", ""), fields.get("V", "")

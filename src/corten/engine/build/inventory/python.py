@@ -4,7 +4,7 @@ import re
 from typing import Final
 from urllib.parse import quote
 
-from corten.engine.build.inventory.found import Component, Root
+from corten.engine.build.inventory.rootfs import Component, ScannedRoot
 
 _HEAD: Final = 256 << 10
 """The fields come first; a description of any length follows."""
@@ -15,7 +15,7 @@ def is_distribution(name: str) -> bool:
     return name.endswith((".dist-info", ".egg-info"))
 
 
-def distribution(root: Root, path: str) -> Component | None:
+def distribution(root: ScannedRoot, path: str) -> Component | None:
     """The distribution whose folder (or file) `path` is; None when it tells no name."""
     for inside in ("METADATA", "PKG-INFO", ""):
         where = f"{path}/{inside}".rstrip("/")

@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import Final
 from urllib.parse import quote
 
-from corten.engine.build.inventory.found import Component, Root
+from corten.engine.build.inventory.rootfs import Component, ScannedRoot
 
 _PLACES: Final = ("var/lib/rpm/rpmdb.sqlite", "usr/lib/sysimage/rpm/rpmdb.sqlite")
 _LARGEST: Final = 256 << 20
@@ -21,7 +21,7 @@ _NAME, _VERSION, _RELEASE, _EPOCH, _VENDOR, _LICENSE, _ARCH = 1000, 1001, 1002, 
 _INT32, _TEXT, _TEXTS = 4, 6, 9
 
 
-def rpm_packages(root: Root, release: Mapping[str, str]) -> Iterator[Component]:
+def rpm_packages(root: ScannedRoot, release: Mapping[str, str]) -> Iterator[Component]:
     for path in _PLACES:
         data = root.read(path, _LARGEST)
         if data is None:

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from corten.engine.build.inventory.found import Component, shown
 from corten.engine.build.inventory.licences import expression
+from corten.engine.build.inventory.rootfs import Component, shown
 from corten.oci.digest import sha256_digest
 
 UNKNOWN: Final = "NOASSERTION"

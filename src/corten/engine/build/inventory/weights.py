@@ -6,7 +6,7 @@ import re
 from typing import Final
 from urllib.parse import quote
 
-from corten.engine.build.inventory.found import Component, Root
+from corten.engine.build.inventory.rootfs import Component, ScannedRoot
 from corten.engine.models import is_safetensors, kind_of_weights
 
 SUFFIXES: Final = (".safetensors", ".gguf", ".bin", ".pt", ".pth")
@@ -20,7 +20,7 @@ def is_cache(folder: str) -> bool:
     return _CACHED.search(folder) is not None
 
 
-def weights(root: Root, path: str, *, has_config: bool) -> Component | None:
+def weights(root: ScannedRoot, path: str, *, has_config: bool) -> Component | None:
     """The file of weights at `path`; None when it is none, or cannot be read. Reads all of it, for the digest."""
     try:
         fd = root.open(path, follow=False)
@@ -55,7 +55,7 @@ def _kind_in_cache(head: bytes, size: int) -> str | None:
     return "Hugging Face cache" if size >= _SMALL else None
 
 
-def _digest(root: Root, fd: int) -> str:
+def _digest(root: ScannedRoot, fd: int) -> str:
     found, position = hashlib.sha256(), 0
     while piece := os.pread(fd, _PIECE, position):
         root.check()

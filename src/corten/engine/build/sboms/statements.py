@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from corten.engine.build.sboms.wishes import CORE
+from corten.engine.build.sboms.options import CORE
 from corten.errors import Invalid
 from corten.store.archive.attesting import SPDX, Statement
 

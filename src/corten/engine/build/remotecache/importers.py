@@ -13,8 +13,8 @@ import msgspec
 
 from corten.build.events import Emit
 from corten.build.imagestate import ImageState
-from corten.engine.build.internal import Internal
-from corten.engine.build.sharing.config import CONFIG_TYPE, INLINE, LARGEST, NAME, UNCOMPRESSED, decode, decode_inline
+from corten.engine.build.remotecache.config import CONFIG_TYPE, INLINE, LARGEST, NAME, UNCOMPRESSED, decode, decode_inline
+from corten.engine.build.vertices import InternalVertices
 from corten.engine.transfer.layers import LayerPull, RemoteLayer
 from corten.engine.transfer.partial_pulls import keeper_of
 from corten.errors import EngineError, Invalid, NotFound
@@ -41,7 +41,7 @@ class CachedLayers:
     layers: Mapping[str, RemoteLayer]
 
 
-class FetchedCache:
+class ImportedCache:
     """`corten.build.remotecache.RemoteCache` of a cache whose layers `bring` stores one at a time."""
 
     def __init__(self, store: Store, cached: CachedLayers, emit: Emit, bring: Callable[[RemoteLayer, Lease], None]) -> None:
@@ -60,7 +60,9 @@ class FetchedCache:
         if self._store.layers.hold(layer.diff_id, lease) is not None:
             return (layer.diff_id,)
         try:
-            with Internal(self._emit, f"import-{key[:12]}").step(f"importing cached layer {short_id(layer.digest)}", internal=False):
+            with InternalVertices(self._emit, f"import-{key[:12]}").step(
+                f"importing cached layer {short_id(layer.digest)}", internal=False
+            ):
                 self._bring(layer, lease)
                 self._store.layers.keeps.let_go(keeper_of(layer.diff_id))  # the step's row keeps it, no pull is to go on
         except EngineError:  # told as the step's
@@ -96,7 +98,7 @@ class ImageHistory:
         return (layer,) if layer and self._store.layers.hold(layer, lease) is not None else None
 
 
-class Several:
+class CombinedCaches:
     """Asked one after the other."""
 
     def __init__(self, sources: Sequence[Any]) -> None:
@@ -108,7 +110,7 @@ class Several:
 
 
 def read_registry(repository: Repository, reference: str, full_name: str) -> CachedLayers:
-    """A cache of its own, or the one inside an image. Blocks. Raises NotFound, Invalid, Unavailable, Unauthenticated."""
+    """A cache of its own, or the one vertices an image. Blocks. Raises NotFound, Invalid, Unavailable, Unauthenticated."""
     top = repository.manifest(reference)
     parsed = parse_manifest(top.raw, top.media_type)
     parsed = _as_manifest(parsed)
@@ -116,7 +118,7 @@ def read_registry(repository: Repository, reference: str, full_name: str) -> Cac
         inner = repository.manifest(_of_platform(parsed))
         parsed = parse_manifest(inner.raw, inner.media_type)
     if isinstance(parsed, Index):
-        raise Invalid("an index inside an index is no cache", reason="bad-cache")
+        raise Invalid("an index vertices an index is no cache", reason="bad-cache")
     if parsed.config.size > LARGEST:
         raise Invalid(f"the cache manifest has {parsed.config.size} bytes: the limit is {LARGEST}", reason="bad-cache")
     return read_manifest(parsed, repository.blob(Digest(parsed.config.digest), parsed.config.size), full_name)
@@ -145,13 +147,13 @@ def read_manifest(manifest: Manifest, config: bytes, repository: str) -> CachedL
         layers = {i: RemoteLayer.of(d, i, repository) for d, i in zip(manifest.layers, diff_ids, strict=True)}
         steps = _inline(config)
         if not steps:
-            raise NotFound("the image holds no cache", reason="no-cache-inside", hint="it is written with --cache-to type=inline")
+            raise NotFound("the image holds no cache", reason="no-cache-vertices", hint="it is written with --cache-to type=inline")
     if lost := next((name for name in steps.values() if name and name not in layers), ""):
         raise Invalid(f"the cache names layer {lost}, which its manifest has not", reason="bad-cache")
     return CachedLayers(steps, layers)
 
 
-class Folder:
+class LocalCacheImporter:
     """A cache in an OCI layout on this machine. Links are not followed, and nothing is believed that its digest does not say."""
 
     def __init__(self, path: str, *, tag: str, digest: str) -> None:
@@ -168,7 +170,7 @@ class Folder:
         top = self._chosen(index)
         manifest = _as_manifest(parse_manifest(self._blob(top.digest, top.size)))
         if isinstance(manifest, Index):
-            raise Invalid("an index inside an index is no cache", reason="bad-cache")
+            raise Invalid("an index vertices an index is no cache", reason="bad-cache")
         return read_manifest(manifest, self._blob(manifest.config.digest, manifest.config.size), "")
 
     def _chosen(self, index: Index) -> Descriptor:
@@ -213,7 +215,7 @@ class Folder:
         return os.fdopen(fd, "rb")
 
 
-def puller(pull: LayerPull, repository: Repository) -> Callable[[RemoteLayer, Lease], None]:
+def layer_puller(pull: LayerPull, repository: Repository) -> Callable[[RemoteLayer, Lease], None]:
     return lambda layer, lease: pull.bring(repository, [layer], lease)
 
 
@@ -237,11 +239,11 @@ def _diff_id(annotations: dict[str, str] | None) -> DiffId:
 
 
 def _inline(config: bytes) -> Mapping[str, str]:
-    """The cache inside an image's config; {} for none, or for one of BuildKit's, whose keys are others."""
+    """The cache vertices an image's config; {} for none, or for one of BuildKit's, whose keys are others."""
     try:
         fields = msgspec.json.decode(config, type=dict[str, Any])
-        inside = fields.get(INLINE)
-        return decode_inline(msgspec.convert(inside, bytes), fields["rootfs"]["diff_ids"]) if inside else {}
+        inline = fields.get(INLINE)
+        return decode_inline(msgspec.convert(inline, bytes), fields["rootfs"]["diff_ids"]) if inline else {}
     except (msgspec.DecodeError, RecursionError, Invalid, KeyError, TypeError):
         return {}
 

@@ -8,8 +8,8 @@ from corten.build.events import Emit, StepEnded, StepProgress, StepStarted
 from corten.errors import EngineError
 
 
-class Internal:
-    """`step` yields the step's id; what fails inside ends the step with the error."""
+class InternalVertices:
+    """`step` yields the step's id; what fails vertices ends the step with the error."""
 
     def __init__(self, emit: Emit, prefix: str = "internal") -> None:
         self._emit = emit
@@ -26,5 +26,5 @@ class Internal:
             raise
         self._emit(StepEnded(step_id, cached=False))
 
-    def moved(self, step_id: str, what: str, size: int) -> None:
+    def progress(self, step_id: str, what: str, size: int) -> None:
         self._emit(StepProgress(step_id, what, size, size, done=True))

@@ -23,12 +23,12 @@ from corten.build.snapshotter import BuildSnapshotter
 from corten.build.steps.cancel import CancelToken
 from corten.build.steps.run import RunFailed
 from corten.build.steps.stacks import mounted_stack
-from corten.engine.build.internal import Internal
-from corten.engine.build.inventory.found import Root
-from corten.engine.build.inventory.listing import listing
+from corten.engine.build.inventory.rootfs import ScannedRoot
+from corten.engine.build.inventory.scan import scan
 from corten.engine.build.inventory.spdx import document
+from corten.engine.build.sboms.options import SbomOptions, ScanTarget
 from corten.engine.build.sboms.statements import LARGEST, read_statements
-from corten.engine.build.sboms.wishes import Target, Wish
+from corten.engine.build.vertices import InternalVertices
 from corten.errors import EngineError, Invalid
 from corten.ids import Digest
 from corten.oci.digest import sha256_digest
@@ -42,7 +42,7 @@ OWN: Final = "corten-inventory-1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SbomMaking:
+class SbomScanner:
     """For one build. `epoch` (seconds) is the time of its documents."""
 
     options: BuildOptions
@@ -54,7 +54,7 @@ class SbomMaking:
     epoch: int
     emit: Emit
 
-    async def recipe(self, wish: Wish, targets: Sequence[Target]) -> str:
+    async def recipe(self, wish: SbomOptions, targets: Sequence[ScanTarget]) -> str:
         """Names what would be made; "" where files may have changed without telling."""
         if any(target.tree is not None for target in targets):
             return ""
@@ -63,7 +63,7 @@ class SbomMaking:
             maker = (await self.images.resolve(wish.generator, pull=self.options.pull, platform=self.options.platform)).id
         return sha256_digest(repr((maker, sorted(wish.parameters.items()), self.epoch, [(t.name, t.layers) for t in targets])).encode())
 
-    async def kept_or_made(self, wish: Wish, targets: Sequence[Target], kept: Mapping[Digest, StoredManifest]) -> Sboms:
+    async def kept_or_made(self, wish: SbomOptions, targets: Sequence[ScanTarget], kept: Mapping[Digest, StoredManifest]) -> Sboms:
         """`kept` are the attachments of the result, which may be an image that was looked at in the same way before."""
         recipe = await self.recipe(wish, targets)
         for one in kept.values():
@@ -73,31 +73,31 @@ class SbomMaking:
                 return known
         return Sboms(recipe, await self.made(wish, targets))
 
-    def _title(self, wish: Wish) -> str:
+    def _title(self, wish: SbomOptions) -> str:
         return f"[{self.options.platform}] generating sbom{f' using {wish.generator}' if wish.generator else ''}"
 
-    async def made(self, wish: Wish, targets: Sequence[Target]) -> list[Statement]:
+    async def made(self, wish: SbomOptions, targets: Sequence[ScanTarget]) -> list[Statement]:
         """Raises RunFailed when the scanner fails, Invalid for what it wrote, and what pulling it raises."""
-        inside = Internal(self.emit, "sbom")
-        with inside.step(self._title(wish), internal=False) as step:
+        vertices = InternalVertices(self.emit, "sbom")
+        with vertices.step(self._title(wish), internal=False) as step:
             if wish.generator:
                 return await self._scanned(wish, targets, step)
             cancel = CancelToken()
             return await cancel.in_thread(lambda: [self._listed(target, cancel) for target in targets])
 
-    def _listed(self, target: Target, cancel: CancelToken) -> Statement:
+    def _listed(self, target: ScanTarget, cancel: CancelToken) -> Statement:
         if target.tree is not None:
-            return self._document(Root(target.tree.private_copy().root, cancel.check), target.name)
+            return self._document(ScannedRoot(target.tree.private_copy().root, cancel.check), target.name)
         with self.snapshotter.view(target.layers) as fd:
-            return self._document(Root(fd, cancel.check), target.name)
+            return self._document(ScannedRoot(fd, cancel.check), target.name)
 
-    def _document(self, root: Root, name: str) -> Statement:
-        raw = document(name, listing(root), root.cut, self.epoch)
+    def _document(self, root: ScannedRoot, name: str) -> Statement:
+        raw = document(name, scan(root), root.cut, self.epoch)
         if len(raw) > LARGEST:
             raise Invalid(f"the SBOM of {name} is larger than {LARGEST >> 20} MiB", reason="sbom-size")
         return Statement(name=f"{name}.spdx.json", type=SPDX, predicate=msgspec.Raw(raw))
 
-    async def _scanned(self, wish: Wish, targets: Sequence[Target], step: str) -> list[Statement]:
+    async def _scanned(self, wish: SbomOptions, targets: Sequence[ScanTarget], step: str) -> list[Statement]:
         scanner = await self.images.resolve(wish.generator, pull=self.options.pull, platform=self.options.platform)
         run = scanner.config.run
         argv = (*(run.entrypoint or ()), *(run.cmd or ()))
@@ -125,7 +125,7 @@ class SbomMaking:
             raise type(error)(text, reason=error.reason, hint=error.hint) from error
 
     @asynccontextmanager
-    async def _mounted(self, target: Target) -> AsyncIterator[str]:
+    async def _mounted(self, target: ScanTarget) -> AsyncIterator[str]:
         """The root at a host path."""
         if target.tree is not None:
             tree = await asyncio.to_thread(target.tree.private_copy)
@@ -135,7 +135,7 @@ class SbomMaking:
             yield root
 
 
-def _variables(wish: Wish, targets: Sequence[Target]) -> list[str]:
+def _variables(wish: SbomOptions, targets: Sequence[ScanTarget]) -> list[str]:
     found = [f"BUILDKIT_SCAN_DESTINATION={DESTINATION}", f"BUILDKIT_SCAN_SOURCE={SOURCE}/core/{targets[0].name}"]
     if len(targets) > 1:
         found.append(f"BUILDKIT_SCAN_SOURCE_EXTRAS={SOURCE}/extras/")

@@ -11,7 +11,7 @@ from corten.store.images import Image, Images
 from corten.store.records.uses import Uses
 
 
-class Bases:
+class BaseImageResolver:
     """`corten.build.options.Images`. `credentials` by registry domain, as the client sent them; `pulling` is shared by all builds."""
 
     def __init__(self, images: Images, uses: Uses, pulls: Pulls, credentials: dict[str, Credentials], pulling: SingleFlight[None]) -> None:

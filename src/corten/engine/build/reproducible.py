@@ -11,14 +11,14 @@ from typing import Final
 
 from corten.build.events import BuildEvent, CheckWarning, Emit, StepStarted
 from corten.build.remotecache import CacheRecord
-from corten.build.solve import Result
+from corten.build.solve import SolveResult
 from corten.errors import Conflict
 from corten.store.layers import Layers
 
 _PIECE: Final = 1 << 20
 
 
-def again(emit: Emit) -> Emit:
+def second_build_events(emit: Emit) -> Emit:
     """The events of the second build as other steps than those of the first."""
 
     def renamed(event: BuildEvent) -> None:
@@ -38,7 +38,7 @@ class Difference:
     what: str
 
 
-def compare(layers: Layers, first: Result, second: Result) -> None:
+def compare(layers: Layers, first: SolveResult, second: SolveResult) -> None:
     """Raises Conflict when the images differ, for the first step that made other files. Blocks."""
     if first.state.layers == second.state.layers and first.state.config == second.state.config:
         return

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from corten.engine.build.sharing.config import CONFIG_TYPE, INLINE, UNCOMPRESSED, encode, encode_inline
-from corten.engine.build.sharing.imports import read_manifest
+from corten.engine.build.remotecache.config import CONFIG_TYPE, INLINE, UNCOMPRESSED, encode, encode_inline
+from corten.engine.build.remotecache.importers import read_manifest
 from corten.errors import EngineError, NotFound
 from corten.oci.manifest import OCI_CONFIG, Descriptor, Manifest
-from tests.unit.engine.build.sharing.test_config import LAYER, ONE, RECORDS, THREE, TWO
+from tests.unit.engine.build.remotecache.test_config import LAYER, ONE, RECORDS, THREE, TWO
 
 BLOB = "sha256:" + "b" * 64
 

@@ -33,7 +33,7 @@ class Component:
 
 
 @dataclass(slots=True)
-class Root:
+class ScannedRoot:
     """`fd` is the root; `check` is called now and then and may raise. `cut` says what was left out, for whoever reads the result."""
 
     fd: int

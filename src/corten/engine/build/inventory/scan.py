@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from corten.engine.build.inventory.found import MOST_COMPONENTS, Component, Root
 from corten.engine.build.inventory.libraries import is_library, library
 from corten.engine.build.inventory.packages import packages, system
 from corten.engine.build.inventory.python import distribution, is_distribution
+from corten.engine.build.inventory.rootfs import MOST_COMPONENTS, Component, ScannedRoot
 from corten.engine.build.inventory.weights import SUFFIXES, is_cache, weights
 
 
-def listing(root: Root) -> list[Component]:
+def scan(root: ScannedRoot) -> list[Component]:
     """Blocks for as long as a walk over all names takes, and reading every file of weights. The same files give the same list."""
     found = list(islice(_all(root), MOST_COMPONENTS + 1))
     if len(found) > MOST_COMPONENTS:
@@ -18,7 +18,7 @@ def listing(root: Root) -> list[Component]:
     return found[:MOST_COMPONENTS]
 
 
-def _all(root: Root) -> Iterator[Component]:
+def _all(root: ScannedRoot) -> Iterator[Component]:
     yield from system(root)
     yield from packages(root)
     for folder, names in root.walk(_is_wanted):
@@ -38,7 +38,7 @@ def _is_digest(name: str) -> bool:
     return len(name) in (40, 64) and name.isalnum()
 
 
-def _one(root: Root, path: str, *, has_config: bool) -> Component | None:
+def _one(root: ScannedRoot, path: str, *, has_config: bool) -> Component | None:
     folder, _, name = path.rpartition("/")
     if is_distribution(name):
         return distribution(root, path)

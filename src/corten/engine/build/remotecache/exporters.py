@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from corten.build.remotecache import CacheRecord
-from corten.engine.build.sharing.config import CONFIG_TYPE, INLINE, NAME, UNCOMPRESSED, encode, encode_inline
-from corten.engine.build.sharing.wishes import Form
+from corten.engine.build.remotecache.config import CONFIG_TYPE, INLINE, NAME, UNCOMPRESSED, encode, encode_inline
+from corten.engine.build.remotecache.options import CacheManifestForm
 from corten.engine.transfer.compression import LayerCompression, oci_type
 from corten.engine.transfer.outgoing import InMemory, LayerPush
 from corten.errors import EngineError, Unavailable
@@ -28,7 +28,7 @@ from corten.store.layertar.rebuild import layer_tar
 from corten.store.opened import Store
 
 
-def to_registry(push: LayerPush, tag: str, records: Sequence[CacheRecord], form: Form) -> Digest:
+def export_to_registry(push: LayerPush, tag: str, records: Sequence[CacheRecord], form: CacheManifestForm) -> Digest:
     """Blocks. Raises what the registry refuses."""
     layers = _layers(records)
     blobs = push.send(_holder(layers))
@@ -41,7 +41,7 @@ def to_registry(push: LayerPush, tag: str, records: Sequence[CacheRecord], form:
     return sha256_digest(manifest)
 
 
-class FolderCache:
+class LocalCacheExporter:
     """An OCI layout on this machine, its files those of the folder's owner. What is there already is not written again."""
 
     def __init__(self, store: Store, path: str, gone: threading.Event, packing: LayerCompression) -> None:
@@ -50,7 +50,7 @@ class FolderCache:
         self._gone = gone
         self._packing = packing
 
-    def write(self, tag: str, records: Sequence[CacheRecord], form: Form) -> None:
+    def write(self, tag: str, records: Sequence[CacheRecord], form: CacheManifestForm) -> None:
         """Blocks. What other tags name stays. Raises Unavailable for what the disk refuses."""
         try:
             os.makedirs(self._in("blobs/sha256"), exist_ok=True)
@@ -143,7 +143,7 @@ def _layers(records: Sequence[CacheRecord]) -> list[DiffId]:
 
 
 def _documents(
-    records: Sequence[CacheRecord], layers: Sequence[DiffId], found: Mapping[DiffId, Descriptor], form: Form
+    records: Sequence[CacheRecord], layers: Sequence[DiffId], found: Mapping[DiffId, Descriptor], form: CacheManifestForm
 ) -> tuple[bytes, bytes]:
     """Config, and the manifest or index that names it."""
     config = encode(records, lambda diff_id: found[diff_id].digest)

@@ -3,13 +3,17 @@
 import asyncio
 import itertools
 import os
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 
 from corten.build.files.git import check_out, is_git, parse_git
+from corten.build.files.tree import Tree
+from corten.engine.build.contexts.source import BuildInputs, ContextSource
+from corten.engine.build.vertices import InternalVertices
 from corten.errors import Invalid, Unavailable
 from corten.registry.transport import host_trust
+from corten.store.opened import Store
 from corten.store.streams.compression import decompressed, sniffed
 from corten.store.streams.threads import Chunk
 from corten.store.tar.header import checksum_holds
@@ -21,26 +25,52 @@ LARGEST_TEXT = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
-    """`where` is a git repository or a URL; `dockerfile` the name that a URL's text gets; `keep_git_dir`: also without its query."""
+class RemoteContext:
+    """`corten.engine.build.contexts.source.ContextSource`: the context is fetched from `url`, all else comes with `parts`.
 
-    where: str
-    dockerfile: str = "Dockerfile"
-    keep_git_dir: bool = False
-
-
-async def fetch_context(remote: Remote, folder: str) -> str:
-    """Fills the empty `folder`; the commit or "" . A URL that is no archive is taken for a Dockerfile.
-
-    Raises Invalid, Unavailable, Unsupported.
+    `dockerfile` is the name that the text of a URL gets; `keep_git_dir`: also where the repository's query does not ask for it.
     """
-    if is_git(remote.where):
-        source = parse_git(remote.where)
-        return await check_out(replace(source, keep_git_dir=source.keep_git_dir or remote.keep_git_dir), folder)
-    if remote.where.startswith(("http://", "https://")):
-        await asyncio.to_thread(_download, remote.where, folder, remote.dockerfile)
-        return ""
-    raise Invalid(f"remoteURL ({remote.where}) could not be recognized as URL", reason="bad-remote")
+
+    url: str
+    dockerfile: str
+    keep_git_dir: bool
+    parts: ContextSource
+
+    @asynccontextmanager
+    async def opened(self, store: Store, vertices: InternalVertices) -> AsyncIterator[BuildInputs]:
+        async with AsyncExitStack() as stack:
+            inputs = await stack.enter_async_context(self.parts.opened(store, vertices))
+            tree = fetched_tree(self.url, store, vertices, dockerfile=self.dockerfile, keep_git_dir=self.keep_git_dir)
+            inputs.context = await stack.enter_async_context(tree)
+            inputs.is_disposable = True
+            yield inputs
+
+
+@asynccontextmanager
+async def fetched_tree(
+    url: str, store: Store, vertices: InternalVertices, *, dockerfile: str = "Dockerfile", keep_git_dir: bool = False
+) -> AsyncIterator[Tree]:
+    """What is at `url`, until the block is left. Raises Invalid, Unavailable, Unsupported."""
+    with store.layers.workplace() as work:
+        folder = os.path.join(work, "diff")
+        with vertices.step(f"load remote build context {url}"):
+            await _fetch(url, folder, dockerfile, keep_git_dir=keep_git_dir)
+        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield Tree(root, own=False)
+        finally:
+            os.close(root)
+
+
+async def _fetch(url: str, folder: str, dockerfile: str, *, keep_git_dir: bool) -> None:
+    """Fills the empty `folder`. A URL that is no archive is taken for a Dockerfile."""
+    if is_git(url):
+        source = parse_git(url)
+        await check_out(replace(source, keep_git_dir=source.keep_git_dir or keep_git_dir), folder)
+    elif url.startswith(("http://", "https://")):
+        await asyncio.to_thread(_download, url, folder, dockerfile)
+    else:
+        raise Invalid(f"remoteURL ({url}) could not be recognized as URL", reason="bad-remote")
 
 
 def _download(url: str, folder: str, dockerfile: str) -> None:

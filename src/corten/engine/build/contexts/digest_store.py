@@ -29,7 +29,7 @@ _HEAD: Final = struct.Struct("<36sq")
 _RECORD: Final = struct.Struct("<QQqqq32s")
 
 
-class KnownContexts:
+class DigestStore:
     """All methods block. They raise nothing: a folder whose digests cannot be kept is read again next time."""
 
     def __init__(self, folder: str, *, boot: str = "") -> None:

@@ -6,10 +6,17 @@ from contextlib import ExitStack, contextmanager
 
 from corten.build.events import Emit
 from corten.build.remotecache import CacheRecord, RemoteCache
-from corten.engine.build.internal import Internal
-from corten.engine.build.sharing.exports import FolderCache, to_registry
-from corten.engine.build.sharing.imports import FetchedCache, Folder, ImageHistory, Several, puller, read_registry
-from corten.engine.build.sharing.wishes import CacheOrigin, CacheTarget
+from corten.engine.build.remotecache.exporters import LocalCacheExporter, export_to_registry
+from corten.engine.build.remotecache.importers import (
+    CombinedCaches,
+    ImageHistory,
+    ImportedCache,
+    LocalCacheImporter,
+    layer_puller,
+    read_registry,
+)
+from corten.engine.build.remotecache.options import CacheExport, CacheImport
+from corten.engine.build.vertices import InternalVertices
 from corten.engine.transfer.cancellation import interruptible
 from corten.engine.transfer.outgoing import LayerPush
 from corten.engine.transfer.pull import Pulls
@@ -23,7 +30,7 @@ from corten.store.opened import Store
 Opening = Callable[[], RemoteCache]
 
 
-class CacheSharing:
+class RemoteCaches:
     """Belongs to the event loop."""
 
     def __init__(self, store: Store, pulls: Pulls, settings: RegistrySettings) -> None:
@@ -31,11 +38,11 @@ class CacheSharing:
         self._pulls = pulls
         self._settings = settings
 
-    def session(self, credentials: Mapping[str, Credentials], emit: Emit) -> "SharingSession":
-        return SharingSession(self._store, self._pulls, self._settings, credentials, emit)
+    def session(self, credentials: Mapping[str, Credentials], emit: Emit) -> "RemoteCacheSession":
+        return RemoteCacheSession(self._store, self._pulls, self._settings, credentials, emit)
 
 
-class SharingSession:
+class RemoteCacheSession:
     """Of one build; closing it ends what still runs in threads."""
 
     def __init__(self, store: Store, pulls: Pulls, settings: RegistrySettings, credentials: Mapping[str, Credentials], emit: Emit) -> None:
@@ -44,11 +51,11 @@ class SharingSession:
         self._settings = settings
         self._credentials = credentials
         self._emit = emit
-        self._inside = Internal(emit, "sharing")
+        self._vertices = InternalVertices(emit, "sharing")
         self._gone = threading.Event()
         self._stack = ExitStack()
 
-    def __enter__(self) -> "SharingSession":
+    def __enter__(self) -> "RemoteCacheSession":
         self._stack.callback(self._gone.set)
         return self
 
@@ -59,12 +66,12 @@ class SharingSession:
         """Ends downloads, which are then missed."""
         self._gone.set()
 
-    async def opened(self, origins: Sequence[CacheOrigin]) -> RemoteCache | None:
+    async def opened(self, origins: Sequence[CacheImport]) -> RemoteCache | None:
         """What `--cache-from` names, as far as it can be had: what cannot is told as a step's error."""
         found = [source for origin in origins for source in await self._opened(origin)]
-        return Several(found) if found else None
+        return CombinedCaches(found) if found else None
 
-    async def _opened(self, origin: CacheOrigin) -> Sequence[RemoteCache]:
+    async def _opened(self, origin: CacheImport) -> Sequence[RemoteCache]:
         if origin.kind == "local":
             return await self._told(f"importing cache manifest from local:{origin.folder}", lambda: self._folder(origin))
         reference = origin.reference
@@ -78,44 +85,44 @@ class SharingSession:
 
     async def _told(self, name: str, work: Opening) -> Sequence[RemoteCache]:
         try:
-            with self._inside.step(name, internal=False):
+            with self._vertices.step(name, internal=False):
                 return [await interruptible(work, self._gone)]
         except EngineError:
             return []
 
-    def _folder(self, origin: CacheOrigin) -> RemoteCache:
-        folder = Folder(origin.folder, tag=origin.tag, digest=origin.digest)
-        return FetchedCache(self._store, folder.read(), self._emit, lambda layer, lease: folder.bring(self._store, layer, lease))
+    def _folder(self, origin: CacheImport) -> RemoteCache:
+        folder = LocalCacheImporter(origin.folder, tag=origin.tag, digest=origin.digest)
+        return ImportedCache(self._store, folder.read(), self._emit, lambda layer, lease: folder.bring(self._store, layer, lease))
 
     def _remote(self, reference: Reference) -> RemoteCache:
         session = self._stack.enter_context(self._session(reference, push=False))
         repository = Repository(session, reference.path, familiar=reference.familiar_name)
         cached = read_registry(repository, str(reference.digest or reference.tag), reference.name)
         pull = self._pulls.layers(lambda _: None, self._gone.is_set)
-        return FetchedCache(self._store, cached, self._emit, puller(pull, repository))
+        return ImportedCache(self._store, cached, self._emit, layer_puller(pull, repository))
 
-    async def write(self, targets: Sequence[CacheTarget], image: Sequence[CacheRecord], everything: Sequence[CacheRecord]) -> None:
+    async def write(self, targets: Sequence[CacheExport], image: Sequence[CacheRecord], everything: Sequence[CacheRecord]) -> None:
         """Raises what a target refuses, unless that is to be forgiven."""
         for target in targets:
             if target.kind == "inline":
                 continue
             records = everything if target.whole else image
             try:
-                with self._inside.step(f"exporting cache to {target.shown}", internal=False):
+                with self._vertices.step(f"exporting cache to {target.shown}", internal=False):
                     await interruptible(lambda target=target, records=records: self._write(target, records), self._gone)  # type: ignore[misc]
             except EngineError:
                 if not target.forgiving:
                     raise
 
-    def _write(self, target: CacheTarget, records: Sequence[CacheRecord]) -> None:
+    def _write(self, target: CacheExport, records: Sequence[CacheRecord]) -> None:
         reference = target.reference
         if reference is None:
-            FolderCache(self._store, target.folder, self._gone, target.packing).write(target.tag, records, target.form)
+            LocalCacheExporter(self._store, target.folder, self._gone, target.packing).write(target.tag, records, target.form)
             return
         with self._session(reference, push=True) as session:
             repository = Repository(session, reference.path, familiar=reference.familiar_name, push=True)
             push = LayerPush(self._store, repository, reference, lambda _: None, self._gone.is_set, target.packing)
-            to_registry(push, str(reference.tag), records, target.form)
+            export_to_registry(push, str(reference.tag), records, target.form)
 
     @contextmanager
     def _session(self, reference: Reference, *, push: bool) -> Iterator[Session]:

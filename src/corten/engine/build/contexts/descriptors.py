@@ -1,4 +1,4 @@
-"""How a client tells of a folder that lies on this machine: a descriptor of its own, which the engine opens after it.
+"""How a client passes a directory of this machine: by one of its own descriptors, which the engine opens through /proc.
 
     client ── POST /build, X-Corten-Folders: {"boot": …, "context": {"fd": 7, "device": …, "inode": …}, "named": {…}} ──▶ engine
                                                                      /proc/PID/fd/7 ◀── opens, compares device and inode
@@ -18,8 +18,8 @@ from corten.store.files import boot_id
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A descriptor of the client's, and what it says that it is of."""
+class DirectoryDescriptor:
+    """A client's descriptor, with device and inode of the directory that it says it is."""
 
     fd: int
     device: int
@@ -27,38 +27,38 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class LocalDirectories:
     """`pid`, `uid`: of the process that opened the connection, as the kernel knows it. `boot` is the client's machine."""
 
     pid: int
     uid: int
     boot: str
-    context: Claim | None = None
-    named: Mapping[str, Claim] = field(default_factory=dict)
+    context: DirectoryDescriptor | None = None
+    named: Mapping[str, DirectoryDescriptor] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Blocks. Raises Unavailable when one of the folders cannot be read where it lies: the client is to send the files."""
-        for claim in (self.context, *self.named.values()):
-            if claim is not None:
-                os.close(self.opened(claim))
+        """Blocks. Raises Unavailable when one of the directories cannot be read in place: the client has to send the files."""
+        for descriptor in (self.context, *self.named.values()):
+            if descriptor is not None:
+                os.close(self.opened(descriptor))
 
-    def opened(self, claim: Claim) -> int:
+    def opened(self, descriptor: DirectoryDescriptor) -> int:
         """A descriptor of the folder, which is the caller's. Blocks. Raises Unavailable."""
         if self.pid <= 0 or self.boot != boot_id():
             raise _elsewhere("the client is on another machine or in another PID namespace")
-        if claim.fd < 0:
-            raise _elsewhere("no descriptor is negative")
+        if descriptor.fd < 0:
+            raise _elsewhere("a descriptor is negative")
         try:
-            fd = os.open(f"/proc/{self.pid}/fd/{claim.fd}", os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = os.open(f"/proc/{self.pid}/fd/{descriptor.fd}", os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (OSError, OverflowError) as error:
-            raise _elsewhere(f"descriptor {claim.fd} of process {self.pid}: {error}") from error
+            raise _elsewhere(f"descriptor {descriptor.fd} of process {self.pid}: {error}") from error
         found = os.fstat(fd)
-        if (found.st_dev, found.st_ino) != (claim.device, claim.inode):
+        if (found.st_dev, found.st_ino) != (descriptor.device, descriptor.inode):
             os.close(fd)
-            raise _elsewhere(f"descriptor {claim.fd} of process {self.pid} is of something else")
+            raise _elsewhere(f"descriptor {descriptor.fd} of process {self.pid} is another file")
         return fd
 
-    def reader(self) -> ClientUser | None:
+    def user(self) -> ClientUser | None:
         """The client's user as far as that is not root. Blocks. Raises Unavailable."""
         if self.uid == 0:
             return None
@@ -71,4 +71,4 @@ class Claims:
 
 
 def _elsewhere(why: str) -> Unavailable:
-    return Unavailable(f"the build context cannot be read where it lies: {why}", reason="context-elsewhere", hint="send it")
+    return Unavailable(f"the build context cannot be read in place: {why}", reason="context-elsewhere", hint="send the files")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.engine.build.twice import Difference, first_difference
+from corten.engine.build.reproducible import Difference, first_difference
 
 
 def grown(folder: Path) -> Path:

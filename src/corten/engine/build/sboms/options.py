@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from corten.build.files.tree import Tree
 from corten.build.imagestate import SCAN_CONTEXT, SCAN_STAGE
-from corten.build.solve import Result
+from corten.build.solve import SolveResult
 from corten.errors import Invalid
 from corten.ids import DiffId
 
@@ -15,7 +15,7 @@ _TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SbomOptions:
     """`generator` is an image, "" for our own inventory. `parameters` go to it as BUILDKIT_SCAN_NAME."""
 
     generator: str = ""
@@ -23,7 +23,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ScanTarget:
     """A root to be looked at: a stack of layers, or the files of the context."""
 
     name: str
@@ -31,27 +31,27 @@ class Target:
     tree: Tree | None = None
 
 
-def read_sbom(fields: Mapping[str, str]) -> Wish | None:
-    """The fields of `--sbom`; none at all: no wish. Raises Invalid."""
+def read_sbom_options(fields: Mapping[str, str]) -> SbomOptions | None:
+    """The fields of `--sbom`; None for no fields. Raises Invalid."""
     if not fields or fields.get("disabled", "").lower() in ("true", "1"):
         return None
     rest = {name.upper(): value for name, value in fields.items() if name not in ("generator", "disabled", "enabled")}
     if bad := next((name for name in rest if not name.replace("_", "").isalnum() or "\0" in rest[name]), ""):
         raise Invalid(f"invalid parameter {bad!r} of --sbom", reason="bad-sbom")
-    return Wish(fields.get("generator", ""), rest)
+    return SbomOptions(fields.get("generator", ""), rest)
 
 
-def targets(result: Result, globals_: Mapping[str, str], context: Tree | None) -> list[Target]:
+def scan_targets(result: SolveResult, globals_: Mapping[str, str], context: Tree | None) -> list[ScanTarget]:
     """The result first. `globals_` are the ARGs before the first FROM, which hold for every stage that says nothing else."""
     extras = []
     state, own = result.state, result.names[result.target]
     if context is not None and _is_on(state.args.get(SCAN_CONTEXT) or globals_.get(SCAN_CONTEXT, ""), own):
-        extras.append(Target(f"{CORE}-context", tree=context))
+        extras.append(ScanTarget(f"{CORE}-context", tree=context))
     for index, stage in result.stages.items():
         name = result.names[index]
         if index != result.target and _is_on(stage.args.get(SCAN_STAGE) or globals_.get(SCAN_STAGE, ""), name):
-            extras.append(Target(f"{CORE}-{name}", stage.layers))
-    return [Target(CORE, state.layers), *sorted(extras, key=lambda one: one.name)]
+            extras.append(ScanTarget(f"{CORE}-{name}", stage.layers))
+    return [ScanTarget(CORE, state.layers), *sorted(extras, key=lambda one: one.name)]
 
 
 def _is_on(value: str, stage: str) -> bool:

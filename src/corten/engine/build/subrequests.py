@@ -18,19 +18,19 @@ from corten.build.solve import global_values
 from corten.errors import EngineError
 
 
-async def asked(call: str, file: ins.Dockerfile, options: BuildOptions, sources: Sources, emit: Emit) -> None:
-    """Answers `build --call`: an outline or the targets without a look at any image, else the checks. Raises as `look_over`."""
+async def answer_subrequest(call: str, file: ins.Dockerfile, options: BuildOptions, sources: Sources, emit: Emit) -> None:
+    """Answers `build --call`: an outline or the targets without a look at any image, else the checks. Raises as `lint`."""
     source = {"filename": file.name, "sources": [base64.b64encode(file.source.encode()).decode()]}
     if call in CALLS:
         given = {name: value for name, value in options.build_args.items() if value is not None}
         emit(SubrequestResult(describe(call, file, options.target, given, global_values(file, options)) | source))
         return
-    await look_over(file, options, sources, emit)
+    await lint(file, options, sources, emit)
     if call == "check":
         emit(SubrequestResult(source))
 
 
-async def look_over(file: ins.Dockerfile, options: BuildOptions, sources: Sources, emit: Emit) -> None:
+async def lint(file: ins.Dockerfile, options: BuildOptions, sources: Sources, emit: Emit) -> None:
     """Emits what the checks say. Raises Invalid when the file wants such a build to fail."""
     said = parse_check(file.directives.get("check", ""))
     values = global_values(file, options)

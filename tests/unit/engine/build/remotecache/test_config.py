@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corten.build.remotecache import CacheRecord, record_chain
-from corten.engine.build.sharing.config import LARGEST, decode, decode_inline, encode, encode_inline
+from corten.engine.build.remotecache.config import LARGEST, decode, decode_inline, encode, encode_inline
 from corten.errors import Invalid
 from corten.ids import DiffId, is_hex64
 

@@ -33,7 +33,7 @@ _KNOWN: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class CacheManifestForm:
     """What a cache is written as: a manifest or an index of layers and config; with OCI's media types or Docker's."""
 
     is_manifest: bool = True
@@ -57,7 +57,7 @@ _DOCKERS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class CacheTarget:
+class CacheExport:
     """`whole`: the steps of every stage (mode=max), else those of the image alone. `forgiving`: a failure does not fail the build."""
 
     kind: str
@@ -66,7 +66,7 @@ class CacheTarget:
     whole: bool = False
     forgiving: bool = False
     packing: LayerCompression = field(default_factory=LayerCompression)
-    form: Form = field(default_factory=Form)
+    form: CacheManifestForm = field(default_factory=CacheManifestForm)
     tag: str = "latest"
 
     @property
@@ -75,7 +75,7 @@ class CacheTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheOrigin:
+class CacheImport:
     """Kinds: "local", "registry", "image" (in the engine's own store, else at a registry), "here" (in the store alone)."""
 
     kind: str
@@ -89,17 +89,17 @@ class CacheOrigin:
         return self.kind in ("image", "here")
 
 
-def read_targets(wishes: Sequence[Fields]) -> list[CacheTarget]:
+def read_cache_exports(wishes: Sequence[Fields]) -> list[CacheExport]:
     """Raises Invalid, and Unsupported for what is not done."""
     return [_target(fields) for fields in wishes]
 
 
-def read_origins(wishes: Sequence[Fields]) -> list[CacheOrigin]:
-    """Raises as `read_targets`."""
+def read_cache_imports(wishes: Sequence[Fields]) -> list[CacheImport]:
+    """Raises as `read_cache_exports`."""
     return [_origin(fields) for fields in wishes if fields.get("type") != "inline"]
 
 
-def _target(fields: Fields) -> CacheTarget:
+def _target(fields: Fields) -> CacheExport:
     kind = _kind(fields, "cache-to", KINDS)
     mode = fields.get("mode", "min")
     if mode not in ("min", "max"):
@@ -107,10 +107,10 @@ def _target(fields: Fields) -> CacheTarget:
     packing, form = _packing(fields), _form(fields)
     forgiving = _is_on(fields, "ignore-error", default=False)
     if kind == "inline":
-        return CacheTarget(kind)
+        return CacheExport(kind)
     folder = _folder(fields, "dest", "cache-to") if kind == "local" else ""
     reference = _reference(fields, "cache-to") if kind == "registry" else None
-    return CacheTarget(kind, reference, folder, mode == "max", forgiving, packing, form, fields.get("tag") or "latest")
+    return CacheExport(kind, reference, folder, mode == "max", forgiving, packing, form, fields.get("tag") or "latest")
 
 
 def _packing(fields: Fields) -> LayerCompression:
@@ -124,21 +124,21 @@ def _packing(fields: Fields) -> LayerCompression:
     return LayerCompression(cast("Compression", kind), int(level) if level else None, force)
 
 
-def _form(fields: Fields) -> Form:
+def _form(fields: Fields) -> CacheManifestForm:
     oci = _is_on(fields, "oci-mediatypes", default=True)
     manifest = _is_on(fields, "image-manifest", default=oci)
     if manifest and not oci:
         text = "image-manifest=true needs oci-mediatypes=true"
         raise Invalid(text, reason="bad-cache-option", hint="Docker has no media type for such a manifest")
-    return Form(manifest, oci)
+    return CacheManifestForm(manifest, oci)
 
 
-def _origin(fields: Fields) -> CacheOrigin:
+def _origin(fields: Fields) -> CacheImport:
     kind = _kind(fields, "cache-from", ("registry", "local", "image", "here"))
     if kind == "local":
         digest = parse_digest(fields["digest"]) if fields.get("digest") else ""
-        return CacheOrigin(kind, None, _folder(fields, "src", "cache-from"), fields.get("tag") or "latest", digest)
-    return CacheOrigin(kind, _reference(fields, "cache-from"))
+        return CacheImport(kind, None, _folder(fields, "src", "cache-from"), fields.get("tag") or "latest", digest)
+    return CacheImport(kind, _reference(fields, "cache-from"))
 
 
 def _kind(fields: Fields, flag: str, kinds: Sequence[str]) -> str:
