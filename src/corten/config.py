@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from corten.cacherules import CacheRule, rules_from_json
 from corten.errors import Invalid
-from corten.gcmarks import GcMarks, marks_from_json, parse_marks
+from corten.gcpolicy import BuildCacheRule, GcPolicy, build_cache_rules_from_json, gc_policy_from_json, parse_gc_policy
+from corten.units import parse_bool, parse_size
 
 DEFAULT_HOST: Final = "unix:///run/corten/corten.sock"
 DEFAULT_FILE: Final = "/etc/corten/daemon.json"
@@ -93,8 +93,8 @@ class Config:
     log_options: Mapping[str, str] = field(default_factory=dict)
     cdi_spec_dirs: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")
     build_ca: str = ""
-    gc: GcMarks = field(default_factory=GcMarks)
-    cache_rules: tuple[CacheRule, ...] = ()
+    gc: GcPolicy = field(default_factory=GcPolicy)
+    cache_rules: tuple[BuildCacheRule, ...] = ()
     validate: bool = False
     remove_networks: bool = False
 
@@ -363,16 +363,9 @@ _JSON_READERS: Final[Mapping[str, Callable[[Any, Kind], Any]]] = {
     "map": _map_from_json,
     "pools": _pools_from_json,
     "ulimits": _ulimits_from_json,
-    "gc": lambda value, _: marks_from_json(value),
-    "rules": lambda value, _: rules_from_json(value),
+    "gc": lambda value, _: gc_policy_from_json(value),
+    "rules": lambda value, _: build_cache_rules_from_json(value),
 }
-
-
-def _read_switch(text: str) -> bool:
-    values = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
-    if text.lower() not in values:
-        raise ValueError("neither true nor false")
-    return values[text.lower()]
 
 
 def _read_ip(text: str) -> str:
@@ -383,13 +376,6 @@ def _read_ip(text: str) -> str:
         return str(ip_address(text)) if text else ""
     except ValueError:
         raise ValueError(f'failed to parse IP: "{text}"') from None
-
-
-def parse_bytes(text: str) -> int:
-    """`64m`, `1.5G`, `100` as bytes; units are powers of 1024. Raises ValueError."""
-    number = text.strip().lower().removesuffix("b").removesuffix("i")
-    exponent = "kmgtp".find(number[-1:]) + 1 if number[-1:] else 0
-    return int(float(number[:-1] if exponent else number) * 1024**exponent)
 
 
 def _read_pair(text: str) -> dict[str, str]:
@@ -418,14 +404,14 @@ _READERS: Final[Mapping[Kind, Callable[[str], Any]]] = {
     "text": str,
     "ip": _read_ip,
     "path": os.path.abspath,
-    "switch": _read_switch,
+    "switch": parse_bool,
     "number": int,
-    "size": parse_bytes,
+    "size": parse_size,
     "list": lambda text: (text,),
     "map": _read_pair,
     "pools": _read_pool,
     "ulimits": _read_ulimit,
-    "gc": parse_marks,
+    "gc": parse_gc_policy,
 }
 
 

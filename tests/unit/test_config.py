@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.config import BUILDER, OPTIONS, AddressPool, Config, DefaultUlimit, load_settings, parse_bytes, parse_flags, usage
+from corten.config import BUILDER, OPTIONS, AddressPool, Config, DefaultUlimit, load_settings, parse_flags, usage
 from corten.errors import Invalid
 
 
@@ -130,11 +130,6 @@ def test_options_are_said_once_and_fill_real_fields() -> None:
 
 def test_usage_names_every_option_that_works() -> None:
     assert all(f"--{option.flag} " in usage() for option in OPTIONS if option.help)
-
-
-@pytest.mark.parametrize(("text", "size"), [("100", 100), ("64m", 64 << 20), ("1.5G", 3 << 29), ("2KiB", 2048), ("1gb", 1 << 30)])
-def test_sizes(text: str, size: int) -> None:
-    assert parse_bytes(text) == size
 
 
 def test_the_default_address_of_published_ports_has_two_names(tmp_path: Path) -> None:

@@ -1,15 +1,13 @@
 """The `filters` query value: `{"label":["a","b"]}` and the older `{"label":{"a":true}}`, with Docker's error texts."""
 
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from corten.engine.timestamps import parse_moment
 from corten.errors import Invalid
-
-_GO_TRUE: Final = frozenset(("1", "t", "T", "TRUE", "true", "True"))
-_GO_FALSE: Final = frozenset(("0", "f", "F", "FALSE", "false", "False"))
+from corten.units import FALSE, TRUE
 
 
 def parse_filters(text: str, accepted: Collection[str] | None) -> dict[str, list[str]]:
@@ -41,10 +39,10 @@ def filter_parsed_bool(filters: dict[str, list[str]], name: str) -> bool:
     if len(values) > 1:
         raise Invalid(f"invalid filter '{name}=[{' '.join(values)}]': only one value is expected", reason="bad-filter")
     for value in values:
-        if value not in _GO_TRUE | _GO_FALSE:
+        if value not in TRUE | FALSE:
             text = f"invalid filter '{name}': strconv.ParseBool: parsing \"{value}\": invalid syntax"
             raise Invalid(text, reason="bad-filter")
-    return any(value in _GO_TRUE for value in values)
+    return any(value in TRUE for value in values)
 
 
 def filter_until(filters: dict[str, list[str]]) -> int:

@@ -11,7 +11,6 @@ from corten.ids import DiffId
 from corten.oci.digest import sha256_digest
 from corten.oci.image import History, ImageConfig, RunConfig
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHELL = ("/bin/sh", "-c")
 PROXY_ARGS = frozenset(
     name for base in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY") for name in (base, base.lower())

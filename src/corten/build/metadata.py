@@ -9,10 +9,10 @@ from typing import Any, Final
 import msgspec
 
 from corten.build.dockerfile import instructions as ins
-from corten.build.dockerfile.duration import format_duration
 from corten.build.imagestate import ImageState
 from corten.errors import Invalid
 from corten.oci.image import Healthcheck
+from corten.units import format_duration
 
 MOST_PORTS: Final = 3 * 65535
 LARGEST_VARIABLES: Final = 8 << 20

@@ -8,8 +8,8 @@ from typing import Protocol
 from corten.build.files.tree import Tree
 from corten.ids import DiffId
 from corten.oci.image import ImageConfig
+from corten.units import TRUE
 
-_ON = frozenset({"1", "t", "true"})
 OLDEST_EPOCH = 315532800
 """1980-01-01, the first date that zip and FAT can tell: the time of files where nothing gives a better one."""
 
@@ -70,11 +70,11 @@ class BuildOptions:
     @property
     def keep_git_dir(self) -> bool:
         """Contexts from git keep their `.git`."""
-        return self._given("BUILDKIT_CONTEXT_KEEP_GIT_DIR").lower() in _ON
+        return self._given("BUILDKIT_CONTEXT_KEEP_GIT_DIR").lower() in TRUE
 
     @property
     def inline_cache(self) -> bool:
-        return self._given("BUILDKIT_INLINE_CACHE").lower() in _ON
+        return self._given("BUILDKIT_INLINE_CACHE").lower() in TRUE
 
     def _given(self, name: str) -> str:
         """BuildKit's own build arguments steer the build; an ARG may read them all the same."""

@@ -17,12 +17,11 @@ from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
 from corten.build.dockerfile.lexer import lex_trigger
 from corten.build.dockerfile.parser import parse_line
-from corten.build.dockerfile.quoting import go_quoted
 from corten.build.events import Emit, Planned, StageEnded, StepEnded, StepStarted
 from corten.build.files.change_detector import retry_on_change
 from corten.build.files.tree import Tree
 from corten.build.graph import Graph
-from corten.build.imagestate import DEFAULT_PATH, PROXY_ARGS, ImageState, step_key
+from corten.build.imagestate import PROXY_ARGS, ImageState, step_key
 from corten.build.metadata import ArgValues, apply_metadata
 from corten.build.options import OLDEST_EPOCH, BaseImage, BuildOptions, Sources
 from corten.build.remotecache import CacheRecord
@@ -33,9 +32,11 @@ from corten.build.steps.run import run_step
 from corten.build.vertex_names import COUNTED, VertexNames, counted, shown, stage_vertex_names
 from corten.build.worker import Worker
 from corten.errors import EngineError, Invalid, NotFound
+from corten.oci.defaults import DEFAULT_PATH
 from corten.oci.image import History, ImageConfig, RunConfig
 from corten.oci.platform import Platform, can_run, host_platform, parse_platform
 from corten.oci.reference import parse_reference
+from corten.quoting import go_quoted
 from corten.store.files import disk_error
 from corten.store.records.leases import Lease
 

@@ -7,7 +7,8 @@ The rules and the sentences are pflag's, since scripts and people meet them in D
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from corten.cli.kinds import BOOL, Kind, go_quoted
+from corten.cli.kinds import BOOL, Kind
+from corten.quoting import go_quoted
 
 
 class FlagError(Exception):

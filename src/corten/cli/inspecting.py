@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
-from corten.cli.kinds import BOOL, STRING, go_quoted
+from corten.cli.kinds import BOOL, STRING
 from corten.cli.output.formats import FORMAT_FLAG
 from corten.cli.session import Action, Session
 from corten.client.api import Api
 from corten.client.errors import ApiError, CannotConnect
 from corten.client.urls import quoted
+from corten.quoting import go_quoted
 
 BAD_TEMPLATE = 64
 UNKNOWN = frozenset({400, 404, 501})

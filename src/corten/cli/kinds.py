@@ -6,8 +6,8 @@ A parser takes the text and returns the value or raises ValueError with the sent
 
 from collections.abc import Callable
 
-TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+from corten.quoting import go_quoted
+from corten.units import parse_bool
 
 
 class Kind:
@@ -21,27 +21,6 @@ class Kind:
         self.zero = zero
         self.repeats = repeats
         self.implied = implied
-
-
-def go_quoted(text: str) -> str:
-    """As Go's %q prints a string: double quotes, control characters escaped, printable characters as they are."""
-    out = ['"']
-    for c in text:
-        if c in '"\\':
-            out.append("\\" + c)
-        elif c.isprintable():
-            out.append(c)
-        else:
-            out.append({"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(c) or (f"\\x{ord(c):02x}" if ord(c) < 128 else f"\\u{ord(c):04x}"))
-    return "".join(out) + '"'
-
-
-def parse_bool(text: str) -> bool:
-    if text in TRUE:
-        return True
-    if text in FALSE:
-        return False
-    raise ValueError(f"strconv.ParseBool: parsing {go_quoted(text)}: invalid syntax")
 
 
 def integer(bits: int, *, signed: bool = True) -> Callable[[str], int]:

@@ -9,9 +9,9 @@ from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, FILTER, STRING
 from corten.cli.options.quantities import BYTES
-from corten.cli.output.units import human_size
 from corten.cli.session import Action, Session
 from corten.client.api import filters_query
+from corten.units import human_size
 
 QUESTION = "Are you sure you want to continue? [y/N] "
 Pairs = Sequence[tuple[str, str]]

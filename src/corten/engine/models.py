@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from corten.engine.progress import human_size
 from corten.store.db import Database, Migration
 from corten.store.volumes import Volume
+from corten.units import human_size
 
 LIMIT: Final = 20_000
 MIGRATIONS: Final = (

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from corten.units import human_size
+
 _BAR: Final = 50
-_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _INTERVAL: Final = 0.1
 
 
@@ -48,16 +49,6 @@ def bar(current: int, total: int) -> str:
     filled = min(_BAR, _BAR * current // total)
     drawn = "=" * filled + ">" + " " * (_BAR - filled) if filled < _BAR else "=" * _BAR + ">"
     return f"[{drawn}] {human_size(current):>8}/{human_size(total)}"
-
-
-def human_size(size: int) -> str:
-    """Four significant digits and a decimal unit, as Docker's tools print sizes."""
-    value = float(size)
-    unit = 0
-    while value >= 1000 and unit < len(_UNITS) - 1:
-        value /= 1000
-        unit += 1
-    return f"{value:.4g}{_UNITS[unit]}"
 
 
 class Throttle:

@@ -2,15 +2,14 @@
 
 import re
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from corten.errors import Invalid
+from corten.units import parse_duration
 
 _UNIX = re.compile(r"(-?\d+)(?:\.(\d{1,9}))?")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_DURATIONS = re.compile(rf"(?:{_DURATION.pattern})+")
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 
 
 def parse_unix(text: str) -> int:
@@ -25,9 +24,8 @@ def parse_moment(text: str) -> int:
     """Any of the three forms; a duration counts back from now. Raises Invalid."""
     if _UNIX.fullmatch(text):
         return parse_unix(text)
-    duration = find_duration(text)
-    if duration is not None:
-        return time.time_ns() - duration
+    with suppress(ValueError):
+        return time.time_ns() - parse_duration(text)
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
@@ -35,13 +33,6 @@ def parse_moment(text: str) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
-
-
-def find_duration(text: str) -> int | None:
-    """Go's durations (`1h30m`, `250ms`) in ns; None for anything else."""
-    if _DURATIONS.fullmatch(text) is None:
-        return None
-    return sum(int(float(number) * _UNITS[unit]) for number, unit in _DURATION.findall(text))
 
 
 def format_moment(ns: int) -> str:

@@ -10,14 +10,14 @@ from corten.engine.cleanup.prune.options import PruneFilter, PruneOptions
 from corten.engine.images.removal import ImagePruneFilter
 from corten.engine.values.container import HostConfig
 from corten.errors import EngineError
-from corten.gcmarks import GcMarks
+from corten.gcpolicy import GcPolicy
 from corten.store.trashbin.volumes import VolumeBin
 from tests.integration.cleanup.model import Container, Op, State, Trashed, Volume, digest_on_disk, tree_of
 from tests.unit.engine.world import World
 from tests.unit.store.tarballs import Member, tarball
 from tests.unit.store.test_archive import archive, docker_archive
 
-GC = GcMarks(trash=7 * 86400)
+GC = GcPolicy(trash=7 * 86400)
 
 
 class Player:

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corten.build.dockerfile import instructions as ins
-from corten.build.dockerfile.duration import parse_duration
 from corten.build.dockerfile.errors import DockerfileError, excerpt
 from corten.build.dockerfile.parser import parse
 
@@ -130,7 +129,7 @@ BAD = [
     ("ONBUILD FROM x", 2, "isn't allowed as an ONBUILD trigger"),
     ("SHELL x", 2, "SHELL requires the arguments to be in JSON form"),
     ("HEALTHCHECK x", 2, 'Unknown type "X"'),
-    ("HEALTHCHECK --interval=5q CMD x", 2, "invalid duration"),
+    ("HEALTHCHECK --interval=5q CMD x", 2, 'time: unknown unit "q" in duration "5q"'),
     ("RUN --mount=type=cashe,target=/x y", 2, "unsupported mount type"),
     ("RUN --mount=type=cache,traget=/x y", 2, "unexpected key 'traget'"),
     ("RUN --network=nope x", 2, "invalid network mode"),
@@ -176,13 +175,6 @@ def test_excerpt_marks_the_lines() -> None:
     assert shown.splitlines()[0] == "Dockerfile:2"
     assert "   2 | >>> RUN b" in shown
     assert "   1 |     FROM a" in shown
-
-
-@pytest.mark.parametrize(
-    ("text", "ns"), [("1h30m", 5400 * 10**9), ("1.5s", 1_500_000_000), ("0", 0), ("5", None), ("", None), ("-2s", -2 * 10**9)]
-)
-def test_durations(text: str, ns: int | None) -> None:
-    assert parse_duration(text) == ns
 
 
 @given(st.text("FROMRUNCPYAS abc\\\n<-E#=$\"'[]{}--:", max_size=120))

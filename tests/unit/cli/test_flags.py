@@ -3,7 +3,8 @@
 import pytest
 
 from corten.cli.flags import Flag, FlagError, Parser, Values
-from corten.cli.kinds import BOOL, FILTER, INT, LIST, STRING, STRINGS, UINT16, csv_fields, go_quoted
+from corten.cli.kinds import BOOL, FILTER, INT, LIST, STRING, STRINGS, UINT16, csv_fields
+from corten.quoting import go_quoted
 
 FLAGS = (
     Flag("all", BOOL, short="a"),

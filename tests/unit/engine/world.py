@@ -22,7 +22,7 @@ from corten.engine.tasks import Tasks
 from corten.engine.values.container import Container, ContainerConfig, Endpoint, HostConfig
 from corten.engine.values.links import Link
 from corten.errors import Conflict, EngineError, NotFound
-from corten.gcmarks import GcMarks
+from corten.gcpolicy import GcPolicy
 from corten.ids import ContainerId, NetworkId
 from corten.kernel.probe import KernelFeatures
 from corten.monitor.events import Event, Exited, LiveContainer, LiveExec, Started
@@ -32,7 +32,7 @@ from corten.oci.reference import parse_reference
 from corten.store.opened import Store, open_store
 
 PIDS_FROM = 1000
-NO_TRASH = GcMarks(trash=0)
+NO_TRASH = GcPolicy(trash=0)
 _ANSWERS = {str: "6.18", int: 2, bool: True}
 FEATURES = KernelFeatures(*(_ANSWERS.get(kind, frozenset()) for kind in KernelFeatures.__annotations__.values()))  # type: ignore[arg-type]
 """A kernel that can do everything it is asked about by yes or no."""
@@ -231,7 +231,7 @@ class World:
 
 @asynccontextmanager
 async def world(
-    path: Path, monitors: FakeMonitors | None = None, networks: FakeNetworks | None = None, *, gc: GcMarks = NO_TRASH
+    path: Path, monitors: FakeMonitors | None = None, networks: FakeNetworks | None = None, *, gc: GcPolicy = NO_TRASH
 ) -> AsyncIterator[World]:
     """A second one on the same `path` and monitors is the daemon started again."""
     monitors, networks = monitors or FakeMonitors(), networks or FakeNetworks()

@@ -11,7 +11,7 @@ from corten.runtime.commands.lifecycle import parse_signal
 from corten.runtime.commands.log import Log
 from corten.runtime.commands.options import Option, parse, parse_mixed
 from corten.runtime.commands.table import COMMANDS, run_line
-from corten.runtime.commands.update import OPTIONS, parse_size, resources_of
+from corten.runtime.commands.update import OPTIONS, resources_of
 from corten.runtime.main import MAKES_PROCESSES
 
 TABLE = (Option("bundle", "b"), Option("tty", "t", value=False), Option("detach", "d", value=False), Option("env", "e", many=True))
@@ -75,8 +75,10 @@ def test_limits_as_options() -> None:
     }
     with pytest.raises(Invalid, match="nothing to update"):
         resources_of(parse([], OPTIONS))
-    with pytest.raises(Invalid, match="--memory"):
-        parse_size("memory", "lots")
+    with pytest.raises(Invalid, match="invalid value for memory: invalid size: 'lots'"):
+        resources_of(parse(["--memory", "lots"], OPTIONS))
+    with pytest.raises(Invalid, match="invalid value for cpu-quota"):
+        resources_of(parse(["--cpu-quota=1k"], OPTIONS))
 
 
 def test_the_log_has_the_form_that_podman_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

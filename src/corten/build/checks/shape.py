@@ -7,7 +7,7 @@ from typing import Any
 
 from corten.build.checks.finding import Checking, Finding, at
 from corten.build.dockerfile import instructions as ins
-from corten.build.dockerfile.quoting import go_quoted
+from corten.quoting import go_quoted
 
 RESERVED = frozenset({"context", "scratch"})
 _SECRET = re.compile(r"(?:_|^)(?:apikey|auth|credential|credentials|key|password|pword|passwd|secret|token)(?:_|$)", re.IGNORECASE)

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from corten.build.checks.finding import Checking, Finding, at
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
-from corten.build.dockerfile.quoting import go_quoted
 from corten.build.dockerfile.suggest import nearest
 from corten.build.imagestate import PROXY_ARGS
 from corten.errors import EngineError
 from corten.oci.platform import parse_platform
 from corten.oci.reference import parse_reference
+from corten.quoting import go_quoted
 
 
 def variable_findings(checking: Checking, reached: Sequence[ins.Stage]) -> Iterator[Finding]:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from corten.build.dockerfile.quoting import go_quoted
 from corten.errors import Invalid
+from corten.quoting import go_quoted
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SPECIAL = re.compile(r"[@*#?\-$!0-9]")

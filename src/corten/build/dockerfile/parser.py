@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from corten.build.dockerfile import instructions as ins
-from corten.build.dockerfile.duration import parse_duration
 from corten.build.dockerfile.errors import DockerfileError
 from corten.build.dockerfile.lexer import Heredoc, LogicalLine, lex, without_heredoc_marks
 from corten.build.dockerfile.suggest import nearest
+from corten.units import FALSE, TRUE, parse_duration
 
 MOST_STAGES = 10_000
-BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
 NO_INSTRUCTIONS = "file with no instructions"
 _FLAG = re.compile(r"--([a-z-]+)(?:=(.*))?", re.DOTALL)
 _STAGE_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*")
@@ -214,9 +213,9 @@ def _device(raw: RawInstruction, text: str) -> ins.DeviceFlag:
         key, equals, value = part.partition("=")
         key = key.lower()
         if key == "required":
-            if equals and value not in BOOLEANS:
+            if equals and value not in TRUE | FALSE:
                 raise raw.error(f"invalid value for required: {value}", "true or false", plain=True)
-            required = BOOLEANS[value] if equals else True
+            required = value in TRUE if equals else True
         elif key == "name" and equals:
             if name:
                 raise raw.error(f"device name already set to {name}", plain=True)
@@ -395,15 +394,13 @@ def _nanoseconds(raw: RawInstruction, flag: str) -> int:
     text = raw.one(flag)
     if not text:
         return 0
-    value = parse_duration(text)
-    if value is None or 0 < value < 1_000_000:
-        raise raw.error(f'Interval "{flag}" cannot be less than 1ms' if value else _bad_duration(text))
+    try:
+        value = parse_duration(text)
+    except ValueError as error:
+        raise raw.error(str(error)) from None
+    if 0 < value < 1_000_000:
+        raise raw.error(f'Interval "{flag}" cannot be less than 1ms')
     return value
-
-
-def _bad_duration(text: str) -> str:
-    is_number = bool(re.fullmatch(r"[+-]?\d+(\.\d*)?", text))
-    return f'time: missing unit in duration "{text}"' if is_number else f'time: invalid duration "{text}"'
 
 
 def _retries(raw: RawInstruction) -> int:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from corten.build.dockerfile import instructions as ins
 from corten.build.options import DeviceList
 from corten.errors import Denied, EngineError, Invalid
+from corten.units import TRUE
 
 ENTITLEMENTS = frozenset({"network.host", "security.insecure", "device"})
 CLASS = "org.mobyproject.buildkit.device.class"
 AUTO_ALLOW = "org.mobyproject.buildkit.device.autoallow"
-_TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _requested(
             hint = f"this machine has {', '.join(list(known)[:10])}" if known else "there is no CDI specification on this machine"
             raise EngineError(f'required device "{flag.name}" is not registered', reason="no-cdi-devices", hint=hint)
         if not real and not granted.all:
-            forbidden += [name for name in devices if name not in allowed and known[name].get(AUTO_ALLOW) not in _TRUE]
+            forbidden += [name for name in devices if name not in allowed and known[name].get(AUTO_ALLOW) not in TRUE]
         yield RequestedDevices(flag, tuple(devices))
     if forbidden:
         names = list(dict.fromkeys(forbidden))

@@ -5,9 +5,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from corten.build.dockerfile import instructions as ins
-from corten.build.dockerfile.quoting import go_quoted
 from corten.build.events import StepOutput, StepRunning
-from corten.build.imagestate import DEFAULT_PATH, PROXY_ARGS, ImageState, step_key
+from corten.build.imagestate import PROXY_ARGS, ImageState, step_key
 from corten.build.options import BuildOptions, RunJob
 from corten.build.singleflight import Output
 from corten.build.steps.ca_certificates import trust_authorities
@@ -17,6 +16,8 @@ from corten.build.steps.entitlements import check_allowed
 from corten.build.steps.mounts import MountedExtras, mount_key, opened_mounts
 from corten.errors import EngineError
 from corten.ids import DiffId
+from corten.oci.defaults import DEFAULT_PATH
+from corten.quoting import go_quoted
 
 MADE_BY_RUNTIME = ("proc", "sys", "dev", "etc/hosts", "etc/hostname", "etc/resolv.conf")
 

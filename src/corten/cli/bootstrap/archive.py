@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import BinaryIO, NamedTuple
 
+from corten.oci.defaults import DEFAULT_PATH
+
 PIECE = 1 << 20
-PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = f"PATH={DEFAULT_PATH}"
 ARCHITECTURES = {"armhf": ("arm", "v7"), "armel": ("arm", "v5"), "arm64": ("arm64", "v8"), "i386": ("386", ""), "ppc64el": ("ppc64le", "")}
 """Debian's names where they are not those of images."""
 

@@ -9,8 +9,9 @@ from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, FILTER, STRING
 from corten.cli.output.listing import Column, Listing, show
-from corten.cli.output.units import ago, human_size, parse_rfc3339
+from corten.cli.output.units import ago, parse_rfc3339
 from corten.cli.session import Action, Session
+from corten.units import human_size
 
 Json = Mapping[str, Any]
 BUILDER = Flag("builder", STRING, "Accepted for Docker's sake: default").hide()

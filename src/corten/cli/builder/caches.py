@@ -8,9 +8,10 @@ from corten.cli.fan_out import each
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
 from corten.cli.options.quantities import BYTES
-from corten.cli.output.units import ago, human_size
+from corten.cli.output.units import ago
 from corten.cli.session import Action, Session
 from corten.client.api import Api
+from corten.units import human_size
 
 HEAD = ("CACHE ID", "SIZE", "QUOTA", "LAST USED", "USES", "IN USE")
 

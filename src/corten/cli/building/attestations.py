@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from corten.cli.errors import Failure
-from corten.cli.kinds import csv_fields, parse_bool
+from corten.cli.kinds import csv_fields
+from corten.units import parse_bool
 
 Fields = dict[str, str]
 

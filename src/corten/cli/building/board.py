@@ -76,7 +76,7 @@ class Board:
 
 
 def _progress(fields: Status) -> str:
-    from corten.cli.output.units import human_size
+    from corten.units import human_size
 
     current, total = int(fields.get("current") or 0), int(fields.get("total") or 0)
     amount = human_size(current, 4) if current else ""

@@ -23,10 +23,10 @@ from corten.cli.building.reports import failure_text, warnings_text
 from corten.cli.errors import Failure
 from corten.cli.flags import Values
 from corten.cli.image.context import local_context, stdin_context
-from corten.cli.kinds import parse_bool
 from corten.cli.session import Session
 from corten.client.configfile import ConfigFile
 from corten.client.urls import quoted
+from corten.units import parse_bool
 
 TRACE_ID = "corten.build.trace"
 OCI_LAYOUT = "oci-layout://"

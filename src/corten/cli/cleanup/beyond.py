@@ -7,9 +7,10 @@ from corten.cli.errors import Failure
 from corten.cli.flags import Flag
 from corten.cli.kinds import BOOL
 from corten.cli.output.listing import Column
-from corten.cli.output.units import ago, human_size, parse_rfc3339
+from corten.cli.output.units import ago, parse_rfc3339
 from corten.cli.session import Session
 from corten.client.errors import ApiError
+from corten.units import human_size
 
 Json = Mapping[str, Any]
 

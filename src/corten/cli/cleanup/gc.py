@@ -8,9 +8,10 @@ from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
 from corten.cli.output.listing import Column, Listing, show
-from corten.cli.output.units import ago, ellipsis, human_size, parse_rfc3339
+from corten.cli.output.units import ago, ellipsis, parse_rfc3339
 from corten.cli.session import Action, Session
 from corten.client.errors import ApiError
+from corten.units import human_size
 
 NAME_WIDTH = 50
 """Build steps have long names."""

@@ -9,10 +9,11 @@ from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL
 from corten.cli.output.formats import LIST_FORMAT_FLAG
 from corten.cli.output.listing import Column, Listing, show
-from corten.cli.output.units import ago, human_size, parse_rfc3339
+from corten.cli.output.units import ago, parse_rfc3339
 from corten.cli.session import Action, Session
 from corten.client.api import Api
 from corten.client.urls import quoted
+from corten.units import human_size
 
 LISTING = Listing(
     "*formatter.trashContext",

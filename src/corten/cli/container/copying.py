@@ -12,12 +12,12 @@ from corten.cli.archive.unpacking import PieceReader, Unpacker
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL
-from corten.cli.output.units import human_size
 from corten.cli.session import Action, Session
 from corten.cli.terminal.conversation import write_all
 from corten.client.api import Api
 from corten.client.errors import ApiError
 from corten.client.urls import quoted
+from corten.units import human_size
 
 STAT_HEADER = "x-docker-container-path-stat"
 GO_DIR, GO_SYMLINK = 1 << 31, 1 << 27

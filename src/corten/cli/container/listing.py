@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from corten.cli.flags import Flag, Values
-from corten.cli.kinds import BOOL, FILTER, INT, go_quoted
+from corten.cli.kinds import BOOL, FILTER, INT
 from corten.cli.output.formats import LIST_FORMAT_FLAG
 from corten.cli.output.listing import Column, Listing, chosen, label_text, show
-from corten.cli.output.units import ago, ellipsis, go_time, human_size, short_id
+from corten.cli.output.units import ago, ellipsis, go_time, short_id
 from corten.cli.session import Action, Session
 from corten.client.api import filters_query
+from corten.quoting import go_quoted
+from corten.units import human_size
 
 Json = Mapping[str, Any]
 TABLE = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")

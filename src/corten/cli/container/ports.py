@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from corten.cli.errors import Failure
 from corten.cli.flags import Values
-from corten.cli.kinds import go_quoted
 from corten.cli.session import Action, Session
 from corten.client.urls import quoted
+from corten.quoting import go_quoted
 
 
 def port(session: Session, values: Values, arguments: list[str]) -> int:

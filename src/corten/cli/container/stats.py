@@ -9,11 +9,12 @@ from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL
 from corten.cli.output.formats import LIST_FORMAT_FLAG
 from corten.cli.output.listing import Column, Listing, chosen, show
-from corten.cli.output.units import binary_size, human_size, short_id
+from corten.cli.output.units import short_id
 from corten.cli.session import Action, Session
 from corten.client.api import Api
 from corten.client.errors import ApiError, CannotConnect
 from corten.client.urls import quoted
+from corten.units import binary_size, human_size
 
 Json = Mapping[str, Any]
 HOME_AND_CLEAR = "\x1b[H\x1b[J"

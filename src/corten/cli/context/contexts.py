@@ -12,6 +12,7 @@ from corten.cli.output.listing import Column, Listing, show
 from corten.cli.session import Action, Session
 from corten.client.contexts import DEFAULT, Context, ContextMissing, ContextStore
 from corten.client.endpoint import DEFAULT_HOST, environment_host
+from corten.units import TRUE
 
 NAME = r"^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$"
 ENDPOINT_KEYS = ("host", "ca", "cert", "key", "skip-tls-verify", "from")
@@ -76,7 +77,7 @@ def _described(session: Session, values: Values, base: Context) -> tuple[Context
     if source := fields.get("from"):
         base = _get(session, source)
     pem = {f"{key}.pem": _read(fields[key]) for key in ("ca", "cert", "key") if fields.get(key)}
-    skip = fields.get("skip-tls-verify", "").lower() in {"1", "true", "t"}
+    skip = fields.get("skip-tls-verify", "").lower() in TRUE
     return Context(base.name, fields.get("host", base.host), description=description, skip_verify=skip), pem
 
 

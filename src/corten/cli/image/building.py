@@ -9,7 +9,7 @@ from corten.cli.building.here import build_here, write_id
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.image.context import local_context, stdin_context
-from corten.cli.kinds import BOOL, INT, LIST, STRING, STRINGS, checked, go_quoted
+from corten.cli.kinds import BOOL, INT, LIST, STRING, STRINGS, checked
 from corten.cli.options.environment import LABEL, labels, proxy_variables
 from corten.cli.options.networking import EXTRA_HOSTS
 from corten.cli.options.policies import ULIMIT, last_of_each
@@ -18,6 +18,7 @@ from corten.cli.options.resources import RESOURCE
 from corten.cli.references import check_name, normalized_platform
 from corten.cli.session import Action, Session
 from corten.client.api import Api
+from corten.quoting import go_quoted
 
 CORTEN_ONLY = (
     "secret",

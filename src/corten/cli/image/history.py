@@ -7,10 +7,11 @@ from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
 from corten.cli.output.formats import LIST_FORMAT_FLAG
 from corten.cli.output.listing import Column, Listing, chosen, show
-from corten.cli.output.units import ago, ellipsis, human_size, rfc3339, short_id
+from corten.cli.output.units import ago, ellipsis, rfc3339, short_id
 from corten.cli.references import platform_json
 from corten.cli.session import Action, Session
 from corten.client.urls import quoted
+from corten.units import human_size
 
 EPOCH_START = "0001-01-01T00:00:00Z"
 Json = Mapping[str, Any]

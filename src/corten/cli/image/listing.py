@@ -9,9 +9,10 @@ from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, FILTER
 from corten.cli.output.formats import LIST_FORMAT_FLAG
 from corten.cli.output.listing import Column, Listing, chosen, show
-from corten.cli.output.units import ago, go_time, human_size, short_id
+from corten.cli.output.units import ago, go_time, short_id
 from corten.cli.session import Action, Session
 from corten.client.api import filters_query
+from corten.units import human_size
 
 Json = Mapping[str, Any]
 NOTHING = "<none>"

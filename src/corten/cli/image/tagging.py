@@ -4,10 +4,10 @@ import re
 
 from corten.cli.errors import Failure
 from corten.cli.flags import Values
-from corten.cli.kinds import go_quoted
 from corten.cli.references import normalized
 from corten.cli.session import Action, Session
 from corten.client.urls import quoted
+from corten.quoting import go_quoted
 
 _ID = re.compile(r"[0-9a-f]{64}")
 

@@ -4,8 +4,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from corten.cli.output.units import human_size, short_id
+from corten.cli.output.units import short_id
 from corten.cli.session import Session
+from corten.units import human_size
 
 Json = Mapping[str, Any]
 SPACING = 3

@@ -7,9 +7,10 @@ from typing import Any
 
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL
-from corten.cli.output.units import human_size, short_id
+from corten.cli.output.units import short_id
 from corten.cli.session import Action, Session
 from corten.client.credentials import all_credentials
+from corten.units import human_size
 
 Json = Mapping[str, Any]
 SHOWN_FAULTS = 20

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from corten.cli.kinds import Kind, checked, csv_fields
-from corten.cli.options.quantities import parse_bytes
+from corten.units import parse_size
 
 Json = dict[str, Any]
 RULE_HELP = "The correct format is <device-path>:<number>"
@@ -101,7 +101,7 @@ def parse_byte_rate(text: str) -> Json:
     """`/dev/sda:1mb`: bytes per second."""
     path, rate = _path_and_number(text)
     try:
-        return {"Path": path, "Rate": parse_bytes(rate)}
+        return {"Path": path, "Rate": parse_size(rate)}
     except ValueError:
         raise ValueError(
             f"invalid rate for device: {text}. {RULE_HELP}[<unit>]. "

@@ -2,8 +2,8 @@
 
 from time import time, time_ns
 
-from corten.cli.kinds import go_quoted
-from corten.cli.options.quantities import parse_duration
+from corten.quoting import go_quoted
+from corten.units import parse_duration
 
 SHAPES = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d")
 

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from corten.cli.kinds import FALSE, TRUE, checked, csv_fields
-from corten.cli.options.quantities import parse_bytes
+from corten.cli.kinds import checked, csv_fields
+from corten.units import FALSE, TRUE, parse_size
 
 FLAGS = frozenset({"readonly", "ro", "volume-nocopy", "bind-nonrecursive"})
 """Keys that need no value."""
@@ -123,7 +123,7 @@ def _tmpfs(options: Mount, key: str, value: str) -> None:
     match key:
         case "tmpfs-size":
             try:
-                options["SizeBytes"] = parse_bytes(value)
+                options["SizeBytes"] = parse_size(value)
             except ValueError:
                 raise ValueError(f"invalid value for {key}: {value}") from None
         case "tmpfs-mode":

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from corten.cli.kinds import csv_fields, go_quoted
+from corten.cli.kinds import csv_fields
+from corten.quoting import go_quoted
 
 PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
 

@@ -1,7 +1,8 @@
 """`build --resource`: several limits of RUN steps in one value, as the parameters of POST /build."""
 
 from corten.cli.kinds import Kind, csv_fields, integer
-from corten.cli.options.quantities import parse_bytes, parse_swap
+from corten.cli.options.quantities import parse_swap
+from corten.units import parse_size
 
 _SIZES = {"memory": "memory", "memory-swap": "memswap"}
 _NUMBERS = {"cpu-period": "cpuperiod", "cpu-quota": "cpuquota", "cpu-shares": "cpushares"}
@@ -17,7 +18,7 @@ def parse_resource(text: str) -> dict[str, str]:
         if not equals:
             raise ValueError(f"invalid field '{field}' must be a key=value pair")
         if key in _SIZES:
-            found[_SIZES[key]] = str(parse_swap(value) if key == "memory-swap" else parse_bytes(value))
+            found[_SIZES[key]] = str(parse_swap(value) if key == "memory-swap" else parse_size(value))
         elif key in _NUMBERS:
             found[_NUMBERS[key]] = str(integer(64)(value))
         elif key in _TEXTS:

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any, TextIO
 
 from corten.cli.errors import Failure
-from corten.cli.output.units import human_size
+from corten.units import human_size
 
 Message = Mapping[str, Any]
 BAR_WIDTH = 50

@@ -1,50 +1,8 @@
-"""Numbers for people, in Docker's spelling: sizes, durations, moments, shortened texts."""
+"""Moments and shortened texts in Docker's spelling."""
 
 from time import localtime, strftime, time
 
-DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
-BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB")
-MINUTE, HOUR, DAY = 60, 3600, 86400
-STEPS = ((2 * 7 * DAY, DAY, "days"), (2 * 30 * DAY, 7 * DAY, "weeks"), (2 * 365 * DAY, 30 * DAY, "months"))
-
-
-def human_size(size: float, digits: int = 4) -> str:
-    """Bytes by powers of 1000: `1.98MB` with three digits, `1.982MB` with four."""
-    return _scaled(size, 1000, DECIMAL, digits)
-
-
-def binary_size(size: float) -> str:
-    """Bytes by powers of 1024: `720KiB`."""
-    return _scaled(size, 1024, BINARY, 4)
-
-
-def _scaled(size: float, step: int, units: tuple[str, ...], digits: int) -> str:
-    at = 0
-    value = float(size)
-    while value >= step and at < len(units) - 1:
-        value /= step
-        at += 1
-    return f"{value:.{digits}g}{units[at]}"
-
-
-def human_duration(seconds: float) -> str:
-    """`Less than a second`, `3 minutes`, `About an hour`, `2 weeks`."""
-    whole = int(seconds)
-    if whole < 1:
-        return "Less than a second"
-    if whole < MINUTE:
-        return "1 second" if whole == 1 else f"{whole} seconds"
-    if whole < HOUR:
-        minutes = whole // MINUTE
-        return "About a minute" if minutes == 1 else f"{minutes} minutes"
-    hours = int(seconds / HOUR + 0.5)
-    if hours < 48:
-        return "About an hour" if hours == 1 else f"{hours} hours"
-    rounded = hours * HOUR
-    for limit, unit, name in STEPS:
-        if rounded < limit:
-            return f"{rounded // unit} {name}"
-    return f"{whole // HOUR // 24 // 365} years"
+from corten.units import human_duration
 
 
 def ago(moment: float) -> str:

@@ -7,10 +7,10 @@ from corten import __version__
 from corten.cli.errors import Failure
 from corten.cli.flags import Values
 from corten.cli.output.formats import FORMAT_FLAG
-from corten.cli.output.units import binary_size
 from corten.cli.session import Action, Session
 from corten.client.api import NEWEST
 from corten.client.errors import ApiError, BadEndpoint, CannotConnect
+from corten.units import binary_size
 
 Json = Mapping[str, Any]
 COUNTS = (

@@ -11,9 +11,10 @@ from corten.cli.image.listing import image_listing, with_last_use
 from corten.cli.kinds import BOOL
 from corten.cli.output.formats import LIST_FORMAT_FLAG
 from corten.cli.output.listing import Column, Listing, show
-from corten.cli.output.units import ago, human_size, parse_rfc3339
+from corten.cli.output.units import ago, parse_rfc3339
 from corten.cli.session import Action, Session
 from corten.cli.volume.volumes import marked, volume_listing
+from corten.units import human_size
 
 Json = Mapping[str, Any]
 

@@ -19,7 +19,7 @@ def number_value(token: Token) -> int | float:
     try:
         return float.fromhex(text) if digits[:2].lower() == "0x" else float(text)
     except ValueError:
-        from corten.cli.kinds import go_quoted
+        from corten.quoting import go_quoted
 
         raise TemplateSyntaxError(f"bad number syntax: {go_quoted(text)}", token.offset) from None
 
@@ -65,7 +65,7 @@ def _escape(text: str, i: int, token: Token) -> tuple[bytes, int]:
             raise ValueError
         piece = bytes([code]) if letter == "x" or not width else chr(code).encode()
     except ValueError:
-        from corten.cli.kinds import go_quoted
+        from corten.quoting import go_quoted
 
         raise TemplateSyntaxError(f"invalid syntax: {go_quoted(token.value)}", token.offset) from None
     return piece, i + 1 + width if width else i + 3

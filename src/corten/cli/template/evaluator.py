@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from corten.cli.kinds import go_quoted
 from corten.cli.template import nodes
 from corten.cli.template.encode import PARAMETERIZED
 from corten.cli.template.functions import Function, FunctionError
 from corten.cli.template.parser import TemplateError, Tree, parse
 from corten.cli.template.values import NO_VALUE, Nil, NoValue, Record, Struct, format_value, is_true, type_name
+from corten.quoting import go_quoted
 
 MISSING: Any = object()
 """No value comes from the stage before in the pipeline."""

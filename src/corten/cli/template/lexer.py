@@ -31,7 +31,7 @@ class Token(NamedTuple):
             return "EOF"
         if self.kind in KEYWORDS or self.kind == ".":
             return f"<{self.value}>"
-        from corten.cli.kinds import go_quoted
+        from corten.quoting import go_quoted
 
         return go_quoted(self.value[:10]) + "..." if len(self.value) > 10 else go_quoted(self.value)
 

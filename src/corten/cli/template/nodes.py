@@ -171,6 +171,6 @@ class Call(Node):
         self.pipe = pipe
 
     def __str__(self) -> str:
-        from corten.cli.kinds import go_quoted
+        from corten.quoting import go_quoted
 
         return "{{template " + go_quoted(self.name) + (f" {self.pipe}" if self.pipe else "") + "}}"

@@ -272,6 +272,6 @@ def _constant(token: Token) -> Any:
 
 
 def _quoted(text: str) -> str:
-    from corten.cli.kinds import go_quoted
+    from corten.quoting import go_quoted
 
     return go_quoted(text)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from corten.cli.kinds import go_quoted
 from corten.cli.template.values import Nil, NoValue, format_float, format_value, type_name
+from corten.quoting import go_quoted
 
 FLAGS = "+-# 0"
 

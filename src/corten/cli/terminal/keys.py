@@ -1,6 +1,6 @@
 """The key sequence that detaches a terminal from a container: `ctrl-p,ctrl-q` unless the user names another."""
 
-from corten.cli.kinds import go_quoted
+from corten.quoting import go_quoted
 
 DEFAULT_KEYS = b"\x10\x11"
 

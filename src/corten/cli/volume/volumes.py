@@ -11,10 +11,10 @@ from corten.cli.kinds import BOOL, FILTER, MAP, STRING
 from corten.cli.options.environment import LABEL, labels
 from corten.cli.output.formats import LIST_FORMAT_FLAG
 from corten.cli.output.listing import Column, Listing, chosen, label_text, show
-from corten.cli.output.units import human_size
 from corten.cli.session import Action, Session
 from corten.client.api import filters_query
 from corten.client.urls import quoted
+from corten.units import human_size
 
 Json = Mapping[str, Any]
 CLUSTER = "Corten has no cluster volumes"

@@ -25,10 +25,10 @@ from corten.oci.platform import host_platform
 from corten.oci.reference import parse_reference
 from corten.store.archive.attesting import PROVENANCE, PROVENANCE_V1
 from corten.store.origins import StoredManifest
+from corten.units import FALSE, TRUE
 
 BUILDKIT: Final = "https://mobyproject.org/buildkit@v1#metadata"
 _SCRUBBED: Final = ("build-arg:", "label:")
-_TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
 BUILD_TYPE: Final = "urn:corten:dockerfile:v1"
 
 
@@ -77,9 +77,9 @@ def read_provenance_options(fields: Mapping[str, str]) -> ProvenanceOptions | No
     if version not in ("v0.2", "v1"):
         raise Invalid(f"invalid provenance SLSA version: {version}", reason="bad-provenance", hint="v0.2 or v1")
     for name in ("reproducible", "inline-only"):
-        if fields.get(name, "false").lower() not in (*_TRUE, *_FALSE):
+        if fields.get(name, "false").lower() not in (*TRUE, *FALSE):
             raise Invalid(f'failed to parse {name} flag "{fields[name]}": true or false', reason="bad-provenance")
-    return ProvenanceOptions(mode != "min", fields.get("builder-id", ""), version, fields.get("reproducible", "").lower() in _TRUE)
+    return ProvenanceOptions(mode != "min", fields.get("builder-id", ""), version, fields.get("reproducible", "").lower() in TRUE)
 
 
 def provenance(options: ProvenanceOptions, capture: ProvenanceCapture, image: ImageId, now: float) -> StoredManifest:

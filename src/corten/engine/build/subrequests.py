@@ -11,11 +11,12 @@ from corten.build.dockerfile.expand import Expander
 from corten.build.events import Emit, SubrequestResult
 from corten.build.files.tree import Tree
 from corten.build.graph import Graph
-from corten.build.imagestate import DEFAULT_PATH, ImageState
+from corten.build.imagestate import ImageState
 from corten.build.options import BuildOptions, Sources
 from corten.build.outline import CALLS, describe
 from corten.build.solve import global_values
 from corten.errors import EngineError
+from corten.oci.defaults import DEFAULT_PATH
 
 
 async def answer_subrequest(call: str, file: ins.Dockerfile, options: BuildOptions, sources: Sources, emit: Emit) -> None:

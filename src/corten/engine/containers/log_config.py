@@ -10,11 +10,10 @@ from corten.engine.values.container import Container
 from corten.errors import Invalid
 from corten.ids import short_id
 from corten.monitor.values import LogSpec, StdioSpec
+from corten.units import parse_bool, parse_decimal_size
 
 DEFAULT_MAX_SIZE = 10_000_000
 DEFAULT_MAX_FILE = 10
-_SIZE = re.compile(r"(-?\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?", re.IGNORECASE)
-_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
 def stdio_spec(container: Container, log_path: str) -> StdioSpec:
@@ -35,9 +34,9 @@ def log_spec(container: Container, log_path: str) -> LogSpec | None:
     spec: LogSpec = {
         "driver": "local" if log.type == "local" else "json-file",
         "path": log_path,
-        "max_size": parse_size(log.config["max-size"]) if "max-size" in log.config else DEFAULT_MAX_SIZE,
+        "max_size": _max_size(log.config["max-size"]) if "max-size" in log.config else DEFAULT_MAX_SIZE,
         "max_file": _count(log.config.get("max-file", str(DEFAULT_MAX_FILE))),
-        "compress": log.config.get("compress", "").lower() in ("1", "true", "t"),
+        "compress": _boolean("compress", log.config.get("compress", "false")),
     }
     attributes = _attributes(container, log.config)
     if attributes:
@@ -45,12 +44,21 @@ def log_spec(container: Container, log_path: str) -> LogSpec | None:
     return spec
 
 
-def parse_size(text: str) -> int:
-    """`10m`, `1.5g`, `-1` (no limit) as bytes."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise Invalid(f"invalid size: '{text}'", reason="bad-log-option")
-    return -1 if match[1].startswith("-") else int(float(match[1]) * 1024 ** _POWERS[match[2].lower()])
+def _max_size(text: str) -> int:
+    """By powers of 1000, as Docker reads it; -1 is "no limit"."""
+    if text == "-1":
+        return -1
+    try:
+        return parse_decimal_size(text)
+    except ValueError as error:
+        raise Invalid(str(error), reason="bad-log-option") from None
+
+
+def _boolean(option: str, text: str) -> bool:
+    try:
+        return parse_bool(text)
+    except ValueError as error:
+        raise Invalid(f"{option}: {error}", reason="bad-log-option") from None
 
 
 def _count(text: str) -> int:

@@ -11,6 +11,7 @@ from corten.engine.records.state import is_up
 from corten.engine.values.container import Container, HealthStatus, PortBinding
 from corten.errors import Invalid
 from corten.ids import ImageId
+from corten.units import human_duration
 
 Filters = Mapping[str, Collection[str]]
 Predicate = Callable[[Container], bool]
@@ -177,27 +178,3 @@ _HEALTH: Mapping[HealthStatus | None, str] = {
 
 def _since(moment: int, now: int) -> str:
     return human_duration(max(0, now - moment) / 1e9)
-
-
-_STEPS: tuple[tuple[float, float, str, str], ...] = (  # below this many seconds: divide by, the word for one, for several
-    (60, 1, "1 second", "seconds"),
-    (3600, 60, "About a minute", "minutes"),
-)
-_HOURS = ((48, 1, "hours"), (14 * 24, 24, "days"), (60 * 24, 7 * 24, "weeks"), (2 * 365 * 24, 30 * 24, "months"))
-
-
-def human_duration(seconds: float) -> str:
-    """How Docker says a length of time: one rounded figure."""
-    if seconds < 1:
-        return "Less than a second"
-    for below, unit, one, several in _STEPS:
-        if seconds < below:
-            count = int(seconds // unit)
-            return one if count == 1 else f"{count} {several}"
-    hours = int(seconds / 3600 + 0.5)
-    if hours == 1:
-        return "About an hour"
-    for limit, size, word in _HOURS:
-        if hours < limit:
-            return f"{hours // size} {word}"
-    return f"{hours // (365 * 24)} years"

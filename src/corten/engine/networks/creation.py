@@ -18,12 +18,12 @@ from corten.engine.networks.network import (
     IpamPool,
     Network,
     NetworkRequest,
-    parse_bool,
 )
 from corten.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from corten.ids import NetworkId, new_network_id
 from corten.kernel.netlink.links import IPVLAN_FLAGS, IPVLAN_MODES, MACVLAN_MODES
 from corten.network.ipam import IPAddress, Pool, choose_subnet, overlaps
+from corten.units import parse_bool
 
 Subnet = IPv4Network | IPv6Network
 DRIVERS = ("bridge", "macvlan", "ipvlan")
@@ -134,7 +134,7 @@ def _check_mtu(option: str, value: str) -> None:
 
 def _check_bool(option: str, value: str) -> None:
     try:
-        parse_bool(value, True)
+        parse_bool(value or "true")
     except ValueError as error:
         raise _refused(option, value, str(error)) from error
 

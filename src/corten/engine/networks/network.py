@@ -6,6 +6,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from corten.ids import NetworkId
 from corten.network.ipam import AddressSpace, IPAddress
 from corten.network.parents import KINDS, ParentSpec, find_vlan, isolated_parent
+from corten.units import parse_bool
 
 OPTION_BRIDGE_NAME = "com.docker.network.bridge.name"
 OPTION_MTU = "com.docker.network.driver.mtu"
@@ -133,7 +134,8 @@ class Network:
         return not self.is_predefined
 
     def is_on(self, option: str, default: bool = True) -> bool:
-        return parse_bool(self.options.get(option, ""), default)
+        value = self.options.get(option, "")
+        return parse_bool(value) if value else default
 
     def gateway_mode(self, version: int) -> str:
         return self.options.get(OPTION_MODE4 if version == 4 else OPTION_MODE6, "") or "nat"
@@ -170,14 +172,3 @@ class NetworkSettings:
 def default_gateway_name(version: int) -> str:
     """Under which the default bridge keeps --default-gateway among its auxiliary addresses."""
     return f"DefaultGatewayIPv{version}"
-
-
-def parse_bool(text: str, default: bool) -> bool:
-    """Go's strconv.ParseBool; "" is the default. Raises ValueError."""
-    if text == "":
-        return default
-    if text in ("1", "t", "T", "true", "TRUE", "True"):
-        return True
-    if text in ("0", "f", "F", "false", "FALSE", "False"):
-        return False
-    raise ValueError(f'strconv.ParseBool: parsing "{text}": invalid syntax')

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from corten.oci.defaults import DEFAULT_PATH
 
 
 def container_environment(hostname: str, own: Sequence[str], *, tty: bool, home: str, links: Sequence[str] = ()) -> list[str]:

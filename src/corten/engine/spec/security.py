@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from corten.errors import Invalid
+from corten.units import parse_bool
 
 UNCONFINED = "unconfined"
 BUILTIN = "builtin"
@@ -53,9 +54,7 @@ def _with_option(found: SecurityOptions, option: str) -> SecurityOptions:
 
 
 def _boolean(text: str, option: str) -> bool:
-    """Go's strconv.ParseBool."""
-    if text in ("1", "t", "T", "true", "TRUE", "True"):
-        return True
-    if text in ("0", "f", "F", "false", "FALSE", "False"):
-        return False
-    raise Invalid(f'invalid --security-opt 2: "{option}"', reason="bad-security-opt")
+    try:
+        return parse_bool(text)
+    except ValueError:
+        raise Invalid(f'invalid --security-opt 2: "{option}"', reason="bad-security-opt") from None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from corten.engine.progress import Meter, Progress, Report, human_size
+from corten.engine.progress import Meter, Progress, Report
 from corten.engine.transfer.partial_pulls import keeper_of
 from corten.engine.transfer.singleflight import InFlight
 from corten.errors import Invalid, Unavailable
@@ -27,6 +27,7 @@ from corten.store.layertar.unpack import unpack_layer
 from corten.store.opened import Store
 from corten.store.origins import LayerBlob
 from corten.store.records.leases import Lease
+from corten.units import human_size
 
 WORKERS: Final = min(8, max(2, os.cpu_count() or 1))
 RESERVE: Final = 256 << 20

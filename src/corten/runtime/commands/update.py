@@ -7,6 +7,7 @@ from typing import Any
 from corten.errors import Conflict, Invalid
 from corten.runtime.commands.context import Context
 from corten.runtime.commands.options import Option, Parsed
+from corten.units import parse_size
 
 # option -> (object, field) of linux.resources
 _NUMBERS = {
@@ -24,7 +25,6 @@ _NUMBERS = {
     "pids-limit": ("pids", "limit"),
 }
 _TEXTS = {"cpuset-cpus": ("cpu", "cpus"), "cpuset-mems": ("cpu", "mems")}
-_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 OPTIONS = (Option("resources", "r"), *(Option(name) for name in (*_NUMBERS, *_TEXTS)))
 
@@ -44,7 +44,7 @@ def resources_of(options: Parsed) -> dict[str, Any]:
     resources: dict[str, dict[str, Any]] = {}
     for name, (group, field) in _NUMBERS.items():
         if options.has(name):
-            resources.setdefault(group, {})[field] = parse_size(name, options.text(name))
+            resources.setdefault(group, {})[field] = _number(name, options.text(name))
     for name, (group, field) in _TEXTS.items():
         if options.has(name):
             resources.setdefault(group, {})[field] = options.text(name)
@@ -67,10 +67,9 @@ def _load(path: str) -> dict[str, Any]:
     return found
 
 
-def parse_size(name: str, text: str) -> int:
-    """A number, or bytes as 512m."""
-    digits, unit = (text[:-1], text[-1].lower()) if text[-1:].lower() in _UNITS else (text, "")
+def _number(name: str, text: str) -> int:
+    """Bytes as 512m for what counts memory, else a whole number; -1 is "no limit"."""
     try:
-        return int(digits) * _UNITS.get(unit, 1)
-    except ValueError:
-        raise Invalid(f"--{name}: {text!r} is not a number", reason="bad-option") from None
+        return parse_size(text) if name.startswith("memory") and text != "-1" else int(text)
+    except ValueError as e:
+        raise Invalid(f"invalid value for {name}: {e}", reason="bad-option") from None

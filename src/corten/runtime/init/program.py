@@ -6,8 +6,7 @@ import stat
 from typing import NoReturn
 
 from corten.errors import EngineError
-
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from corten.oci.defaults import DEFAULT_PATH
 
 
 class ProgramError(EngineError):

@@ -5,18 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from corten.cacherules import CacheRule
 from corten.engine.cleanup.gc.collection import GcOverrides
 from corten.engine.cleanup.gc.loop import GcLoop
 from corten.engine.cleanup.service import Cleanup
-from corten.gcmarks import GcMarks, Level
+from corten.gcpolicy import BuildCacheRule, DiskSpace, GcPolicy
 from corten.ids import ImageId
 from tests.unit.engine.images.ground import Ground
 from tests.unit.engine.world import World
 from tests.unit.engine.world import world as engine_world
 
 OLD = 5
-MARKS = GcMarks(keep=3600, pin=("pinned*",))
+MARKS = GcPolicy(keep=3600, pin=("pinned*",))
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def image(world: World, *names: str, age: int = OLD, labels: Mapping[str, str] =
     return made
 
 
-def gc_loop(cleanup: Cleanup, rules: Sequence[CacheRule] = ()) -> GcLoop:
+def gc_loop(cleanup: Cleanup, rules: Sequence[BuildCacheRule] = ()) -> GcLoop:
     return cleanup.gc_loop(rules)
 
 
@@ -78,8 +77,8 @@ async def test_used_protected_and_fresh_images_stay(world: World) -> None:
     image(world, "old", "old:two")
     await world.create("web", image="used")
     cleanup.gc.disk = lambda: (1000, 1000)
-    said = await cleanup.gc.look(GcOverrides(low=Level(1)))
-    done = await cleanup.gc.run(GcOverrides(low=Level(1)), reason="test")
+    said = await cleanup.gc.look(GcOverrides(low=DiskSpace(1)))
+    done = await cleanup.gc.run(GcOverrides(low=DiskSpace(1)), reason="test")
     assert [v.candidate.name for v in done.plan.going] == [v.candidate.name for v in said.plan.going]
     assert done.plan.freed == said.plan.freed == done.reclaimed
     assert names(world) == {"busybox:latest", "used:latest", "labelled:latest", "fresh:latest"}
@@ -91,7 +90,7 @@ async def test_used_protected_and_fresh_images_stay(world: World) -> None:
 
 
 async def test_a_dry_run_changes_nothing_and_without_keep_only_the_trash_goes(tmp_path: Path) -> None:
-    async with engine_world(tmp_path, gc=GcMarks()) as world:
+    async with engine_world(tmp_path, gc=GcPolicy()) as world:
         gc = world.engine.services.cleanup.gc
         image(world, "old")
         gc.disk = lambda: (100, 100)
@@ -120,7 +119,7 @@ async def test_build_cache_goes_with_its_layers(world: World) -> None:
     world.store.db.execute("UPDATE build_cache SET used = 5")
     world.store.db.execute("UPDATE cache_mounts SET used = 5")
     gc.disk = lambda: (100, 100)
-    done = await gc.run(GcOverrides(low=Level(1)), reason="test")
+    done = await gc.run(GcOverrides(low=DiskSpace(1)), reason="test")
     assert [(v.candidate.name, v.size) for v in done.plan.going] == [("RUN true", 40), ("pip", 30)]
     assert cache.entries() == []
     assert not Path(mount).exists()
@@ -143,7 +142,7 @@ async def test_rules_keep_the_build_cache_small(world: World) -> None:
         cache.put(name, ground.layer(name, 40), f"RUN {name}")
     ground.release_layers()
     world.store.db.execute("UPDATE build_cache SET used = 5 WHERE key = 'one'")
-    rules = [CacheRule(unused=10**6, types=("exec.cachemount",)), CacheRule(keep=Level(1000)), CacheRule(unused=3600)]
+    rules = [BuildCacheRule(unused=10**6, types=("exec.cachemount",)), BuildCacheRule(keep=DiskSpace(1000)), BuildCacheRule(unused=3600)]
     await gc_loop(cleanup, rules).look()
     assert [entry.key for entry in cache.entries()] == ["two"]
     told = [event.attributes for event in world.events.past(0, None, {"type": ["builder"]})]

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corten.engine.cleanup.gc.plan import ENOUGH, ORDER, Candidate, CandidateKind, GcPlan, LayerHolders, make_plan
-from corten.gcmarks import GcMarks
+from corten.gcpolicy import GcPolicy
 from corten.ids import DiffId
 
 NOW = 10**18
 HOUR = 3600 * 10**9
-MARKS = GcMarks(keep=3600)
+MARKS = GcPolicy(keep=3600)
 
 
 def one(kind: CandidateKind, name: str, *, age: int = 2 * HOUR, layers: bool = True, **more: Any) -> Candidate:
@@ -27,7 +27,7 @@ def layered(**held: str) -> LayerHolders:
     )
 
 
-def plan(candidates: Sequence[Candidate], held: LayerHolders, *, wanted: int = 10**6, marks: GcMarks = MARKS) -> GcPlan:
+def plan(candidates: Sequence[Candidate], held: LayerHolders, *, wanted: int = 10**6, marks: GcPolicy = MARKS) -> GcPlan:
     return make_plan(candidates, held, marks, wanted=wanted, now=NOW)
 
 
@@ -55,7 +55,7 @@ def test_kinds_go_in_order_and_the_longest_unused_first() -> None:
     assert went(plan(candidates, held, wanted=12)) == order[:2]
     assert why(plan(candidates, held, wanted=12)) == dict.fromkeys(["pip", "nameless", "old", "young", "mine"], ENOUGH)
     assert went(plan(candidates, held, wanted=0)) == []
-    assert went(plan(candidates, held, marks=GcMarks())) == order[:1]
+    assert went(plan(candidates, held, marks=GcPolicy())) == order[:1]
 
 
 def test_what_speaks_against_it_is_said() -> None:
@@ -76,7 +76,7 @@ def test_what_speaks_against_it_is_said() -> None:
         "shared": "nothing would come back: others need its layers",
         "kept": "pinned by k*t",
     }
-    assert "keep is not set" in why(plan(candidates, held, marks=GcMarks()))["shared"]
+    assert "keep is not set" in why(plan(candidates, held, marks=GcPolicy()))["shared"]
 
 
 def test_layers_count_when_their_last_holder_goes() -> None:

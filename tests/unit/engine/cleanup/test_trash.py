@@ -24,7 +24,7 @@ from corten.engine.space import SpaceReclaimer
 from corten.engine.usage import DiskUsage
 from corten.engine.volumes import VolumeRemoval, Volumes
 from corten.errors import Conflict, Invalid, NotFound
-from corten.gcmarks import GcMarks, Level, parse_marks
+from corten.gcpolicy import DiskSpace, GcPolicy, parse_gc_policy
 from corten.store import volumes as volume_store
 from corten.store.contents import figures as figure_store
 from corten.store.contents.figures import Figures
@@ -250,28 +250,30 @@ async def test_what_is_pruned_leaves_the_rest_byte_for_byte(
 
 
 def test_marks_are_read_and_wrong_ones_refused(tmp_path: Path) -> None:
-    assert load_settings(["--gc", "high=85%,low=75%,trash=3d"]).config.gc == GcMarks(high=Level(85), low=Level(75), trash=3 * 86400)
+    assert load_settings(["--gc", "high=85%,low=75%,trash=3d"]).config.gc == GcPolicy(
+        high=DiskSpace(85), low=DiskSpace(75), trash=3 * 86400
+    )
     file = tmp_path / "daemon.json"
     file.write_text(json.dumps({"gc": {"high": "95%", "trash": "0", "pin": ["a/*", "b"]}}))
-    assert load_settings(["--config-file", str(file)]).config.gc == GcMarks(high=Level(95), trash=0, pin=("a/*", "b"))
+    assert load_settings(["--config-file", str(file)]).config.gc == GcPolicy(high=DiskSpace(95), trash=0, pin=("a/*", "b"))
     for text, said in (
         ("high=70%,low=80%", "must be below"),
-        ("kept=1h", "unknown mark"),
-        ("low=1TB,high=900GB", r"low \(1TB\) must be below high \(900GB\)"),
-        ("high=0%", "no percentage"),
+        ("kept=1h", "unknown setting kept"),
+        ("low=1TB,high=900GB", r"low \(1TiB\) must be below high \(900GiB\)"),
+        ("high=0%", "invalid percentage"),
         ("high=50", "neither a percentage"),
-        ("keep=x", "no duration"),
-        ("trash=3", "no duration"),
-        ("high=x", "neither a percentage"),
+        ("keep=x", "time: invalid duration"),
+        ("trash=3", "missing unit"),
+        ("high=x", "invalid size"),
     ):
         with pytest.raises(Invalid, match=said):
             load_settings(["--gc", text])
 
 
 def test_marks_of_size_and_pins() -> None:
-    marks = parse_marks("high=1.5TB,low=900G,keep=2w,pin=pytorch/*,pin=base")
-    assert (marks.high.of(10**13), marks.low.of(10**13), marks.low.of(100)) == (15 * 10**11, 9 * 10**11, 100)
-    assert (str(marks.high), str(marks.low), str(Level(80)), marks.keep) == ("1.5TB", "900GB", "80%", 14 * 86400)
+    marks = parse_gc_policy("high=1.5TB,low=900G,keep=2w,pin=pytorch/*,pin=base")
+    assert (marks.high.of(10**13), marks.low.of(10**13), marks.low.of(100)) == (3 << 39, 900 << 30, 100)
+    assert (str(marks.high), str(marks.low), str(DiskSpace(80)), marks.keep) == ("1.5TiB", "900GiB", "80%", 14 * 86400)
     assert [marks.pinned_by([name]) for name in ("pytorch/pytorch:2.1", "base", "base:1")] == ["pytorch/*", "base", ""]
 
 

@@ -6,10 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from corten.engine.containers.ps import ContainerListQuery, human_duration, select, status_text
+from corten.engine.containers.ps import ContainerListQuery, select, status_text
 from corten.engine.records.containers import MIGRATIONS, ContainerCatalog
 from corten.engine.values.container import ContainerConfig, Endpoint, EndpointConfig, MountPoint, PortBinding, State
 from corten.errors import Invalid, NotFound
@@ -99,35 +97,6 @@ def test_bad_filter(catalog: ContainerCatalog, filters: dict[str, list[str]], te
 def test_unknown_neighbour(catalog: ContainerCatalog) -> None:
     with pytest.raises(NotFound, match="No such container: x"):
         names(catalog, ContainerListQuery(filters={"before": ["x"]}))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.4, "Less than a second"),
-        (1, "1 second"),
-        (59, "59 seconds"),
-        (60, "About a minute"),
-        (119, "About a minute"),
-        (120, "2 minutes"),
-        (3599, "59 minutes"),
-        (3600, "About an hour"),
-        (1.6 * 3600, "2 hours"),
-        (47 * 3600, "47 hours"),
-        (48 * 3600, "2 days"),
-        (13 * 86400, "13 days"),
-        (14 * 86400, "2 weeks"),
-        (60 * 86400, "2 months"),
-        (730 * 86400, "2 years"),
-    ],
-)
-def test_duration(seconds: float, text: str) -> None:
-    assert human_duration(seconds) == text
-
-
-@given(st.floats(0, 1e10))
-def test_any_duration_has_words(seconds: float) -> None:
-    assert human_duration(seconds)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from corten.engine.cleanup.gc.collection import GcOverrides, GcReport
 from corten.engine.cleanup.gc.plan import Verdict
 from corten.engine.timestamps import format_moment
 from corten.errors import Invalid
-from corten.gcmarks import GcMarks, format_seconds, parse_level, parse_seconds
+from corten.gcpolicy import GcPolicy, format_age, parse_age, parse_disk_space
 from corten.http.response import Reply
 
 
@@ -22,8 +22,8 @@ async def gc_run(request: Request) -> Reply:
 
 def _asked(body: GcRequest) -> GcOverrides:
     try:
-        low = parse_level(body.low) if body.low else None
-        keep = parse_seconds(body.keep) if body.keep else None
+        low = parse_disk_space(body.low) if body.low else None
+        keep = parse_age(body.keep) if body.keep else None
     except ValueError as error:
         raise Invalid(str(error), reason="bad-mark") from None
     return GcOverrides(low=low, keep=keep)
@@ -42,9 +42,9 @@ def _answer(look: GcReport, *, dry: bool) -> GcAnswer:
     )
 
 
-def _marks(marks: GcMarks) -> GcMarksAnswer:
-    keep = "" if marks.keep is None else format_seconds(marks.keep)
-    return GcMarksAnswer(high=str(marks.high), low=str(marks.low), trash=format_seconds(marks.trash), keep=keep, pin=list(marks.pin))
+def _marks(marks: GcPolicy) -> GcMarksAnswer:
+    keep = "" if marks.keep is None else format_age(marks.keep)
+    return GcMarksAnswer(high=str(marks.high), low=str(marks.low), trash=format_age(marks.trash), keep=keep, pin=list(marks.pin))
 
 
 def _verdict(verdict: Verdict) -> GcVerdict:

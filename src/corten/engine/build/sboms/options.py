@@ -8,10 +8,10 @@ from corten.build.imagestate import SCAN_CONTEXT, SCAN_STAGE
 from corten.build.solve import SolveResult
 from corten.errors import Invalid
 from corten.ids import DiffId
+from corten.units import FALSE, TRUE
 
 CORE = "sbom"
 """BuildKit's name of the result; the others are `sbom-NAME`."""
-_TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,6 @@ def scan_targets(result: SolveResult, globals_: Mapping[str, str], context: Tree
 
 def _is_on(value: str, stage: str) -> bool:
     """A boolean as Go reads it, or the names of stages."""
-    if value.lower() in (*_TRUE, *_FALSE):
-        return value.lower() in _TRUE
+    if value.lower() in (*TRUE, *FALSE):
+        return value.lower() in TRUE
     return stage in value.split(",")

@@ -14,7 +14,7 @@ from corten.engine.cleanup.trash import TrashCan
 from corten.engine.events import Events
 from corten.engine.images.removal import ImageRemoval
 from corten.errors import EngineError
-from corten.gcmarks import GcMarks, Level
+from corten.gcpolicy import DiskSpace, GcPolicy
 from corten.ids import ImageId
 
 logger = logging.getLogger("corten.engine")
@@ -37,7 +37,7 @@ def disk_of(path: str) -> Disk:
 class GcOverrides:
     """What this time holds in place of the marks; None: the mark."""
 
-    low: Level | None = None
+    low: DiskSpace | None = None
     keep: int | None = None
 
 
@@ -47,7 +47,7 @@ class GcReport:
 
     used: int
     total: int
-    marks: GcMarks
+    marks: GcPolicy
     plan: GcPlan
     reclaimed: int = 0
 
@@ -58,7 +58,7 @@ class GarbageCollector:
     def __init__(
         self,
         candidates: GcCandidates,
-        marks: GcMarks,
+        marks: GcPolicy,
         *,
         trash: TrashCan,
         caches: CachePrune,

@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from corten.cacherules import CacheRule
 from corten.engine.cleanup.gc.collection import GarbageCollector
 from corten.engine.cleanup.prune.caches import CachePrune, CachePruneFilter
 from corten.engine.cleanup.trash import TrashCan
 from corten.errors import EngineError
+from corten.gcpolicy import BuildCacheRule
 
 logger = logging.getLogger("corten.engine")
 INTERVAL: Final = 60.0
@@ -27,7 +27,7 @@ KNOWN: Final = 90 * 86400 * 10**9
 class GcLoop:
     """Belongs to the event loop."""
 
-    def __init__(self, gc: GarbageCollector, trash: TrashCan, caches: CachePrune, *, rules: Sequence[CacheRule] = ()) -> None:
+    def __init__(self, gc: GarbageCollector, trash: TrashCan, caches: CachePrune, *, rules: Sequence[BuildCacheRule] = ()) -> None:
         """`rules` for build cache, as in Docker's `builder.gc`."""
         self._gc = gc
         self._trash = trash

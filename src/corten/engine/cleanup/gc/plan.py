@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from corten.gcmarks import GcMarks, format_seconds
+from corten.gcpolicy import GcPolicy, format_age
 from corten.ids import DiffId
 
 CandidateKind = Literal["trash", "build-cache", "dangling", "image", "own-image"]
@@ -74,7 +74,7 @@ class GcPlan:
         return sum(verdict.size for verdict in self.going)
 
 
-def make_plan(candidates: Sequence[Candidate], layered: LayerHolders, marks: GcMarks, *, wanted: int, now: int) -> GcPlan:
+def make_plan(candidates: Sequence[Candidate], layered: LayerHolders, marks: GcPolicy, *, wanted: int, now: int) -> GcPlan:
     """Takes one after another until `wanted` bytes come back. `now` is ns since the epoch."""
     refusals = [(candidate, _refusal(candidate, marks, now)) for candidate in sorted(candidates, key=_turn)]
     able = [candidate for candidate, why in refusals if not why]
@@ -93,7 +93,7 @@ def make_plan(candidates: Sequence[Candidate], layered: LayerHolders, marks: GcM
             continue
         for one in (*count.companions(candidate, waiting), candidate):
             size = count.release(one)
-            going.append(Verdict(one, size, _WHY[one.kind].format(keep=format_seconds(marks.keep or 0))))
+            going.append(Verdict(one, size, _WHY[one.kind].format(keep=format_age(marks.keep or 0))))
             freed += size
     gone = {id(verdict.candidate) for verdict in going}
     staying = [
@@ -108,7 +108,7 @@ def _turn(candidate: Candidate) -> tuple[int, bool, int]:
     return ORDER.index(candidate.kind), candidate.last, candidate.used
 
 
-def _refusal(candidate: Candidate, marks: GcMarks, now: int) -> str:
+def _refusal(candidate: Candidate, marks: GcPolicy, now: int) -> str:
     if candidate.spared:
         return candidate.spared
     if pattern := marks.pinned_by((candidate.name, *candidate.names)):
@@ -117,7 +117,7 @@ def _refusal(candidate: Candidate, marks: GcMarks, now: int) -> str:
         return ""
     if marks.keep is None:
         return "only the trash goes by itself: the mark keep is not set"
-    return f"used within {format_seconds(marks.keep)}" if candidate.used > now - marks.keep * 10**9 else ""
+    return f"used within {format_age(marks.keep)}" if candidate.used > now - marks.keep * 10**9 else ""
 
 
 def _useless(able: Sequence[Candidate], layered: LayerHolders) -> dict[str, str]:

@@ -5,7 +5,6 @@ import socket
 import time
 from typing import Final
 
-from corten.build.dockerfile.duration import format_duration
 from corten.engine.containers.execs import Execs
 from corten.engine.containers.health.output import ProbeOutput
 from corten.engine.containers.protocols import MonitorClient
@@ -13,6 +12,7 @@ from corten.engine.values.container import Container, HealthResult
 from corten.engine.values.exec import ExecConfig
 from corten.errors import Conflict, EngineError, NotFound
 from corten.ids import ExecId
+from corten.units import format_duration
 
 KILL_SECONDS: Final = 10.0
 """How long a killed probe is waited for: those that do not die shall not pile up."""
