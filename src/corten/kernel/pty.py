@@ -15,7 +15,7 @@ def open_pty(ptmx: str = "/dev/ptmx", *, dir_fd: int | None = None) -> tuple[int
 
     no path is looked up for it, so nobody can put another file in its place.
     """
-    master = os.open(ptmx, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=dir_fd)
+    master = os.open(ptmx, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC | (0 if dir_fd is None else os.O_NOFOLLOW), dir_fd=dir_fd)
     try:
         fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
         peer: int = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)

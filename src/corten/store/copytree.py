@@ -9,6 +9,7 @@ import os
 import stat
 from dataclasses import dataclass, field
 
+from corten.kernel.inode import Inode
 from corten.oci.whiteout import OPAQUE_XATTR
 
 FICLONE = 0x40049409
@@ -57,12 +58,14 @@ class TreeCopy:
             self._file(source, name, target, new_name)
         elif stat.S_ISLNK(found.st_mode):
             os.symlink(os.readlink(name, dir_fd=source), new_name, dir_fd=target)
-            os.chown(new_name, found.st_uid, found.st_gid, dir_fd=target, follow_symlinks=False)
-            os.utime(new_name, ns=(found.st_atime_ns, found.st_mtime_ns), dir_fd=target, follow_symlinks=False)
+            with Inode(new_name, target, stat.S_IFLNK) as made:
+                made.chown(found.st_uid, found.st_gid)
+                made.utime(found.st_atime_ns, found.st_mtime_ns)
         elif not stat.S_ISSOCK(found.st_mode):
             os.mknod(new_name, found.st_mode, found.st_rdev, dir_fd=target)
-            os.chown(new_name, found.st_uid, found.st_gid, dir_fd=target, follow_symlinks=False)
-            os.chmod(new_name, stat.S_IMODE(found.st_mode), dir_fd=target)
+            with Inode(new_name, target, stat.S_IFMT(found.st_mode)) as made:
+                made.chown(found.st_uid, found.st_gid)
+                made.chmod(stat.S_IMODE(found.st_mode))
         if found.st_nlink > 1:
             self._remember(key, target, new_name)
 
@@ -80,8 +83,10 @@ class TreeCopy:
             os.close(inner)
 
     def _file(self, source: int, name: str, target: int, new_name: str) -> None:
-        read = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+        read = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=source)
         try:
+            if not stat.S_ISREG(os.fstat(read).st_mode):  # exchanged since we looked
+                return
             write = os.open(new_name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=target)
             try:
                 self.bytes += copy_content(read, write)

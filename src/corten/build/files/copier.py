@@ -16,6 +16,7 @@ from corten.build.files.chmod import ModeChange
 from corten.build.files.tree import GONE, Tree
 from corten.build.files.upperdir import UpperDirWriter
 from corten.errors import Invalid
+from corten.kernel.inode import Inode
 from corten.kernel.openat2 import RESOLVE_IN_ROOT, openat2
 from corten.store.copytree import copy_content
 
@@ -40,10 +41,13 @@ class Stamp:
         os.fchmod(fd, self.mode.apply(mode, is_directory=stat.S_ISDIR(found.st_mode)) if self.mode else mode)
         os.utime(fd, ns=self._times(found))
 
-    def put_on_name(self, folder: int, name: str, found: os.stat_result) -> None:
-        """On a link or special file."""
-        os.chown(name, *(self.owner or (found.st_uid, found.st_gid)), dir_fd=folder, follow_symlinks=False)
-        os.utime(name, ns=self._times(found), dir_fd=folder, follow_symlinks=False)
+    def put_on_made(self, folder: int, name: str, found: os.stat_result) -> None:
+        """On a link or special file that was made just now."""
+        with Inode(name, folder, stat.S_IFMT(found.st_mode)) as made:
+            made.chown(*(self.owner or (found.st_uid, found.st_gid)))
+            if not stat.S_ISLNK(found.st_mode):
+                made.chmod(stat.S_IMODE(found.st_mode))
+            made.utime(*self._times(found))
 
     def _times(self, found: os.stat_result) -> tuple[int, int]:
         return (found.st_mtime_ns, found.st_mtime_ns) if self.time is None else (self.time, self.time)
@@ -320,8 +324,7 @@ class Copier:
             os.symlink(os.readlink(name, dir_fd=source), target, dir_fd=folder)
         else:
             os.mknod(target, found.st_mode, found.st_rdev, dir_fd=folder)
-            os.chmod(target, stat.S_IMODE(found.st_mode), dir_fd=folder)
-        self.stamp.put_on_name(folder, target, found)
+        self.stamp.put_on_made(folder, target, found)
 
     def _make_room(self, folder: int, name: str, *, is_directory: bool) -> bool:
         """Removes what a new entry replaces; False when a directory is there already and is to be merged."""

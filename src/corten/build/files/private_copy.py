@@ -9,6 +9,7 @@ import posixpath
 import stat
 
 from corten.build.files.tree import GONE, Tree
+from corten.kernel.inode import Inode
 from corten.store.copytree import copy_content
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -57,7 +58,7 @@ class _Copying:
                 self._file(source, name, path)
             elif stat.S_ISLNK(found.st_mode):
                 os.symlink(os.readlink(name, dir_fd=source), self._inside(path))
-                os.utime(self._inside(path), ns=(found.st_mtime_ns, found.st_mtime_ns), follow_symlinks=False)
+                self._stamp(path, found)
             elif not stat.S_ISSOCK(found.st_mode):
                 os.mknod(self._inside(path), found.st_mode, found.st_rdev)
                 self._stamp(path, found)
@@ -84,8 +85,10 @@ class _Copying:
             os.close(read)
 
     def _stamp(self, path: str, found: os.stat_result) -> None:
-        os.chmod(self._inside(path), stat.S_IMODE(found.st_mode))
-        os.utime(self._inside(path), ns=(found.st_mtime_ns, found.st_mtime_ns))
+        with Inode(path or ".", self._root, stat.S_IFMT(found.st_mode)) as made:
+            if not stat.S_ISLNK(found.st_mode):
+                made.chmod(stat.S_IMODE(found.st_mode))
+            made.utime(found.st_mtime_ns, found.st_mtime_ns)
 
     def _inside(self, path: str) -> str:
         """The copy holds no links but those made here, none of which is on the way: `path` is one of a walk, parents first."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from corten.build.files.change_detector import ChangeDetector, ContextChanged
 from corten.build.files.digests import side_by_side
 from corten.build.files.tree import GONE, Tree
+from corten.kernel.inode import Inode
 from corten.kernel.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from corten.store.copytree import copy_content
 
@@ -65,7 +66,8 @@ class UpperDirWriter:
         try:
             for name in names:
                 os.link(name, name, src_dir_fd=source, dst_dir_fd=to, follow_symlinks=False)
-                os.utime(name, ns=(self.time, self.time), dir_fd=to, follow_symlinks=False)
+                with Inode(name, to, stat.S_IFREG) as made:
+                    made.utime(self.time, self.time)
             os.utime(to, ns=(self.time, self.time))
         finally:
             os.close(source)

@@ -5,11 +5,13 @@ folder's place makes an error and no way out. Device nodes are not made.
 """
 
 import os
+import stat
 import tarfile
 from collections.abc import Iterable
 from contextlib import ExitStack
 
 from corten.cli.errors import Failure
+from corten.kernel.inode import Inode
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 PIECE = 1 << 20
@@ -87,7 +89,7 @@ class Unpacker:
             _clear(parent, name)
             if info.issym():
                 os.symlink(info.linkname, name, dir_fd=parent)
-                os.utime(name, (info.mtime, info.mtime), dir_fd=parent, follow_symlinks=False)
+                self._describe(parent, name, info, stat.S_IFLNK)
             elif info.islnk():
                 target = self._renamed(info.linkname)
                 os.link(target[-1], name, src_dir_fd=self._opened(top, target[:-1], stack), dst_dir_fd=parent, follow_symlinks=False)
@@ -95,9 +97,14 @@ class Unpacker:
                 self._write_file(parent, name, info, archive)
             elif info.isfifo():
                 os.mkfifo(name, info.mode & 0o777, dir_fd=parent)
-                os.utime(name, (info.mtime, info.mtime), dir_fd=parent)
-            if self._owners and not info.islnk() and not info.isreg():
-                os.chown(name, info.uid, info.gid, dir_fd=parent, follow_symlinks=False)
+                self._describe(parent, name, info, stat.S_IFIFO)
+
+    def _describe(self, parent: int, name: str, info: tarfile.TarInfo, kind: int) -> None:
+        """A link's or pipe's owner and time."""
+        with Inode(name, parent, kind) as made:
+            if self._owners:
+                made.chown(info.uid, info.gid)
+            made.utime(time := int(info.mtime * 1_000_000_000), time)
 
     def _write_file(self, parent: int, name: str, info: tarfile.TarInfo, archive: tarfile.TarFile) -> None:
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)

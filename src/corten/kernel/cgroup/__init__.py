@@ -41,7 +41,7 @@ def enter(version: int, fds: list[int]) -> None:
         for fd in fds:
             os.write(fd, b"0")
         return
-    procs = os.open("cgroup.procs", os.O_WRONLY | os.O_CLOEXEC, dir_fd=fds[0])
+    procs = os.open("cgroup.procs", os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fds[0])
     try:
         os.write(procs, b"0")
     finally:

@@ -3,6 +3,8 @@
 import os
 import stat
 
+from corten.kernel.inode import Inode
+
 
 def copy_tree(source: int, target: int) -> None:
     """Copy the directory `source` (any fd, O_PATH too) into the directory `target`: owners, modes, times, links, devices, xattrs.
@@ -29,7 +31,11 @@ def _copy_directory(source: int, target: int) -> None:
             _copy_file(name, source, target)
         else:
             os.mknod(name, status.st_mode, status.st_rdev, dir_fd=target)
-        _copy_owner(name, target, status)
+        with Inode(name, target, stat.S_IFMT(status.st_mode)) as made:
+            made.chown(status.st_uid, status.st_gid)
+            if not stat.S_ISLNK(status.st_mode):
+                made.chmod(stat.S_IMODE(status.st_mode))
+            made.utime(status.st_atime_ns, status.st_mtime_ns)
     _copy_xattrs(source, target)
 
 
@@ -45,7 +51,7 @@ def _copy_subdirectory(name: str, source: int, target: int) -> None:
 
 
 def _copy_file(name: str, source: int, target: int) -> None:
-    old = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+    old = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=source)
     new = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
     try:
         while os.sendfile(new, old, None, 1 << 24):
@@ -54,13 +60,6 @@ def _copy_file(name: str, source: int, target: int) -> None:
     finally:
         os.close(old)
         os.close(new)
-
-
-def _copy_owner(name: str, target: int, status: os.stat_result) -> None:
-    os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
-    if not stat.S_ISLNK(status.st_mode):
-        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=target)
-    os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=target, follow_symlinks=False)
 
 
 def _copy_xattrs(source: int, target: int) -> None:

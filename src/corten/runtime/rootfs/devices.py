@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from corten.errors import EngineError
 from corten.kernel import mount as m
+from corten.kernel.inode import Inode
 from corten.kernel.openat2 import make_directory_in_root, make_file_in_root
 
 
@@ -109,7 +110,8 @@ def _make(device: Device, name: str, directory: int, root_fd: int, by_bind: bool
         _bind(device, root_fd)
         return
     if device.uid or device.gid:
-        os.chown(name, device.uid, device.gid, dir_fd=directory, follow_symlinks=False)
+        with Inode(name, directory, _KINDS[device.kind]) as made:
+            made.chown(device.uid, device.gid)
 
 
 def _bind(device: Device, root_fd: int) -> None:

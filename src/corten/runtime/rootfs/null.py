@@ -105,6 +105,6 @@ def _open_null() -> int:
     except PermissionError:
         return -1
     try:
-        return os.open("null", os.O_RDWR | os.O_CLOEXEC, dir_fd=tmpfs)
+        return os.open("null", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=tmpfs)
     finally:
         os.close(tmpfs)

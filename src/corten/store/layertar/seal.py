@@ -12,6 +12,7 @@ from typing import Final
 
 from corten.errors import Invalid
 from corten.ids import DiffId
+from corten.kernel.inode import Inode
 from corten.oci.whiteout import OPAQUE, OPAQUE_VALUE, OPAQUE_XATTR, is_private_xattr, whiteout_name
 from corten.store.files import disk_error
 from corten.store.layers import Layer, Layers
@@ -26,7 +27,7 @@ from corten.store.tar.split import SplitWriter
 from corten.store.tar.writer import END, header, padding
 
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _BYTE_CODE: Final = os.fsencode(CACHE)
 _TYPES: Final = {
     stat.S_IFREG: FILE,
@@ -143,7 +144,8 @@ class _Tar:
             entry.major, entry.minor = os.major(found.st_rdev), os.minor(found.st_rdev)
         self._add(entry)
         if self._is_later(found):
-            os.utime(name, ns=(self._time(found), self._time(found)), dir_fd=folder, follow_symlinks=False)
+            with Inode(name, folder, stat.S_IFMT(found.st_mode)) as made:
+                made.utime(self._time(found), self._time(found))
 
     def _file(self, folder: int, name: bytes, entry: Entry, found: os.stat_result) -> None:
         if found.st_size > self._largest:

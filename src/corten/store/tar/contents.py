@@ -61,12 +61,15 @@ def describe(fd: int, entry: Entry) -> None:
 
 
 def set_xattrs(target: int | str, xattrs: dict[bytes, bytes]) -> None:
-    """Set what the file system takes: as in Docker, one without extended attributes is no reason to fail. Never overlayfs's own."""
+    """Set what the file system takes: as in Docker, one without extended attributes is no reason to fail. Never overlayfs's own.
+
+    `target` is a descriptor, or the path of an `Inode`.
+    """
     for name, value in xattrs.items():
         if is_private_xattr(name):
             continue
         try:
-            os.setxattr(target, name, value, follow_symlinks=not isinstance(target, str))
+            os.setxattr(target, name, value)
         except OSError as error:
             if error.errno not in _REFUSED_XATTRS:
                 raise

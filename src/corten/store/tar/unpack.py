@@ -11,6 +11,7 @@ import stat
 from typing import Final, Protocol
 
 from corten.errors import EngineError, Invalid
+from corten.kernel.inode import Inode
 from corten.kernel.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from corten.oci.whiteout import META_PREFIX, OPAQUE, PREFIX, whiteout_target
 from corten.store.files import disk_error
@@ -164,16 +165,17 @@ class Unpacker:
         if entry.type == HARD_LINK:
             self._links.add(path)
             return
-        if (entry.uid, entry.gid) != self._owner:
-            os.chown(name, entry.uid, entry.gid, dir_fd=directory, follow_symlinks=False)
         if entry.type == SYMLINK:
             self._size += len(entry.link)
-        elif entry.mode & self._chmod_bits:
-            os.chmod(name, entry.mode, dir_fd=directory)
-        if entry.xattrs:
-            set_xattrs(f"/proc/self/fd/{directory}/{os.fsdecode(name)}", entry.xattrs)
-        time = settable_time(entry.mtime_ns)
-        os.utime(name, ns=(time, time), dir_fd=directory, follow_symlinks=False)
+        with Inode(name, directory, _NODE_TYPES.get(entry.type, stat.S_IFLNK)) as made:
+            if (entry.uid, entry.gid) != self._owner:
+                made.chown(entry.uid, entry.gid)
+            if entry.type != SYMLINK and entry.mode & self._chmod_bits:
+                made.chmod(entry.mode)
+            if entry.xattrs:
+                set_xattrs(made.path, entry.xattrs)
+            time = settable_time(entry.mtime_ns)
+            made.utime(time, time)
 
     def _make(self, directory: int, name: bytes, path: bytes, entry: Entry) -> None:
         if entry.type == SYMLINK:

@@ -19,6 +19,7 @@ from typing import Final
 from corten.api.buildkit.messages.session import DATA, FAILED, FINISHED, REQUEST, STAT, Packet, Stat
 from corten.api.buildkit.session.modes import GO_DEVICE, GO_DIRECTORY, GO_IRREGULAR, GO_PIPE, GO_SOCKET, GO_SYMLINK, KIND, permissions
 from corten.errors import Invalid
+from corten.kernel.inode import Inode
 from corten.kernel.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from corten.store.files import disk_error
 
@@ -198,9 +199,10 @@ class Receiver:
 
     def _settle(self, parent: int, name: str, requested: _RequestedFile) -> None:
         """Mode and time; a file that changed while it was sent has another size, and is asked for again by the next build."""
-        os.chmod(name, permissions(requested.stat.mode), dir_fd=parent)
         moment = requested.stat.mod_time if requested.size == max(0, requested.stat.size) else 0
-        os.utime(name, ns=(moment, moment), dir_fd=parent, follow_symlinks=False)
+        with Inode(name, parent, stat.S_IFREG) as made:
+            made.chmod(permissions(requested.stat.mode))
+            made.utime(moment, moment)
 
     def _remove_others(self) -> None:
         """What was there and was not told."""
@@ -242,7 +244,8 @@ def _make_directory(parent: int, name: str, here: os.stat_result | None, mode: i
     if here is None or not stat.S_ISDIR(here.st_mode):
         _clear(parent, name, here)
         os.mkdir(name, 0o700, dir_fd=parent)
-    os.chmod(name, mode, dir_fd=parent)
+    with Inode(name, parent, stat.S_IFDIR) as made:
+        made.chmod(mode)
 
 
 def _make_special(parent: int, name: str, here: os.stat_result | None, found: Stat, *, is_link: bool) -> None:
