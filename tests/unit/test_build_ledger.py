@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from corten.cli import commands
-from corten.cli.image.building import BUILD
+from corten.cli.build.command import BUILD
 from tests.integration.build.corpus import cases
 
 TESTS = Path(__file__).parents[1]

@@ -21,7 +21,6 @@ SMALL_FOLDERS = {  # of fewer than four files, and why each is one
     "api/types/cleanup": "wire structs of one noun",
     "cli/archive": "tar without the store's",
     "cli/bootstrap": "images from this machine's files",
-    "cli/builder": "one noun's commands",
     "cli/cleanup": "one noun's commands",
     "cli/context": "one noun's commands",
     "cli/network": "one noun's commands",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from corten.cli.building.refusals import check_builder
+from corten.cli.build.unsupported import check_builder
 from corten.cli.cleanup.beyond import DRY_RUN, FORCE_PROTECTED, FORCED, INCLUDE_MODELS, ask_dry_run, tell_dry_run, tell_kept, tell_trashed
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values

@@ -14,7 +14,7 @@ QUICK = {
     "exec": "corten.cli.running.exec",
     "rm": "corten.cli.container.lifecycle",
     "inspect": "corten.cli.inspecting",
-    "build": "corten.cli.image.building",
+    "build": "corten.cli.build.command",
 }
 TOO_MUCH = {
     *("argparse", "asyncio", "base64", "dataclasses", "datetime", "email", "h11", "hashlib", "inspect", "ipaddress", "msgspec", "pathlib"),

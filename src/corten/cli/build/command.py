@@ -1,14 +1,14 @@
-"""`build`: the context goes to the engine as a tar stream, the engine's steps come back as text."""
+"""`build`: its flags, and the classic `POST /build` for engines that are not Corten."""
 
 import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from corten.cli.building.here import build_here, write_id
+from corten.cli.build.context import local_context, stdin_context
+from corten.cli.build.solve import solve, write_id
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
-from corten.cli.image.context import local_context, stdin_context
 from corten.cli.kinds import BOOL, INT, LIST, STRING, STRINGS, checked
 from corten.cli.options.environment import LABEL, labels, proxy_variables
 from corten.cli.options.networking import EXTRA_HOSTS
@@ -52,13 +52,11 @@ def build(session: Session, values: Values, arguments: list[str]) -> int:
     query = build_query(values, proxy_variables(session.config.table("proxies"), session.api.endpoint.host))
     where = arguments[0]
     if is_corten(session.api) and "," in values.text("platform"):
-        from corten.cli.building.platforms import build_each
+        from corten.cli.build.platforms import build_each
 
-        return build_each(
-            values, BUILD.flags, where, lambda one: build_here(session, one, {**query, "platform": one.text("platform")}, where)
-        )
+        return build_each(values, BUILD.flags, where, lambda one: solve(session, one, {**query, "platform": one.text("platform")}, where))
     if is_corten(session.api):
-        return build_here(session, values, query, where)
+        return solve(session, values, query, where)
     if "," in values.text("platform"):
         raise Failure("--platform takes one platform at another engine")
     if wanted := next((name for name in CORTEN_ONLY if values.given(name)), ""):
@@ -145,51 +143,51 @@ def _tag(text: str) -> str:
 BUILD = Action(
     build,
     (
-        Flag("add-host", EXTRA_HOSTS, "Line for /etc/hosts (host:ip)"),
-        Flag("annotation", LIST, "Annotation of the image's manifest (Corten keeps none)").hide(),
+        Flag("add-host", EXTRA_HOSTS, "Add a custom host-to-IP mapping (host:ip)"),
+        Flag("annotation", LIST, "Annotation of the image's manifest (not supported)").hide(),
         Flag("build-arg", checked(_argument), "Value of an ARG (name=value)"),
-        Flag("allow", LIST, "Leave for RUN steps (network.host, security.insecure, device[=name])"),
-        Flag("build-context", LIST, "More files for COPY --from (name=folder|docker-image://ref|url)"),
+        Flag("allow", LIST, "Entitlements granted to RUN steps (network.host, security.insecure, device[=name])"),
+        Flag("build-context", LIST, "Additional build contexts (name=folder|docker-image://ref|url)"),
         Flag("ca", STRING, "Certificate authorities that RUN steps trust: host or none (default: the engine's build-ca)"),
-        Flag("cache-from", LIST, "Where cached steps may come from (image, type=registry|local)"),
-        Flag("cache-to", LIST, "Where cached steps go (type=inline|registry|local)"),
-        Flag("call", STRING, "Ask instead of building: check, outline, targets (METHOD[,format=json])"),
-        Flag("check", BOOL, "Check the Dockerfile, build nothing"),
+        Flag("cache-from", LIST, "External cache sources (image, type=registry|local)"),
+        Flag("cache-to", LIST, "Cache export destinations (type=inline|registry|local)"),
+        Flag("call", STRING, "Answer a subrequest instead of building: check, outline, targets (METHOD[,format=json])"),
+        Flag("check", BOOL, "Lint the Dockerfile instead of building (short for --call=check)"),
         Flag("check-reproducible", BOOL, "Build twice, the second time without the step cache, and name the first file that differs"),
         Flag("cgroup-parent", STRING, "Parent cgroup of RUN steps"),
-        Flag("compress", BOOL, "Accepted for Docker's sake").hide(),
+        Flag("compress", BOOL, "Accepted for compatibility with Docker").hide(),
         Flag("cpu-period", INT, "Period of the CFS scheduler in microseconds"),
         Flag("cpu-quota", INT, "Quota of the CFS scheduler in microseconds"),
         Flag("cpu-shares", INT, "Share of processor time (relative weight)", short="c"),
         Flag("cpuset-cpus", STRING, "Processors that RUN steps may use (0-3, 0,1)"),
         Flag("cpuset-mems", STRING, "Memory nodes that RUN steps may use (0-3, 0,1)"),
-        Flag("debug", BOOL, "Show what checks find at length, and tracebacks of errors", short="D"),
-        Flag("disable-content-trust", BOOL, "Accepted for Docker's sake", default=True).hide(),
+        Flag("debug", BOOL, "Show lint warnings in full, and tracebacks of errors", short="D"),
+        Flag("disable-content-trust", BOOL, "Accepted for compatibility with Docker", default=True).hide(),
         Flag("file", STRING, "Dockerfile (default PATH/Dockerfile)", short="f"),
-        Flag("force-rm", BOOL, "Accepted for Docker's sake"),
-        Flag("iidfile", STRING, "Write the image's id to this file"),
+        Flag("force-rm", BOOL, "Accepted for compatibility with Docker"),
+        Flag("iidfile", STRING, "Write the image ID to the file"),
         Flag("isolation", STRING, "Isolation technology (Windows)").hide(),
         Flag("label", LABEL, "Label of the image (key=value)"),
-        Flag("load", BOOL, "The image is always loaded").hide(),
+        Flag("load", BOOL, "Load the image (always done)").hide(),
         Flag("memory", BYTES, "Memory limit of RUN steps", short="m"),
         Flag("memory-swap", SWAP, "Limit of memory and swap together; -1 for no limit"),
         Flag("network", STRING, "Network of RUN steps", default="default"),
-        Flag("metadata-file", STRING, "Write the build's result as JSON to this file"),
-        Flag("no-cache", BOOL, "Do every step anew"),
-        Flag("no-cache-filter", STRINGS, "Stages to be built anew"),
-        Flag("output", LIST, "Result elsewhere (type=docker|oci|tar|local|registry,dest=path)", short="o"),
-        Flag("policy", LIST, "Policy about sources (Corten evaluates none)").hide(),
+        Flag("metadata-file", STRING, "Write build result metadata to a file"),
+        Flag("no-cache", BOOL, "Do not use cache when building the image"),
+        Flag("no-cache-filter", STRINGS, "Do not cache specified stages"),
+        Flag("output", LIST, "Output destination (type=docker|oci|tar|local|registry,dest=path)", short="o"),
+        Flag("policy", LIST, "Source policy (not supported)").hide(),
         Flag("platform", STRING, "Platform of the image (os[/arch[/variant]])"),
-        Flag("progress", STRING, "How to show progress (auto, none, plain, quiet, rawjson, tty)", default="auto"),
+        Flag("progress", STRING, "Set type of progress output (auto, none, plain, quiet, rawjson, tty)", default="auto"),
         Flag("attest", LIST, "Attestation to push with the image (type=provenance,mode=min|max; type=sbom,generator=image)"),
         Flag("provenance", STRING, "Short for --attest type=provenance (true, false, mode=min, mode=max)"),
         Flag("sbom", STRING, "Short for --attest type=sbom (true, false, generator=image)"),
-        Flag("builder", STRING, "Accepted for Docker's sake").hide(),
-        Flag("pull", BOOL, "Ask the registry for newer base images"),
-        Flag("push", BOOL, "Push the result to its registry"),
-        Flag("quiet", BOOL, "Print only the image's id", short="q"),
+        Flag("builder", STRING, "Accepted for compatibility with Docker").hide(),
+        Flag("pull", BOOL, "Always attempt to pull all referenced images"),
+        Flag("push", BOOL, "Push the result to its registry (short for --output type=registry)"),
+        Flag("quiet", BOOL, "Print only the image ID", short="q"),
         Flag("resource", RESOURCE, "Limits of RUN steps (memory=2g,cpu-quota=50000)"),
-        Flag("rm", BOOL, "Accepted for Docker's sake", default=True),
+        Flag("rm", BOOL, "Accepted for compatibility with Docker", default=True),
         Flag("secret", LIST, "Secret for RUN steps (id=name[,src=path|,env=variable])"),
         Flag("security-opt", STRINGS, "Security option"),
         Flag("shm-size", BYTES, "Size of /dev/shm in RUN steps"),

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from corten.cli.building.refusals import check_option
+from corten.cli.build.unsupported import check_option
 from corten.cli.errors import Failure
 from corten.cli.kinds import csv_fields
 
@@ -41,7 +41,7 @@ class Output(NamedTuple):
         return bool(self.push or self.destination)
 
 
-class Delivered(NamedTuple):
+class ExportedImage(NamedTuple):
     """What went elsewhere: `name` with its tag and `digest` at a registry, or an archive's own `descriptor` of the image `image`."""
 
     name: str = ""

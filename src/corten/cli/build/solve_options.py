@@ -1,100 +1,13 @@
-"""What `build` sends beside the context: secrets, agents, named contexts, options; all of it in front of the context in one tar."""
+"""Options that a build needs beside the query: secrets, SSH agents, caches, named contexts, attestations."""
 
-import io
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
 
-from corten.cli.archive.headers import file_header
 from corten.cli.errors import Failure
 from corten.cli.kinds import csv_fields
+from corten.units import parse_bool
 
-PARCEL_TYPE = "application/x-corten-build"
-END = b"\0" * 1024
-
-
-class Parts(NamedTuple):
-    """`folders` are the named contexts on this machine; `options` goes as JSON."""
-
-    options: dict[str, Any]
-    secrets: dict[str, bytes]
-    folders: dict[str, str]
-
-
-def parcel(parts: Parts, context: Iterator[bytes] | None, others: Mapping[str, bytes] | None = None) -> Iterator[bytes]:
-    """The whole body. `context` is a tar stream whose names begin with `context/`, with its end; `others` are members by name."""
-    yield _member("options.json", json.dumps(parts.options).encode())
-    for name, value in parts.secrets.items():
-        yield _member(f"secret/{name}", value)
-    for name, value in (others or {}).items():
-        yield _member(name, value)
-    if parts.folders:
-        from corten.cli.archive.packing import pack
-    for name, folder in parts.folders.items():
-        yield from _unended(pack(folder, f"named/{name}", keep=_ignored(folder), follow=True))
-    yield from context or [END]
-
-
-def _member(name: str, content: bytes) -> bytes:
-    return file_header(name, len(content), 0o600) + content + b"\0" * (-len(content) % 512)
-
-
-def _unended(stream: Iterator[bytes]) -> Iterator[bytes]:
-    """Without the last piece, which is the end of the archive."""
-    last: bytes | None = None
-    for piece in stream:
-        if last is not None:
-            yield last
-        last = piece
-
-
-def _ignored(folder: str) -> Any:
-    path = os.path.join(folder, ".dockerignore")
-    if not os.path.isfile(path):
-        return None
-    from corten.ignore import IgnoreRules, parse_ignore_file
-
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        rules = IgnoreRules(parse_ignore_file(file.read()))
-    return lambda name, is_folder: not rules.prunes(name) if is_folder else not rules.ignores(name)
-
-
-def rewrapped(stream: Iterator[bytes]) -> Iterator[bytes]:
-    """A tar from elsewhere (plain, gzip, bzip2, xz), its names moved below `context/`."""
-    import tarfile
-
-    with tarfile.open(fileobj=io.BufferedReader(_Reading(stream)), mode="r|*") as tar:
-        for info in tar:
-            info.name = f"context/{info.name.lstrip('/')}"
-            if info.islnk():
-                info.linkname = f"context/{info.linkname.lstrip('/')}"
-            yield info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-            file = tar.extractfile(info) if info.isreg() else None
-            while file is not None and (piece := file.read(1 << 20)):
-                yield piece
-            if file is not None:
-                yield b"\0" * (-info.size % 512)
-    yield END
-
-
-class _Reading(io.RawIOBase):
-    def __init__(self, stream: Iterator[bytes]) -> None:
-        self._stream = stream
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._rest:
-            piece = next(self._stream, None)
-            if piece is None:
-                return 0
-            self._rest = piece
-        count = min(len(buffer), len(self._rest))
-        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
-        return count
+Fields = dict[str, str]
 
 
 def fields_of(text: str, keys: Sequence[str], flag: str) -> dict[str, str]:
@@ -199,3 +112,50 @@ def read_contexts(texts: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]
         else:
             raise Failure(f"failed to get build context {name}: stat {where}: no such file or directory")
     return folders, others
+
+
+def read_attestations(sbom: str, provenance: str, attest: Sequence[str]) -> tuple[Fields, Fields]:
+    """The fields of provenance and of the SBOM, {} for one that is not asked for. The last one of a kind counts. Raises Failure."""
+    found: dict[str, Fields] = {}
+    for text in [*attest, *_attest_texts("sbom", sbom), *_attest_texts("provenance", provenance)]:
+        fields = _attestation_fields(text)
+        kind = fields.pop("type", "")
+        if not kind:
+            raise Failure("ERROR: attestation type not specified")
+        if kind not in ("sbom", "provenance"):
+            raise Failure(f'ERROR: failed to build: failed to solve: unknown attestation type "{kind}"')
+        found[kind] = fields
+    wanted = {kind: fields for kind, fields in found.items() if not _is_disabled(fields)}
+    if "provenance" in wanted:
+        wanted["provenance"] = {"mode": "min", **wanted["provenance"]}
+    if "sbom" in wanted:
+        wanted["sbom"] = {"generator": "", **wanted["sbom"]}
+    return wanted.get("provenance", {}), wanted.get("sbom", {})
+
+
+def _attest_texts(kind: str, text: str) -> list[str]:
+    """`--sbom TEXT` as `--attest` has it."""
+    if not text:
+        return []
+    try:
+        return [f"type={kind}" if parse_bool(text) else f"type={kind},disabled=true"]
+    except ValueError:
+        return [f"type={kind},{text}"]
+
+
+def _attestation_fields(text: str) -> Fields:
+    found: Fields = {}
+    for field in csv_fields(text):
+        key, equals, value = field.partition("=")
+        if not equals:
+            raise Failure(f"ERROR: invalid value {field}")
+        found[key.lower()] = value
+    return found
+
+
+def _is_disabled(fields: Fields) -> bool:
+    text = fields.pop("disabled", "false")
+    try:
+        return parse_bool(text)
+    except ValueError:
+        raise Failure(f"ERROR: invalid value {text} of disabled: true or false") from None

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from corten.cli.building.board import Board, Status
-from corten.cli.building.reports import check_report
+from corten.cli.build.report import check_report
+from corten.cli.build.status import SolveStatus, Status
 from corten.cli.errors import Failure
 from corten.cli.output.tables import aligned
 
@@ -21,7 +21,7 @@ class Call(NamedTuple):
     ignores_status: bool = False
 
 
-def read_call(text: str, *, check: bool) -> Call:
+def parse_call(text: str, *, check: bool) -> Call:
     """`METHOD[,format=text|json][,ignorestatus=true|false]`; `check` is the flag of that name. Raises Failure."""
     method, *fields = text.split(",")
     found = {"format": "", "ignorestatus": "false"}
@@ -40,23 +40,23 @@ def read_call(text: str, *, check: bool) -> Call:
     return Call(method, found["format"], found["ignorestatus"].lower() in ("true", "1"))
 
 
-def answer(call: Call, board: Board) -> tuple[str, int]:
+def answer(call: Call, progress: SolveStatus) -> tuple[str, int]:
     """What is to be printed, and the exit status."""
     if call.method == "check":
-        text = _json(_checked(board)) if call.format == "json" else check_report(board.warnings)
-        return text, 1 if board.warnings and not call.ignores_status else 0
+        text = _json(_checked(progress)) if call.format == "json" else check_report(progress.warnings)
+        return text, 1 if progress.warnings and not call.ignores_status else 0
     if call.format == "json":
-        return _json({key: value for key, value in board.described.items() if key != "filename"}), 0
-    return (_outline if call.method == "outline" else _targets)(board.described), 0
+        return _json({key: value for key, value in progress.described.items() if key != "filename"}), 0
+    return (_outline if call.method == "outline" else _targets)(progress.described), 0
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _checked(board: Board) -> dict[str, Any]:
-    warnings = [_warning(w) for w in board.warnings]
-    name, texts = board.described.get("filename"), board.described.get("sources", ())
+def _checked(progress: SolveStatus) -> dict[str, Any]:
+    warnings = [_warning(w) for w in progress.warnings]
+    name, texts = progress.described.get("filename"), progress.described.get("sources", ())
     return {"warnings": warnings, "sources": [{"filename": name, "data": text, "language": "Dockerfile"} for text in texts]}
 
 

@@ -1,4 +1,4 @@
-"""What a build is sent: a folder without what .dockerignore names, an archive or a Dockerfile from stdin."""
+"""The build context as a tar stream: a directory without what .dockerignore excludes, an archive or a Dockerfile from stdin."""
 
 import os
 import sys

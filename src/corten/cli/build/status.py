@@ -1,4 +1,4 @@
-"""A build as the CLI knows it from the engine's status messages: its steps, what they said, what the checks say."""
+"""The progress of a build, from the engine's status messages: vertices with their logs, warnings, the error."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ class Vertex:
         return max(0.0, (self.completed or now) - self.started)
 
 
-class Board:
+class SolveStatus:
     """`take` returns the vertices that changed, with the lines that are new."""
 
     def __init__(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from corten import __version__
-from corten.cli.building.refusals import BUILDERS, check_builder
+from corten.cli.build.unsupported import BUILDERS, check_builder
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, FILTER, STRING
@@ -14,8 +14,8 @@ from corten.cli.session import Action, Session
 from corten.units import human_size
 
 Json = Mapping[str, Any]
-BUILDER = Flag("builder", STRING, "Accepted for Docker's sake: default").hide()
-MARKS = {"true": True, "1": True, "false": False, "0": False}
+BUILDER = Flag("builder", STRING, "Accepted for compatibility with Docker: default").hide()
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def ls(session: Session, values: Values, arguments: list[str]) -> int:
@@ -91,14 +91,14 @@ def _matches(entry: Json, values: Values) -> bool:
 def _holds(entry: Json, name: str, wanted: str) -> bool:
     """Raises Failure for a filter that there is not."""
     fields = {"id": "ID", "type": "Type", "description": "Description"}
-    marks = {"shared": bool(entry.get("Shared")), "private": not entry.get("Shared"), "inuse": bool(entry.get("InUse"))}
+    booleans = {"shared": bool(entry.get("Shared")), "private": not entry.get("Shared"), "inuse": bool(entry.get("InUse"))}
     if name in fields:
         return bool(str(entry.get(fields[name], "")).startswith(wanted)) if name == "id" else entry.get(fields[name]) == wanted
-    if name in marks:
-        if wanted and wanted not in MARKS:
+    if name in booleans:
+        if wanted and wanted not in BOOLEANS:
             raise Failure(f"invalid filter '{name}={wanted}': true or false")
-        return marks[name] == MARKS.get(wanted, True)
-    raise Failure(f"invalid filter '{name}'\nhint: one of {', '.join(sorted((*fields, *marks)))}")
+        return booleans[name] == BOOLEANS.get(wanted, True)
+    raise Failure(f"invalid filter '{name}'\nhint: one of {', '.join(sorted((*fields, *booleans)))}")
 
 
 def _whole(entry: Json) -> str:
@@ -153,12 +153,11 @@ CACHE = Listing(
     "ID",
 )
 FORMAT = Flag("format", STRING, "table, json, or a Go template")
-BOOT = Flag("bootstrap", BOOL, "Accepted for Docker's sake: the engine runs").hide()
+BOOT = Flag("bootstrap", BOOL, "Accepted for compatibility with Docker: the engine runs").hide()
 LS = Action(ls, (FORMAT, BUILDER))
 INSPECT = Action(inspect, (BOOT, BUILDER))
-USE = Action(
-    use, (Flag("default", BOOL, "Accepted for Docker's sake").hide(), Flag("global", BOOL, "Accepted for Docker's sake").hide(), BUILDER)
-)
+IGNORED = "Accepted for compatibility with Docker"
+USE = Action(use, (Flag("default", BOOL, IGNORED).hide(), Flag("global", BOOL, IGNORED).hide(), BUILDER))
 VERSION = Action(version)
 DU = Action(du, (Flag("filter", FILTER, "Only what matches (id, type, description, shared, private, inuse)"), FORMAT, BUILDER,
                  Flag("verbose", BOOL, "All about each entry")))  # fmt: skip

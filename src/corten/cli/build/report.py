@@ -1,16 +1,16 @@
-"""What is printed when a build is over: the failed step with its last lines and its place, the checks' warnings."""
+"""What is printed after a build: the failed step with its last lines and its location, and lint warnings."""
 
 from collections.abc import Sequence
 
-from corten.cli.building.board import Board, Status
+from corten.cli.build.status import SolveStatus, Status
 
 RULE = "------"
 
 
-def failure_text(board: Board) -> str:
+def failure_text(progress: SolveStatus) -> str:
     """As BuildKit's CLI ends: the step's output, the excerpt of the Dockerfile, the message."""
-    failure, parts = board.failure, list[str]()
-    vertex = board.vertices.get(str(failure.get("vertex", "")))
+    failure, parts = progress.failure, list[str]()
+    vertex = progress.vertices.get(str(failure.get("vertex", "")))
     if vertex is not None:
         parts += [RULE, f" > {vertex.name}:", *vertex.lines, RULE]
     if failure.get("source"):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from corten.cli.building.outputs import read_outputs
+from corten.cli.build.outputs import read_outputs
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.references import normalized_platform

@@ -1,4 +1,4 @@
-"""How a build's progress is drawn: as lines (plain), in place on a terminal (tty), as JSON (rawjson), or not at all (quiet)."""
+"""Displays of a build's progress (`--progress`): as lines (plain), in place on a terminal (tty), as JSON (rawjson), or none (quiet)."""
 
 import json
 import os
@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from corten.cli.building.board import Board, Status, Vertex
+from corten.cli.build.status import SolveStatus, Status, Vertex
 from corten.cli.errors import Failure
 
 KINDS = ("auto", "none", "plain", "quiet", "rawjson", "tty")
 LOG_LINES = 6
 REDRAW_SECONDS = 0.1
-Painter = Callable[[Status | None], None]
+Display = Callable[[Status | None], None]
 """Called with each status message, and with None at the end."""
 
 
-def painter(kind: str, board: Board, out: TextIO) -> Painter:
+def make_display(kind: str, progress: SolveStatus, out: TextIO) -> Display:
     """Raises Failure for a kind that is not there."""
     if kind not in KINDS:
         raise Failure(f"invalid progress mode {kind}: one of {', '.join(KINDS)}")
@@ -24,13 +24,13 @@ def painter(kind: str, board: Board, out: TextIO) -> Painter:
         kind = "tty" if out.isatty() else "plain"
     if kind == "tty" and not out.isatty():
         raise Failure("failed to get console: provided file is not a console")
-    drawers: dict[str, Callable[[Board, TextIO], Painter]] = {"plain": Plain, "tty": Terminal, "rawjson": RawJson}
-    return drawers.get(kind, Quiet)(board, out)
+    drawers: dict[str, Callable[[SolveStatus, TextIO], Display]] = {"plain": Plain, "tty": Terminal, "rawjson": RawJson}
+    return drawers.get(kind, Quiet)(progress, out)
 
 
 class Quiet:
-    def __init__(self, board: Board, out: TextIO) -> None:
-        self._board = board
+    def __init__(self, progress: SolveStatus, out: TextIO) -> None:
+        self._board = progress
 
     def __call__(self, status: Status | None) -> None:
         if status is not None:
@@ -40,8 +40,8 @@ class Quiet:
 class RawJson:
     """Each message as it came: BuildKit's SolveStatus, one value a line."""
 
-    def __init__(self, board: Board, out: TextIO) -> None:
-        self._board = board
+    def __init__(self, progress: SolveStatus, out: TextIO) -> None:
+        self._board = progress
         self._out = out
 
     def __call__(self, status: Status | None) -> None:
@@ -56,8 +56,8 @@ class RawJson:
 class Plain:
     """Steps take turns; each turn begins with the step's name."""
 
-    def __init__(self, board: Board, out: TextIO) -> None:
-        self._board = board
+    def __init__(self, progress: SolveStatus, out: TextIO) -> None:
+        self._board = progress
         self._out = out
         self._current: Vertex | None = None
         out.write("#0 building with Corten\n")
@@ -96,8 +96,8 @@ class Plain:
 class Terminal:
     """The whole board in place: a head line, a line for each step with its time, the last lines of those that run."""
 
-    def __init__(self, board: Board, out: TextIO) -> None:
-        self._board = board
+    def __init__(self, progress: SolveStatus, out: TextIO) -> None:
+        self._board = progress
         self._out = out
         self._begun = time.time()
         self._drawn = 0

@@ -1,4 +1,4 @@
-"""Folders that a build is made from: an engine on this machine reads them where they lie, any other gets their files."""
+"""Local contexts: an engine on this machine reads the directories in place, any other is sent their files."""
 
 import json
 import os
@@ -7,20 +7,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from corten.cli.building.parts import Parts, parcel
+from corten.cli.build.multipart import RequestParts, multipart_body
 from corten.cli.errors import Failure
 from corten.client.api import Api
 from corten.client.errors import ApiError
 from corten.http.client import Answer
 
 FOLDERS = "X-Corten-Folders"
-ELSEWHERE = "context-elsewhere"
-"""The engine's reason for refusing folders that it cannot reach; then they are sent."""
+NOT_LOCAL = "context-elsewhere"
+"""The engine's reason for refusing directories that it cannot open; then they are sent."""
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 Query = Mapping[str, str | list[str]]
 
 
-class Definition(NamedTuple):
+class DockerfileSource(NamedTuple):
     """`name` of the Dockerfile in the context, or what people call it; `text`, `ignore`: of one that is not in the context, and what lies
     beside it as its own ignore file.
     """
@@ -30,25 +30,25 @@ class Definition(NamedTuple):
     ignore: bytes | None = None
 
 
-class Sending(NamedTuple):
+class ContextUpload(NamedTuple):
     """`context` is a tar stream whose names begin with `context/`; else `folder` is it, with its Dockerfile; or there is none."""
 
-    parts: Parts
+    parts: RequestParts
     context: Iterator[bytes] | None = None
     folder: str = ""
-    definition: Definition | None = None
+    definition: DockerfileSource | None = None
 
 
-def takes_folders(api: Api) -> bool:
+def reads_local_contexts(api: Api) -> bool:
     return api.greeting().get("corten-contexts") == "folders"
 
 
-def read_definition(folder: str, dockerfile: str) -> Definition:
+def read_definition(folder: str, dockerfile: str) -> DockerfileSource:
     """`dockerfile` is the flag's value. Raises Failure."""
     if not os.path.isdir(folder):
         raise Failure(f'unable to prepare context: path "{folder}" not found')
     if dockerfile == "-":
-        return Definition("Dockerfile", sys.stdin.buffer.read())
+        return DockerfileSource("Dockerfile", sys.stdin.buffer.read())
     path = dockerfile or os.path.join(folder, "Dockerfile")
     if os.path.isdir(path):
         raise Failure(f"failed to read dockerfile: read {path}: is a directory")
@@ -57,9 +57,9 @@ def read_definition(folder: str, dockerfile: str) -> Definition:
         raise Failure(f"unable to prepare context: unable to evaluate symlinks in Dockerfile path: {shown}")
     name = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
     if name.split(os.sep)[0] != os.pardir:
-        return Definition(name)
+        return DockerfileSource(name)
     beside = f"{path}.dockerignore"
-    return Definition(os.path.basename(path), _content(path), _content(beside) if os.path.isfile(beside) else None)
+    return DockerfileSource(os.path.basename(path), _content(path), _content(beside) if os.path.isfile(beside) else None)
 
 
 def _content(path: str) -> bytes:
@@ -68,40 +68,42 @@ def _content(path: str) -> bytes:
 
 
 @contextmanager
-def sent(api: Api, query: Query, sending: Sending, headers: Mapping[str, str]) -> Iterator[Answer]:
+def post_build(api: Api, query: Query, upload: ContextUpload, headers: Mapping[str, str]) -> Iterator[Answer]:
     """The engine's answer, to be read inside the block. Raises ApiError."""
-    can_resend = sending.context is None  # a stream is there once only
-    if can_resend and (sending.folder or sending.parts.folders) and api.endpoint.host.startswith("unix://") and takes_folders(api):
-        with _opened(sending) as said:
-            bare = parcel(sending.parts._replace(folders={}), None, _beside(sending.definition))
+    can_resend = upload.context is None  # a stream is there once only
+    if can_resend and (upload.folder or upload.parts.folders) and api.endpoint.host.startswith("unix://") and reads_local_contexts(api):
+        with _opened(upload) as said:
+            bare = multipart_body(upload.parts._replace(folders={}), None, _beside(upload.definition))
             try:
                 answer = api.call("POST", "/build", query, stream=bare, headers={**headers, FOLDERS: said})
             except ApiError as error:
-                if error.reason != ELSEWHERE:
+                if error.reason != NOT_LOCAL:
                     raise
             else:
                 yield answer
                 return
-    yield api.call("POST", "/build", query, stream=parcel(sending.parts, _packed(sending), _beside(sending.definition)), headers=headers)
+    yield api.call(
+        "POST", "/build", query, stream=multipart_body(upload.parts, _packed(upload), _beside(upload.definition)), headers=headers
+    )
 
 
 @contextmanager
-def _opened(sending: Sending) -> Iterator[str]:
-    """What tells the engine of the folders; they are open until the block is left."""
+def _opened(upload: ContextUpload) -> Iterator[str]:
+    """The header that passes the directories to the engine; they are open until the block is left."""
     said: dict[str, Any] = {"boot": _content(BOOT_ID).decode().strip(), "named": {}}
     opened = list[int]()
     try:
-        if sending.folder:
-            said["context"] = _claim(sending.folder, opened)
-        for name, folder in sending.parts.folders.items():
-            said["named"][name] = _claim(folder, opened)
+        if upload.folder:
+            said["context"] = _descriptor(upload.folder, opened)
+        for name, folder in upload.parts.folders.items():
+            said["named"][name] = _descriptor(folder, opened)
         yield json.dumps(said)
     finally:
         for fd in opened:
             os.close(fd)
 
 
-def _claim(folder: str, opened: list[int]) -> dict[str, int]:
+def _descriptor(folder: str, opened: list[int]) -> dict[str, int]:
     try:
         opened.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     except OSError as error:
@@ -110,18 +112,18 @@ def _claim(folder: str, opened: list[int]) -> dict[str, int]:
     return {"fd": opened[-1], "device": found.st_dev, "inode": found.st_ino}
 
 
-def _packed(sending: Sending) -> Iterator[bytes] | None:
-    if not sending.folder or sending.definition is None:
-        return sending.context
+def _packed(upload: ContextUpload) -> Iterator[bytes] | None:
+    if not upload.folder or upload.definition is None:
+        return upload.context
     from corten.cli.archive.packing import pack
-    from corten.cli.image.context import keeper
+    from corten.cli.build.context import keeper
 
-    definition = sending.definition
+    definition = upload.definition
     name = definition.name if definition.text is None else ""
-    return pack(sending.folder, "context", keep=keeper(sending.folder, name, definition.ignore), follow=True)
+    return pack(upload.folder, "context", keep=keeper(upload.folder, name, definition.ignore), follow=True)
 
 
-def _beside(definition: Definition | None) -> dict[str, bytes]:
+def _beside(definition: DockerfileSource | None) -> dict[str, bytes]:
     if definition is None or definition.text is None:
         return {}
     return {"dockerfile": definition.text, **({"dockerignore": definition.ignore} if definition.ignore is not None else {})}

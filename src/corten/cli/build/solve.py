@@ -3,26 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from corten.cli.building.attestations import read_attestations
-from corten.cli.building.board import Board
-from corten.cli.building.calls import answer, read_call
-from corten.cli.building.folders import Sending, read_definition, sent, takes_folders
-from corten.cli.building.outputs import Delivered, Output, read_outputs, stored_names
-from corten.cli.building.painters import painter
-from corten.cli.building.parts import (
-    PARCEL_TYPE,
-    Parts,
-    read_agents,
-    read_caches,
-    read_contexts,
-    read_secrets,
-    rewrapped,
-)
-from corten.cli.building.refusals import refuse_unbuilt
-from corten.cli.building.reports import failure_text, warnings_text
+from corten.cli.build.call import answer, parse_call
+from corten.cli.build.context import local_context, stdin_context
+from corten.cli.build.display import make_display
+from corten.cli.build.local_context import ContextUpload, post_build, read_definition, reads_local_contexts
+from corten.cli.build.multipart import MULTIPART_TYPE, RequestParts, retarred
+from corten.cli.build.outputs import ExportedImage, Output, read_outputs, stored_names
+from corten.cli.build.report import failure_text, warnings_text
+from corten.cli.build.solve_options import read_agents, read_attestations, read_caches, read_contexts, read_secrets
+from corten.cli.build.status import SolveStatus
+from corten.cli.build.unsupported import refuse_unsupported
 from corten.cli.errors import Failure
 from corten.cli.flags import Values
-from corten.cli.image.context import local_context, stdin_context
 from corten.cli.session import Session
 from corten.client.configfile import ConfigFile
 from corten.client.urls import quoted
@@ -34,7 +26,7 @@ REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 Query = dict[str, str | list[str]]
 
 
-class Built(NamedTuple):
+class Solved(NamedTuple):
     """`image` is its id, "" for a check; `is_new`: the engine had no such image before; `provenance` as the metadata file has it."""
 
     image: str
@@ -42,24 +34,24 @@ class Built(NamedTuple):
     provenance: Mapping[str, Any] = {}
 
 
-def build_here(session: Session, values: Values, query: Query, where: str) -> int:
-    refuse_unbuilt(values)
-    call = read_call(values.text("call"), check=values.on("check"))
+def solve(session: Session, values: Values, query: Query, where: str) -> int:
+    refuse_unsupported(values)
+    call = parse_call(values.text("call"), check=values.on("check"))
     outputs = read_outputs(values.texts("output"), push=values.on("push"), load=values.on("load"), split=_wants_platforms(values))
     tags = [str(tag) for tag in values.texts("tag")]
     query["t"] = stored_names(outputs, tags)
-    query.pop("cachefrom", None)  # the parts tell of it
+    query.pop("cachefrom", None)  # sent among the parts
     parts = _parts(session, values)
     parts.options["call"] = call.method
-    sending = _sending(session, parts, query, where, values.text("file"))
+    upload = _upload(session, parts, query, where, values.text("file"))
     kind = "quiet" if values.on("quiet") else values.text("progress")
-    board = Board()
-    built = _built(session, query, sending, board, kind)
+    progress = SolveStatus()
+    built = _built(session, query, upload, progress, kind)
     if call.method != "build":
-        text, status = answer(call, board)
+        text, status = answer(call, progress)
         session.say(text)
         return status
-    if kind not in ("quiet", "rawjson") and (text := warnings_text(board.warnings, long=session.debug)):
+    if kind not in ("quiet", "rawjson") and (text := warnings_text(progress.warnings, long=session.debug)):
         session.warn(text)
     try:
         delivered = _deliver(session, outputs, built.image, tags)
@@ -71,27 +63,27 @@ def build_here(session: Session, values: Values, query: Query, where: str) -> in
         session.say(built.image if kept else "")
     write_id(values.text("iidfile"), built.image)
     if path := values.text("metadata-file"):
-        from corten.cli.building.metadata import results, write_metadata
+        from corten.cli.build.exporters import metadata, write_metadata
 
         names = tags or [name for output in outputs for name in output.names]
-        write_metadata(path, built.provenance, results(session, built.image if kept else "", names, delivered))
+        write_metadata(path, built.provenance, metadata(session, built.image if kept else "", names, delivered))
     return 0
 
 
-def _sending(session: Session, parts: Parts, query: Query, where: str, file: str) -> Sending:
-    """What is to go to the engine; `query` learns where the Dockerfile is."""
+def _upload(session: Session, parts: RequestParts, query: Query, where: str, file: str) -> ContextUpload:
+    """The upload; `query` gets the name of the Dockerfile in the context."""
     if where == "-":
         stream, query["dockerfile"] = stdin_context(file)
-        return Sending(parts, rewrapped(stream))
+        return ContextUpload(parts, retarred(stream))
     if where.startswith(REMOTE):
         query |= {"remote": where, "dockerfile": file or "Dockerfile"}
-        return Sending(parts)
-    if not takes_folders(session.api):
+        return ContextUpload(parts)
+    if not reads_local_contexts(session.api):
         stream, query["dockerfile"] = local_context(where, file, root="context")
-        return Sending(parts, stream)
+        return ContextUpload(parts, stream)
     definition = read_definition(where, file)
     query["dockerfile"] = definition.name
-    return Sending(parts, folder=where, definition=definition)
+    return ContextUpload(parts, folder=where, definition=definition)
 
 
 def _wants_platforms(values: Values) -> bool:
@@ -105,15 +97,15 @@ def _wants_platforms(values: Values) -> bool:
         raise Failure(f"ERROR: failed to build: failed to solve: invalid boolean value for multi-platform: {given[-1]}") from None
 
 
-def _deliver(session: Session, outputs: Sequence[Output], image: str, tags: Sequence[str]) -> list[Delivered]:
+def _deliver(session: Session, outputs: Sequence[Output], image: str, tags: Sequence[str]) -> list[ExportedImage]:
     if not any(output.is_elsewhere for output in outputs):
         return []
-    from corten.cli.building.delivering import deliver
+    from corten.cli.build.exporters import export_image
 
-    return [delivered for output in outputs for delivered in deliver(session, output, image, tags)]
+    return [delivered for output in outputs for delivered in export_image(session, output, image, tags)]
 
 
-def _kept(session: Session, outputs: Sequence[Output], built: Built) -> bool:
+def _kept(session: Session, outputs: Sequence[Output], built: Solved) -> bool:
     """Whether the engine keeps the image. One that was made for outputs elsewhere goes again, unless somebody named it meanwhile."""
     if any(output.is_stored for output in outputs):
         return True
@@ -122,7 +114,7 @@ def _kept(session: Session, outputs: Sequence[Output], built: Built) -> bool:
     return False
 
 
-def _parts(session: Session, values: Values) -> Parts:
+def _parts(session: Session, values: Values) -> RequestParts:
     folders, others = read_contexts(values.texts("build-context"))
     others = {name: _sent(session, where) for name, where in others.items()}
     agents = read_agents(values.texts("ssh"), session.environ)
@@ -141,14 +133,14 @@ def _parts(session: Session, values: Values) -> Parts:
         "cache_to": read_caches(values.texts("cache-to"), "cache-to", session.api.endpoint.host),
         "cache_from": read_caches(values.texts("cache-from"), "cache-from", session.api.endpoint.host),
     }
-    return Parts(options, read_secrets(values.texts("secret"), session.environ), folders)
+    return RequestParts(options, read_secrets(values.texts("secret"), session.environ), folders)
 
 
 def _sent(session: Session, where: str) -> str:
     """A named context that is no folder, as the engine takes it."""
     if not where.startswith(OCI_LAYOUT):
         return where
-    from corten.cli.building.ociimages import sent_layout
+    from corten.cli.build.oci_layout import sent_layout
 
     return f"docker-image://{sent_layout(session, where)}"
 
@@ -161,24 +153,24 @@ def _credentials(config: ConfigFile) -> dict[str, str]:
     return {"X-Registry-Config": encode_header(all_credentials(config))}
 
 
-def _built(session: Session, query: Query, sending: Sending, board: Board, kind: str) -> Built:
+def _built(session: Session, query: Query, upload: ContextUpload, progress: SolveStatus, kind: str) -> Solved:
     """Raises Failure with all that is to be said."""
-    paint = painter(kind, board, session.err)
-    headers = {"Content-Type": PARCEL_TYPE, **_credentials(session.config)}
-    built, failed = Built("", is_new=False), ""
-    with sent(session.api, query, sending, headers) as told:
+    display = make_display(kind, progress, session.err)
+    headers = {"Content-Type": MULTIPART_TYPE, **_credentials(session.config)}
+    built, failed = Solved("", is_new=False), ""
+    with post_build(session.api, query, upload, headers) as told:
         for message in told.json_lines():
             if message.get("id") == TRACE_ID:
-                paint(message["aux"])
+                display(message["aux"])
             elif isinstance(aux := message.get("aux"), dict):
-                built = Built(str(aux["ID"]), is_new=bool(aux.get("New")), provenance=aux.get("Provenance") or {})
+                built = Solved(str(aux["ID"]), is_new=bool(aux.get("New")), provenance=aux.get("Provenance") or {})
             elif message.get("error"):
                 failed = str(message["error"])
-    paint(None)
+    display(None)
     if failed:
-        if board.warnings and kind not in ("quiet", "rawjson"):
-            session.warn(warnings_text(board.warnings, long=session.debug))
-        raise Failure(failure_text(board) if board.failure else f"ERROR: failed to build: {failed}")
+        if progress.warnings and kind not in ("quiet", "rawjson"):
+            session.warn(warnings_text(progress.warnings, long=session.debug))
+        raise Failure(failure_text(progress) if progress.failure else f"ERROR: failed to build: {failed}")
     return built
 
 

@@ -1,4 +1,4 @@
-"""What `build` is asked for that is not done, told before anything is sent: a flag that does nothing is worse than none."""
+"""Flags and options of `build` that are not supported: refused before anything is sent. A flag without effect is worse than none."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ BUILDERS = ("default", "corten")
 ANNOTATED = ("", "manifest", "index", "manifest-descriptor", "index-descriptor")
 
 
-def refuse_unbuilt(values: Values) -> None:
+def refuse_unsupported(values: Values) -> None:
     """Raises Failure."""
     if values.texts("security-opt"):
         raise Failure("--security-opt is not supported: security options are not supported on linux")

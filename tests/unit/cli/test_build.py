@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from corten.cli.building.board import Board
+from corten.cli.build.command import BUILD, build_query
+from corten.cli.build.context import local_context, stdin_context
+from corten.cli.build.status import SolveStatus
 from corten.cli.errors import Failure
 from corten.cli.flags import Parser, Values
-from corten.cli.image.building import BUILD, build_query
-from corten.cli.image.context import local_context, stdin_context
 
 
 def names(stream: Iterator[bytes]) -> list[str]:
@@ -146,9 +146,9 @@ def test_query(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_times_of_steps_are_read_as_they_are_sent() -> None:
-    board = Board()
+    progress = SolveStatus()
     for day in ("1970-01-01", "2024-02-29", "2024-03-01", "2026-12-31", "2100-03-01"):
         vertex = {"digest": day, "name": day, "started": f"{day}T23:59:58.250000000Z", "completed": f"{day}T23:59:59Z"}
-        ((found, _),) = board.take({"vertexes": [vertex]})
+        ((found, _),) = progress.take({"vertexes": [vertex]})
         assert found.started == datetime.fromisoformat(f"{day}T23:59:58.250000+00:00").timestamp()
         assert found.seconds(0) == 0.75
