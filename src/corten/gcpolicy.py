@@ -32,7 +32,7 @@ class DiskSpace:
 class GcPolicy:
     """Times are seconds.
 
-    Fuller than `high`, the disk is cleared until it is down at `low`. `trash`: how long removed volumes and images can be restored (0: not
+    Fuller than `high`, garbage is collected until it is down at `low`. `trash`: how long removed volumes and images can be restored (0: not
     at all). `keep`: images and build cache not used for so long may be removed; None: they never are, only the trash is. `pin`: names and
     patterns of what is never removed.
     """

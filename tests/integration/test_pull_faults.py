@@ -187,7 +187,7 @@ def test_two_pulls_and_a_dropping_of_leftovers_at_once(store: Store) -> None:
                 asyncio.ensure_future(both.pull(parse_reference(f"{registry.host}/x:{tag}"), lambda line: None)) for tag in ("one", "two")
             ]
             await asyncio.to_thread(registry.held.wait, 60)
-            assert both.leftovers.clear(0) == 0
+            assert both.partial.clear(0) == 0
             registry.go_on.set()
             await asyncio.gather(*running)
 
@@ -206,7 +206,7 @@ def test_leftovers_are_dropped_when_they_are_old(store: Store) -> None:
         partials = Partials(Path(store.root.content) / "partials")
         assert partials.bytes_of(digest)
         assert partials.forget_older(3600) == 0
-        assert Pulls(store, SETTINGS, Events()).leftovers.clear(0) > 0
+        assert Pulls(store, SETTINGS, Events()).partial.clear(0) > 0
         assert not partials.bytes_of(digest)
 
 

@@ -104,12 +104,12 @@ class Engine:
     reconcile: Reconcile
     health: HealthChecks
 
-    def note_exit(self, event: Exited, tasks: Tasks) -> None:
+    def handle_exit(self, event: Exited, tasks: Tasks) -> None:
         """A container's process, an exec's or a build step's is over."""
         if event.exec_id is not None:
             self.services.execs.ended(event)
         elif not self.executor.ended(event):
-            tasks.spawn(self.exits.note(event), f"end of {event.container_id}")
+            tasks.spawn(self.exits.handle_exit(event), f"end of {event.container_id}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +187,7 @@ class Composition:
             caches=CachePrune(store, making.cache, caches, events),
         )
         last_uses = LastUses(volumes.uses, store.images, containers.catalog)
-        events.follow(last_uses.heard)
+        events.follow(last_uses.on_container_event)
         trash = TrashCan(
             store,
             images=ImageBin(store.bin, store.images, store.layers, store.origins),
@@ -208,7 +208,7 @@ class Composition:
         return Cleanup(
             protection=volumes.protection,
             models=volumes.models,
-            recognition=ModelScanner(volumes.models, volumes.volumes.mountpoint),
+            scanner=ModelScanner(volumes.models, volumes.volumes.mountpoint),
             trash=trash,
             uses=last_uses,
             records=volumes.uses,
@@ -240,7 +240,7 @@ class _Containers:
         self.catalog = catalog = ContainerCatalog(store.db)
         self.caches = open_caches(os.path.join(config.data_root, "build"), store, volumes.deletions, events, catalog)
         figures = figure_store.Figures(store.db)
-        self.figures = DiskUsage(figures, catalog, store.snapshots, volumes.rows, volumes.models.look)
+        self.figures = DiskUsage(figures, catalog, store.snapshots, volumes.rows, volumes.models.scan)
         self.storage = ContainerStorage(store, volumes.volumes, paths, caches=self.caches.caches.ensure)
         staging, root_files = Staging(paths.mounts, store.layers), RootFiles(store.snapshots, store.layers)
         self.files = ContainerFiles(catalog, self.storage, staging, root_files, events, self.figures)
@@ -267,4 +267,4 @@ class _Containers:
         self.removal = ContainerRemoval(catalog, self.queries, self.lifecycle, deletion, on.networks)
         self.reconcile = Reconcile(catalog, self.exits, deletion, self.resources, self.execs, monitors)
         self.health = HealthChecks(catalog, self.execs, monitors, events, tasks)
-        events.follow(self.health.heard)
+        events.follow(self.health.on_container_event)

@@ -5,7 +5,7 @@ import hashlib
 from corten.config import Config
 from corten.engine.events import Events
 from corten.engine.networks.catalog import NetworkCatalog
-from corten.engine.networks.naming import Naming
+from corten.engine.networks.embedded_dns import EmbeddedDns
 from corten.engine.networks.network import NetworkSettings
 from corten.engine.networks.networks import Networks
 from corten.engine.paths import Paths
@@ -60,5 +60,5 @@ def make_networks(database: Database, config: Config, events: Events) -> Network
     settings = settings_of(config)
     name = _name(settings)
     fabric = Fabric(FabricSettings(table=name, owner=name, forwarding=settings.forwarding, firewall=settings.firewall))
-    naming = Naming(fabric, DnsServer(), settings)
+    naming = EmbeddedDns(fabric, DnsServer(), settings)
     return Networks(NetworkCatalog(database), fabric, settings, naming, events, Paths(config.data_root, config.exec_root))

@@ -147,7 +147,7 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         monitor_events.hand_to(engine, tasks)
         engine.health.adopt()
         tasks.spawn(services.figures.keep_fresh(), "disk figures")
-        tasks.spawn(services.pulls.leftovers.expire(), "what pulls left")
+        tasks.spawn(services.pulls.partial.expire(), "partial pulls")
         services.cleanup.start(tasks, config.cache_rules)
         server = await stack.enter_async_context(Server(App(services, ROUTES).handle, common_headers=COMMON_HEADERS))
         settle_memory()
@@ -184,9 +184,9 @@ class MonitorEvents:
         assert self._tasks is not None
         match event:
             case Exited():
-                self._engine.note_exit(event, self._tasks)
+                self._engine.handle_exit(event, self._tasks)
             case OomKilled():
-                self._engine.exits.note_oom(event.container_id)
+                self._engine.exits.handle_oom(event.container_id)
             case LogFailed():
                 logger.error("writing the log of container %s failed, its output is lost: %s", event.container_id, event.message)
             case LauncherLost() | MonitorLost():

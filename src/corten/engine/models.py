@@ -6,7 +6,7 @@
     models--ORG--X/   with blobs/ in it: the Hugging Face cache
 
 Nothing is read whole and no tree is walked to its end: the look goes level by level and stops at LIMIT entries. What was found is kept
-with the time of the look; `look` repeats it, `known` and `all` do not. Whoever measures a volume looks, too (see `engine.usage`).
+with the time of the look; `scan` repeats it, `known` and `all` do not. Whoever measures a volume looks, too (see `engine.usage`).
 """
 
 import asyncio
@@ -52,12 +52,12 @@ class ModelsFound:
 
 
 class ModelRecords:
-    """What is known of volumes. `look` reads the disk and belongs in a thread."""
+    """What is known of volumes. `scan` reads the disk and belongs in a thread."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def look(self, volume: str, path: str) -> ModelsFound | None:
+    def scan(self, volume: str, path: str) -> ModelsFound | None:
         """Looks at the files now, and keeps what it saw."""
         found = recognise(path)
         text = json.dumps([found.kinds, found.files, found.size]) if found else ""
@@ -73,7 +73,7 @@ class ModelRecords:
         """What the last looks saw, by volume; those without models are not in it."""
         return {volume: _found(text) for volume, text in self._db.query("SELECT volume, found FROM volume_models WHERE found != ''")}
 
-    def looked(self) -> dict[str, int]:
+    def scan_times(self) -> dict[str, int]:
         """When volumes were last looked at, in ns since the epoch."""
         return dict(self._db.query("SELECT volume, looked FROM volume_models"))
 
@@ -177,9 +177,9 @@ class ModelScanner:
         self._models = models
         self._place = place
 
-    async def of(self, volumes: Sequence[Volume], used: Mapping[str, int]) -> dict[str, ModelsFound]:
+    async def find_models(self, volumes: Sequence[Volume], used: Mapping[str, int]) -> dict[str, ModelsFound]:
         """Those that hold models, by name. `used` tells when each was last used (ns): it may have changed until then."""
-        looked = self._models.looked()
+        looked = self._models.scan_times()
         due = [volume for volume in volumes if _is_due(volume, looked.get(volume.name, 0), used.get(volume.name, 0))]
         if due:
             await asyncio.to_thread(self._look, due)
@@ -189,7 +189,7 @@ class ModelScanner:
     def _look(self, volumes: Sequence[Volume]) -> None:
         deadline = time.monotonic() + BUDGET
         for volume in volumes:
-            self._models.look(volume.name, self._place(volume))
+            self._models.scan(volume.name, self._place(volume))
             if time.monotonic() > deadline:
                 return
 

@@ -63,7 +63,7 @@ class Protection:
     def set(self, name: str, protected: bool) -> None:
         self._db.execute("INSERT OR REPLACE INTO protection VALUES (?, ?)", (name, protected))
 
-    def said(self, name: str) -> bool | None:
+    def setting(self, name: str) -> bool | None:
         """What was said by `set`; None when only the label counts."""
         row = self._db.query_one("SELECT protected FROM protection WHERE volume = ?", (name,))
         return bool(row[0]) if row else None

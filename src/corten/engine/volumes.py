@@ -61,7 +61,7 @@ class VolumeRemoval:
             self._volumes.remove(name)
             self._forget(name)
             return
-        extra = {"protected": self._protection.said(name), "used": self._uses.find("volume", name)}
+        extra = {"protected": self._protection.setting(name), "used": self._uses.find("volume", name)}
         entry = self._bin.put(name, size=size, extra=extra, along=partial(self._forget, name))
         if size == UNKNOWN:
             self._store.background.submit(partial(_measure, self._bin, entry))

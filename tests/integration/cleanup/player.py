@@ -53,7 +53,7 @@ class Player:
     async def observe(self) -> State:
         """What is there, the files read from the disk."""
         services, store = self._services, self._world.store
-        said = services.cleanup.protection.said
+        said = services.cleanup.protection.setting
         volumes = {v.name: Volume(digest_on_disk(self._data(v.name)), str(said(v.name))) for v in services.volumes.list({})}
         state = State(volumes, frozenset(tag for i in store.images.all() for tag in i.repo_tags if tag.startswith("app")))
         for container in services.containers.all():

@@ -95,7 +95,7 @@ async def test_whoever_asks_waits_only_for_what_changed(world: World, monkeypatc
     monkeypatch.setattr(models, "_YOUNG", 0)
     volume = await services.volumes.create("weights")
     place = Path(services.volumes.mountpoint(volume))
-    asked = services.cleanup.recognition.of
+    asked = services.cleanup.scanner.find_models
     assert await asked([volume], {}) == {}
     fill(place, RECOGNISED["gguf"])
     assert await asked([volume], {}) == {}  # nobody used it since the look
@@ -108,16 +108,16 @@ async def test_a_new_volume_of_an_old_name_is_another_one(world: World) -> None:
     services = world.engine.services
     volume = await services.volumes.create("weights")
     fill(Path(services.volumes.mountpoint(volume)), RECOGNISED["gguf"])
-    assert await services.cleanup.recognition.of([volume], {})
+    assert await services.cleanup.scanner.find_models([volume], {})
     await services.volumes.remove("weights")
-    services.cleanup.models.look("weights", services.volumes.mountpoint(volume))  # one that was under way
+    services.cleanup.models.scan("weights", services.volumes.mountpoint(volume))  # one that was under way
     again = await services.volumes.create("weights")
-    assert await services.cleanup.recognition.of([again], {}) == {}
+    assert await services.cleanup.scanner.find_models([again], {}) == {}
 
 
 async def test_looks_have_a_budget(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     services = world.engine.services
     monkeypatch.setattr(models, "BUDGET", 0)
     volumes = [await services.volumes.create(f"v{n}") for n in range(4)]
-    await services.cleanup.recognition.of(volumes, {})
-    assert len(services.cleanup.models.looked()) == 1
+    await services.cleanup.scanner.find_models(volumes, {})
+    assert len(services.cleanup.models.scan_times()) == 1

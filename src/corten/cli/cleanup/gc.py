@@ -59,7 +59,7 @@ def _report(session: Session, answer: Json) -> None:
 
 def _nothing(answer: Json) -> str:
     if not answer["Wanted"]:
-        return f"The disk is {_percent(answer)} full, not above the mark low ({answer['Marks']['Low']}): nothing goes."
+        return f"The disk is {_percent(answer)} full, not above the threshold low ({answer['Marks']['Low']}): nothing goes."
     return "Nothing may go; --explain says why."
 
 

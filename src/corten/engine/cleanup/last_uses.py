@@ -20,7 +20,7 @@ class LastUses:
         self._images = images
         self._catalog = catalog
 
-    def heard(self, container: Container, action: str) -> None:
+    def on_container_event(self, container: Container, action: str) -> None:
         """To be told of what containers do."""
         if action in ACTIONS:
             self._uses.note("image", self._images_of(container))

@@ -22,7 +22,7 @@ class Cleanup:
 
     protection: Protection
     models: ModelRecords
-    recognition: ModelScanner
+    scanner: ModelScanner
     trash: TrashCan
     uses: LastUses
     records: Uses

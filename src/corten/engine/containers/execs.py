@@ -78,7 +78,7 @@ class Execs:
             self._drop_old(entry.id)
             self._database.execute("INSERT INTO execs VALUES (?, ?, ?)", (session.value.id, entry.id, _encode(session.value)))
         self._sessions[session.value.id] = session
-        self._tell(session.value, f"exec_create: {_shown(config)}")
+        self._publish(session.value, f"exec_create: {_shown(config)}")
         return session.value.id
 
     def get(self, exec_id: str) -> Exec:
@@ -119,7 +119,7 @@ class Execs:
         self._set(session, replace(value, started=True))
         try:
             process = self._build_process(self._catalog.get(value.container_id).value, config)
-            self._tell(value, f"exec_start: {_shown(config)}")
+            self._publish(value, f"exec_start: {_shown(config)}")
             pid = await self._monitors.exec_start(
                 value.container_id, value.id, process, options=_attach_options(config, framed), sock_fd=sock_fd, initial=initial
             )
@@ -150,7 +150,7 @@ class Execs:
         if session is None or session.value.exit_code is not None:
             return
         self._set(session, replace(session.value, exit_code=exit.exit_code, ended_at=exit.finished_at), keep=True)
-        self._tell(session.value, "exec_die", exitCode=str(exit.exit_code))
+        self._publish(session.value, "exec_die", exitCode=str(exit.exit_code))
         self._forget_unkept(session)
         if session.ending is not None and not session.ending.done():
             session.ending.set_result(exit.exit_code)
@@ -218,7 +218,7 @@ class Execs:
         for exec_id in old:
             del self._sessions[exec_id]
 
-    def _tell(self, value: Exec, action: str, **extra: str) -> None:
+    def _publish(self, value: Exec, action: str, **extra: str) -> None:
         entry = self._catalog.find(value.container_id)
         if entry is not None:
             self._events.container(entry.value, action, execID=value.id, **extra)

@@ -9,7 +9,7 @@ from corten.engine.containers.protocols import ContainerNetworks
 from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.protection import check_container
 from corten.engine.records.containers import ContainerCatalog, ContainerEntry
-from corten.engine.records.state import is_up, moved, require
+from corten.engine.records.state import is_up, require, transition
 from corten.errors import EngineError
 
 
@@ -67,10 +67,10 @@ class ContainerRemoval:
         """A removal that fails half-way (disk error) leaves a dead container, which can be removed again.
 
         "removing" is never written: the rows go in one transaction, or stay as they are."""
-        entry.value = replace(entry.value, state=moved(entry.state, "removing"))
+        entry.value = replace(entry.value, state=transition(entry.state, "removing"))
         try:
             await self._deletion.delete(entry, volumes=volumes)
         except (EngineError, OSError) as error:
             if self._catalog.find(entry.id) is entry:
-                self._catalog.set_live(entry, state=replace(moved(entry.state, "remove_failed"), error=str(error)))
+                self._catalog.set_live(entry, state=replace(transition(entry.state, "remove_failed"), error=str(error)))
             raise

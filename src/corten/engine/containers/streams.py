@@ -57,7 +57,7 @@ class Streams:
             return
         async with entry.lock:
             self._catalog.check_present(entry, ref)
-            await self._exits.cleaned(entry)
+            await self._exits.wait_for_cleanup(entry)
             if not has_process(entry.state) and not entry.prepared:
                 await self._monitors.prepare(entry.id, stdio_spec(entry.value, self._paths.log(entry.id)))
                 entry.prepared = True

@@ -97,7 +97,7 @@ class ImageArchives:
         await self._store.db.sync()
         if wanted.reference is not None:
             self._catalog.point(wanted.reference, image_id)
-        self._catalog.tell("import", image_id, image_id)
+        self._catalog.publish("import", image_id, image_id)
         return image_id
 
     async def tree(self, name: str) -> AsyncIterator[bytes]:
@@ -129,7 +129,7 @@ class ImageArchives:
                     outlet.put(chunk)
 
         for saved in wanted:
-            self._catalog.tell("save", saved.image.id, saved.image.id)
+            self._catalog.publish("save", saved.image.id, saved.image.id)
         return drawn(work)
 
     def _find_saved(self, names: Sequence[str], platform: Platform | None) -> list[Saved]:
@@ -175,7 +175,7 @@ class ImageArchives:
             yield Note(f"Loaded image: {tag.familiar}\n")
         if not image.tags:
             yield Note(f"Loaded image ID: {image.id}\n")
-        self._catalog.tell("load", image.id, image.id)
+        self._catalog.publish("load", image.id, image.id)
 
 
 def _imported(layer: Layer, run: RunConfig, wanted: ImportOptions) -> bytes:

@@ -138,9 +138,9 @@ class ImageCatalog:
         if reference.familiar_name == "sha256":
             raise Invalid("refusing to create an ambiguous tag using digest algorithm as name", reason="bad-reference")
         self._images.tag(reference, image_id)
-        self.tell("tag", image_id, reference.familiar)
+        self.publish("tag", image_id, reference.familiar)
 
-    def tell(self, action: str, image_id: ImageId, name: str) -> None:
+    def publish(self, action: str, image_id: ImageId, name: str) -> None:
         """An image's event: its labels, if it is still there, and a name."""
         image = self._images.by_id(image_id)
         self._events.publish("image", action, image_id, self.attributes(image, name) if image else {"name": name})

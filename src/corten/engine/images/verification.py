@@ -89,7 +89,9 @@ class Verification:
             return _with(damaged, "damaged", problem=error.message, hint=error.hint or "")
         again = await self._examined(damaged.layer)
         if again.faults:
-            return _with(damaged, "damaged", problem=f"what {origin} sent is damaged on the disk, too", hint="the disk may be failing")
+            return _with(
+                damaged, "damaged", problem=f"the layer fetched from {origin} is damaged on the disk, too", hint="the disk may be failing"
+            )
         self._events.publish("image", "repair", damaged.layer, {"from": origin})
         return _with(damaged, "repaired", origin=origin)
 

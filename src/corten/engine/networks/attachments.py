@@ -142,7 +142,7 @@ class Attachments:
         embedded = any(plan.network.has_names for plan in attachment.plans.values())
         return etc_files.resolv_conf(attachment.container, self._settings, embedded=embedded)
 
-    def expect(self, container: Container, networks: dict[str, Network]) -> Attachment:
+    def restore(self, container: Container, networks: dict[str, Network]) -> Attachment:
         """What a container has that outlived the last daemon, from what was stored of it: addresses and ports are its own again.
         `networks` by name; `adopt` follows once the fabric is open."""
         attachment = Attachment(container)

@@ -39,7 +39,7 @@ class Connections:
                 self._remember(entry, network, config)
             else:
                 await self._connect(attachment, entry, network, config)
-        self._tell(network, "connect", entry)
+        self._publish(network, "connect", entry)
 
     async def disconnect(self, network_ref: str, container_ref: str, *, force: bool = False) -> None:
         """Take the container off the network. `force`: also where the container is gone already."""
@@ -73,7 +73,7 @@ class Connections:
                 self._edit(entry, "hosts", lambda text: without_hosts(text, gone))
                 self._edit_resolver(attachment, entry, before)
                 self._containers.set_live(entry, endpoints=endpoints, ports=attachment.ports)
-        self._tell(network, "disconnect", entry)
+        self._publish(network, "disconnect", entry)
 
     def _check(self, network: Network, entry: ContainerEntry, config: EndpointConfig) -> None:
         checks.check_usable(network)
@@ -125,7 +125,7 @@ class Connections:
     def _edit(self, entry: ContainerEntry, name: str, change: Callable[[str], str]) -> None:
         edit(os.path.join(self._paths.container(entry.id), name), change)
 
-    def _tell(self, network: Network, action: str, entry: ContainerEntry) -> None:
+    def _publish(self, network: Network, action: str, entry: ContainerEntry) -> None:
         self._events.publish("network", action, network.id, {"container": entry.id, "name": network.name, "type": network.driver})
 
 

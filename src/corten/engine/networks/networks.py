@@ -76,7 +76,7 @@ class Networks:
             in_use = any("bridge" in container.endpoints for container in running)
             self.catalog.put(default_bridge(stored, self._settings, facts, pools=self._pools, taken=taken, in_use=in_use))
         by_name = {network.name: network for network in self.catalog}
-        attachments = [self.attachments.expect(container, by_name) for container in running]
+        attachments = [self.attachments.restore(container, by_name) for container in running]
         bridged = [network for network in self.catalog if network.bridge]
         parents = [network.own_parent for network in self.catalog if network.own_parent]
         rules = [(bridge_spec(network), firewall_rules(network)) for network in bridged]
@@ -114,7 +114,7 @@ class Networks:
             raise EngineError(f"{_SETTING_UP}: {error}", reason="network-kernel") from error
         self._refresh_links(container)
         for network, _ in wanted:
-            self._tell(network, "connect", container=container.id)
+            self._publish(network, "connect", container=container.id)
         return attachment
 
     async def detach(self, container: Container) -> None:
@@ -124,7 +124,7 @@ class Networks:
             return
         await self.attachments.detach(container.id)
         for plan in attachment.plans.values():
-            self._tell(plan.network, "disconnect", container=container.id)
+            self._publish(plan.network, "disconnect", container=container.id)
 
     async def renamed(self, container: Container) -> None:
         """A running container has another name: its networks know it by that one from now on."""
@@ -149,7 +149,7 @@ class Networks:
         if network.bridge or network.parent:
             await self._make(network)
         self.catalog.put(network)
-        self._tell(network, "create")
+        self._publish(network, "create")
         return network
 
     async def _make(self, network: Network) -> None:
@@ -186,7 +186,7 @@ class Networks:
         self.catalog.remove(network.id)
         self._addressing.forget(network)
         await self._unmake(network)
-        self._tell(network, "destroy")
+        self._publish(network, "destroy")
         return network.id
 
     def members(self, network: Network) -> list[Member]:
@@ -251,7 +251,7 @@ class Networks:
         bridge = next((network for network in self.catalog if network.is_default_bridge), None)
         return tuple(pool.chosen_gateway for pool in bridge.pools) if bridge else ()
 
-    def _tell(self, network: Network, action: str, **extra: str) -> None:
+    def _publish(self, network: Network, action: str, **extra: str) -> None:
         self._events.publish("network", action, network.id, {**extra, "name": network.name, "type": network.driver})
 
 

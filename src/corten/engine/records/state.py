@@ -105,7 +105,7 @@ def require(operation: Operation, container: Container, ref: str = "") -> None:
     raise kind(text.format(id=container.id, name=container.name, ref=ref or container.name), reason=f"state-forbids-{operation}")
 
 
-def moved(state: State, event: Event) -> State:
+def transition(state: State, event: Event) -> State:
     """The state after `event`; an event that the table does not allow is a bug of the engine."""
     return replace(state, status=TRANSITIONS[state.status, event])
 
@@ -120,11 +120,11 @@ def has_process(state: State) -> bool:
 
 
 def started(state: State, *, pid: int, at: int) -> State:
-    return replace(moved(state, "started"), pid=pid, started_at=at, error="", oom_killed=False, exit_code=0, manually_stopped=False)
+    return replace(transition(state, "started"), pid=pid, started_at=at, error="", oom_killed=False, exit_code=0, manually_stopped=False)
 
 
 def died(state: State, *, exit_code: int, at: int, oom_killed: bool) -> State:
-    return replace(moved(state, "died"), pid=0, exit_code=exit_code, finished_at=at, oom_killed=oom_killed)
+    return replace(transition(state, "died"), pid=0, exit_code=exit_code, finished_at=at, oom_killed=oom_killed)
 
 
 def failed_to_start(state: State, *, exit_code: int, message: str) -> State:

@@ -72,10 +72,10 @@ class PartialPulls:
             try:
                 freed = await asyncio.to_thread(self.clear, KEPT_SECONDS)
             except (EngineError, OSError) as error:
-                logger.warning("clearing what old pulls left failed: %s", error)
+                logger.warning("removing partial pulls failed: %s", error)
             else:
                 if freed:
-                    logger.info("%d bytes given back that pulls left more than %d days ago", freed, KEPT_SECONDS // 86400)
+                    logger.info("removed partial pulls older than %d days: %d bytes reclaimed", KEPT_SECONDS // 86400, freed)
             await asyncio.sleep(INTERVAL)
 
 

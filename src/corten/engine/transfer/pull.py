@@ -56,7 +56,7 @@ class Pulls:
         self._reclaimable = reclaimable
         self._folder = Path(store.root.content) / "partials"
         self._in_flight = InFlight()
-        self.leftovers = PartialPulls(store, Partials(self._folder), self._in_flight)
+        self.partial = PartialPulls(store, Partials(self._folder), self._in_flight)
 
     async def pull(
         self, reference: Reference, report: Report, *, platform: str = "", credentials: Credentials | None = None, all_tags: bool = False

@@ -15,12 +15,12 @@ from tests.unit.engine.world import World
 from tests.unit.engine.world import world as engine_world
 
 OLD = 5
-MARKS = GcPolicy(keep=3600, pin=("pinned*",))
+POLICY = GcPolicy(keep=3600, pin=("pinned*",))
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with engine_world(tmp_path, gc=MARKS) as made:
+    async with engine_world(tmp_path, gc=POLICY) as made:
         yield made
 
 
@@ -52,10 +52,10 @@ async def test_the_daemon_clears_by_itself_between_its_marks(world: World) -> No
     Path(world.engine.services.volumes.mountpoint(world.engine.services.volumes.get("removed")), "file").write_bytes(bytes(50))
     await world.engine.services.volumes.remove("removed")
     cleanup.gc.disk = lambda: (90, 100)
-    await gc_loop(cleanup).look()
+    await gc_loop(cleanup).run_once()
     assert names(world) >= {"one:latest", "two:latest"}
     cleanup.gc.disk = lambda: (910, 1000)
-    await gc_loop(cleanup).look()  # 110 bytes are wanted: 50 from the trash, 100 of an image that a registry has
+    await gc_loop(cleanup).run_once()  # 110 bytes are wanted: 50 from the trash, 100 of an image that a registry has
     assert world.store.bin.all() == []
     assert names(world) == {"busybox:latest", "two:latest", "two:two", "pinned:latest", "pinned:two"}
     assert [volume.name for volume in world.engine.services.volumes.list({})] == ["data"]
@@ -77,7 +77,7 @@ async def test_used_protected_and_fresh_images_stay(world: World) -> None:
     image(world, "old", "old:two")
     await world.create("web", image="used")
     cleanup.gc.disk = lambda: (1000, 1000)
-    said = await cleanup.gc.look(GcOverrides(low=DiskSpace(1)))
+    said = await cleanup.gc.plan(GcOverrides(low=DiskSpace(1)))
     done = await cleanup.gc.run(GcOverrides(low=DiskSpace(1)), reason="test")
     assert [v.candidate.name for v in done.plan.going] == [v.candidate.name for v in said.plan.going]
     assert done.plan.freed == said.plan.freed == done.reclaimed
@@ -95,7 +95,7 @@ async def test_a_dry_run_changes_nothing_and_without_keep_only_the_trash_goes(tm
         image(world, "old")
         gc.disk = lambda: (100, 100)
         assert (await gc.run(reason="test")).plan.going == ()
-        assert [v.candidate.name for v in (await gc.look(GcOverrides(keep=60))).plan.going] == ["old:latest"]
+        assert [v.candidate.name for v in (await gc.plan(GcOverrides(keep=60))).plan.going] == ["old:latest"]
         assert "old:latest" in names(world)
         await gc.run(GcOverrides(keep=60), reason="test")
         assert "old:latest" not in names(world)
@@ -143,9 +143,9 @@ async def test_rules_keep_the_build_cache_small(world: World) -> None:
     ground.release_layers()
     world.store.db.execute("UPDATE build_cache SET used = 5 WHERE key = 'one'")
     rules = [BuildCacheRule(unused=10**6, types=("exec.cachemount",)), BuildCacheRule(keep=DiskSpace(1000)), BuildCacheRule(unused=3600)]
-    await gc_loop(cleanup, rules).look()
+    await gc_loop(cleanup, rules).run_once()
     assert [entry.key for entry in cache.entries()] == ["two"]
     told = [event.attributes for event in world.events.past(0, None, {"type": ["builder"]})]
     assert told == [{"reason": "a rule of builder.gc"}]
-    await gc_loop(cleanup, rules).look()  # nothing goes, nothing is told
+    await gc_loop(cleanup, rules).run_once()  # nothing goes, nothing is told
     assert len(world.events.past(0, None, {"type": ["builder"]})) == 1

@@ -13,7 +13,7 @@ from corten.ids import DiffId
 
 NOW = 10**18
 HOUR = 3600 * 10**9
-MARKS = GcPolicy(keep=3600)
+POLICY = GcPolicy(keep=3600)
 
 
 def one(kind: CandidateKind, name: str, *, age: int = 2 * HOUR, layers: bool = True, **more: Any) -> Candidate:
@@ -27,8 +27,8 @@ def layered(**held: str) -> LayerHolders:
     )
 
 
-def plan(candidates: Sequence[Candidate], held: LayerHolders, *, wanted: int = 10**6, marks: GcPolicy = MARKS) -> GcPlan:
-    return make_plan(candidates, held, marks, wanted=wanted, now=NOW)
+def plan(candidates: Sequence[Candidate], held: LayerHolders, *, wanted: int = 10**6, policy: GcPolicy = POLICY) -> GcPlan:
+    return make_plan(candidates, held, policy, wanted=wanted, now=NOW)
 
 
 def went(made: GcPlan) -> list[tuple[str, int]]:
@@ -55,7 +55,7 @@ def test_kinds_go_in_order_and_the_longest_unused_first() -> None:
     assert went(plan(candidates, held, wanted=12)) == order[:2]
     assert why(plan(candidates, held, wanted=12)) == dict.fromkeys(["pip", "nameless", "old", "young", "mine"], ENOUGH)
     assert went(plan(candidates, held, wanted=0)) == []
-    assert went(plan(candidates, held, marks=GcPolicy())) == order[:1]
+    assert went(plan(candidates, held, policy=GcPolicy())) == order[:1]
 
 
 def test_what_speaks_against_it_is_said() -> None:
@@ -67,7 +67,7 @@ def test_what_speaks_against_it_is_said() -> None:
         one("trash", "kept", own=1, layers=False),
     ]
     held = layered(used="ab", **{"base:1": "c"}, fresh="d", shared="a")
-    made = plan(candidates, held, marks=replace(MARKS, pin=("base", "k*t")))
+    made = plan(candidates, held, policy=replace(POLICY, pin=("base", "k*t")))
     assert went(made) == []
     assert why(made) == {
         "used": "container web needs it",
@@ -76,7 +76,7 @@ def test_what_speaks_against_it_is_said() -> None:
         "shared": "nothing would come back: others need its layers",
         "kept": "pinned by k*t",
     }
-    assert "keep is not set" in why(plan(candidates, held, marks=GcPolicy()))["shared"]
+    assert "keep is not set" in why(plan(candidates, held, policy=GcPolicy()))["shared"]
 
 
 def test_layers_count_when_their_last_holder_goes() -> None:

@@ -71,7 +71,7 @@ class Place:
         self.volumes = Volumes(rows, self.store.layers, self.events, self.removal, space)
         images = ImageBin(self.store.bin, self.store.images, self.store.layers, self.store.origins)
         self.trash = TrashCan(self.store, images=images, volumes=self.bin, protection=self.protection, uses=self.uses, events=self.events)
-        figures = DiskUsage(Figures(self.store.db), ContainerCatalog(self.store.db), self.store.snapshots, rows, self.models.look)
+        figures = DiskUsage(Figures(self.store.db), ContainerCatalog(self.store.db), self.store.snapshots, rows, self.models.scan)
         self.figures = figures
         self.prune = VolumePrune(self.volumes, figures.held, self.protection, self.models, self.events)
 
@@ -271,10 +271,10 @@ def test_marks_are_read_and_wrong_ones_refused(tmp_path: Path) -> None:
 
 
 def test_marks_of_size_and_pins() -> None:
-    marks = parse_gc_policy("high=1.5TB,low=900G,keep=2w,pin=pytorch/*,pin=base")
-    assert (marks.high.of(10**13), marks.low.of(10**13), marks.low.of(100)) == (3 << 39, 900 << 30, 100)
-    assert (str(marks.high), str(marks.low), str(DiskSpace(80)), marks.keep) == ("1.5TiB", "900GiB", "80%", 14 * 86400)
-    assert [marks.pinned_by([name]) for name in ("pytorch/pytorch:2.1", "base", "base:1")] == ["pytorch/*", "base", ""]
+    policy = parse_gc_policy("high=1.5TB,low=900G,keep=2w,pin=pytorch/*,pin=base")
+    assert (policy.high.of(10**13), policy.low.of(10**13), policy.low.of(100)) == (3 << 39, 900 << 30, 100)
+    assert (str(policy.high), str(policy.low), str(DiskSpace(80)), policy.keep) == ("1.5TiB", "900GiB", "80%", 14 * 86400)
+    assert [policy.pinned_by([name]) for name in ("pytorch/pytorch:2.1", "base", "base:1")] == ["pytorch/*", "base", ""]
 
 
 async def test_marks_go_and_come_back_in_one_transaction_with_their_volume(place: Place) -> None:

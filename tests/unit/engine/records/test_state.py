@@ -16,9 +16,9 @@ from corten.engine.records.state import (
     failed_to_start,
     has_process,
     is_up,
-    moved,
     require,
     started,
+    transition,
 )
 from corten.engine.values.container import State, Status
 from corten.errors import Conflict, EngineError, NotModified
@@ -42,7 +42,7 @@ PLAYBOOKS: list[tuple[list[Event], Status]] = [
 def test_playbook(events: list[Event], end: Status) -> None:
     state = State()
     for event in events:
-        state = moved(state, event)
+        state = transition(state, event)
     assert state.status == end
 
 
@@ -52,7 +52,7 @@ def test_every_status_can_be_reached() -> None:
 
 def test_a_transition_that_the_table_lacks_is_a_bug() -> None:
     with pytest.raises(KeyError):
-        moved(State(status="created"), "paused")
+        transition(State(status="created"), "paused")
 
 
 @given(st.lists(st.sampled_from(EVENTS)))
@@ -60,7 +60,7 @@ def test_a_container_that_is_up_never_counts_as_removable(events: list[Event]) -
     state = State()
     for event in events:
         if (state.status, event) in TRANSITIONS:
-            state = moved(state, event)
+            state = transition(state, event)
     with_state = replace(container(), state=state)
     if is_up(state):
         with pytest.raises(Conflict):

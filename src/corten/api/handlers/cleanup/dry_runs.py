@@ -10,7 +10,7 @@ from corten.api.handlers.cleanup.prunes import (
     containers_pruned,
     images_pruned,
     networks_pruned,
-    read_chosen,
+    read_prune_filter,
     volumes_pruned,
 )
 from corten.api.handlers.images import deleted_items
@@ -45,16 +45,16 @@ async def dry_run_prune(request: Request) -> Reply:
     for name in filters:
         if len(kinds) == 1 and name not in FILTERS[kinds[0]]:
             raise Invalid(f"invalid filter '{name}'", reason="bad-filter")
-    chosen = read_chosen(filters)
+    filter = read_prune_filter(filters)
     everything = bool(body.all)
     plan = PrunePlan(
-        chosen=chosen,
-        manner=PruneOptions(dry=True, force_protected=bool(body.force_protected), spare_models=bool(body.keep_models)),
+        filter=filter,
+        options=PruneOptions(dry=True, force_protected=bool(body.force_protected), spare_models=bool(body.keep_models)),
         containers="container" in kinds,
         networks="network" in kinds,
         volumes="volume" in kinds,
         all_volumes=bool(body.all_volumes),
-        images=ImagePruneFilter(not everything, chosen.until, chosen.labels, chosen.not_labels) if "image" in kinds else None,
+        images=ImagePruneFilter(not everything, filter.until, filter.labels, filter.not_labels) if "image" in kinds else None,
         caches=_caches(filters, everything, body.keep_storage or 0) if "build-cache" in kinds else None,
     )
     found = await request.app.cleanup.prunes.dry_run(plan)
@@ -63,7 +63,7 @@ async def dry_run_prune(request: Request) -> Reply:
         containers=containers_pruned(found.containers) if found.containers else None,
         networks=networks_pruned(found.networks) if found.networks else None,
         volumes=volumes_pruned(found.volumes, trashed=trashed) if found.volumes else None,
-        images=images_pruned(found.images, request.app.pulls.leftovers.size(plan.images), trashed=trashed)
+        images=images_pruned(found.images, request.app.pulls.partial.size(plan.images), trashed=trashed)
         if found.images and plan.images
         else None,
         build_cache=caches_pruned(found.caches) if found.caches else None,

@@ -16,7 +16,7 @@ async def gc_run(request: Request) -> Reply:
     gc = request.app.cleanup.gc
     asked = _asked(body)
     dry = bool(body.dry_run)
-    look = await gc.look(asked) if dry else await gc.run(asked, reason="asked for by the user")
+    look = await gc.plan(asked) if dry else await gc.run(asked, reason="asked for by the user")
     return json_response(_answer(look, dry=dry))
 
 
@@ -35,16 +35,16 @@ def _answer(look: GcReport, *, dry: bool) -> GcAnswer:
         used=look.used,
         total=look.total,
         wanted=look.plan.wanted,
-        marks=_marks(look.marks),
+        marks=_marks(look.policy),
         going=[_verdict(verdict) for verdict in look.plan.going],
         staying=[_verdict(verdict) for verdict in look.plan.staying],
         reclaimed=look.plan.freed if dry else look.reclaimed,
     )
 
 
-def _marks(marks: GcPolicy) -> GcMarksAnswer:
-    keep = "" if marks.keep is None else format_age(marks.keep)
-    return GcMarksAnswer(high=str(marks.high), low=str(marks.low), trash=format_age(marks.trash), keep=keep, pin=list(marks.pin))
+def _marks(policy: GcPolicy) -> GcMarksAnswer:
+    keep = "" if policy.keep is None else format_age(policy.keep)
+    return GcMarksAnswer(high=str(policy.high), low=str(policy.low), trash=format_age(policy.trash), keep=keep, pin=list(policy.pin))
 
 
 def _verdict(verdict: Verdict) -> GcVerdict:

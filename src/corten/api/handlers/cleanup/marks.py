@@ -24,7 +24,7 @@ async def volume_mark(request: Request) -> Reply:
 async def _marks(request: Request, volumes: Sequence[Volume]) -> dict[str, VolumeMarks]:
     cleanup = request.app.cleanup
     used = cleanup.uses.volumes()
-    models = await cleanup.recognition.of(volumes, used)
+    models = await cleanup.scanner.find_models(volumes, used)
     return {
         volume.name: VolumeMarks(
             protected=cleanup.protection.covers(volume.name, volume.labels),

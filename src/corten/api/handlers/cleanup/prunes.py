@@ -30,13 +30,13 @@ _BUILD_FILTERS = ("until", "unused-for", "id", "inuse", "shared", "private", "ty
 
 
 async def container_prune(request: Request) -> Reply:
-    chosen = read_chosen(request.filters("label", "label!", "until"))
-    return json_response(containers_pruned(await request.app.cleanup.prunes.containers.run(chosen, read_manner(request))))
+    filter = read_prune_filter(request.filters("label", "label!", "until"))
+    return json_response(containers_pruned(await request.app.cleanup.prunes.containers.run(filter, read_prune_options(request))))
 
 
 async def network_prune(request: Request) -> Reply:
-    chosen = read_chosen(request.filters("label", "label!", "until"))
-    return json_response(networks_pruned(await request.app.cleanup.prunes.networks.run(chosen, read_manner(request))))
+    filter = read_prune_filter(request.filters("label", "label!", "until"))
+    return json_response(networks_pruned(await request.app.cleanup.prunes.networks.run(filter, read_prune_options(request))))
 
 
 async def volume_prune(request: Request) -> Reply:
@@ -46,14 +46,14 @@ async def volume_prune(request: Request) -> Reply:
         if "all" in filters:
             raise Invalid(f"invalid filter 'all=[{' '.join(filters['all'])} true]': only one value is expected", reason="bad-filter")
         everything = True
-    pruned = await request.app.cleanup.prunes.volumes.run(read_chosen(filters), read_manner(request), everything=everything)
+    pruned = await request.app.cleanup.prunes.volumes.run(read_prune_filter(filters), read_prune_options(request), everything=everything)
     return json_response(volumes_pruned(pruned, trashed=request.app.cleanup.trash.is_on))
 
 
 async def image_prune(request: Request) -> Reply:
     what = prune_what(request.filters(*PRUNE_FILTERS))
     pruned = await request.app.cleanup.prunes.images.prune(what, removal_how(request))
-    left = await request.app.pulls.leftovers.prune(what)
+    left = await request.app.pulls.partial.prune(what)
     return json_response(images_pruned(pruned, left, trashed=request.app.cleanup.trash.is_on))
 
 
@@ -61,11 +61,11 @@ async def build_prune(request: Request) -> Reply:
     return json_response(caches_pruned(await request.app.cleanup.prunes.caches.run(_cache_what(request))))
 
 
-def read_chosen(filters: dict[str, list[str]]) -> PruneFilter:
+def read_prune_filter(filters: dict[str, list[str]]) -> PruneFilter:
     return PruneFilter(until=filter_until(filters), labels=filters.get("label", ()), not_labels=filters.get("label!", ()))
 
 
-def read_manner(request: Request) -> PruneOptions:
+def read_prune_options(request: Request) -> PruneOptions:
     return PruneOptions(force_protected=request.flag("force-protected"), spare_models=request.headers.get("corten-keep-models") == "1")
 
 

@@ -34,7 +34,7 @@ async def disk_usage(request: Request) -> Reply:
             raise Invalid(f"unknown object type: {kind}", reason="bad-object-type", hint=f"one of {', '.join(OBJECTS)}")
     build_cache = [_cached(item) for item in await request.app.builds.usage()] if "build-cache" in wanted else None
     usage = DiskUsage(
-        layers_size=request.app.system.layers_size() + request.app.pulls.leftovers.total() if "image" in wanted else 0,
+        layers_size=request.app.system.layers_size() + request.app.pulls.partial.total() if "image" in wanted else 0,
         images=_images(request) if "image" in wanted else None,
         containers=await _containers(request) if "container" in wanted else None,
         volumes=await _volumes(request) if "volume" in wanted else None,

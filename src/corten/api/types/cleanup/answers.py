@@ -159,7 +159,7 @@ class GcVerdict(AnswerStruct, frozen=True, kw_only=True):
 
 
 class GcAnswer(AnswerStruct, frozen=True, kw_only=True):
-    """`used`, `total`: the disk, before; `wanted`: bytes above the mark `low`; `reclaimed`: what came back, or would."""
+    """`used`, `total`: the disk, before; `wanted`: bytes above the threshold `low`; `reclaimed`: what came back, or would."""
 
     dry_run: bool
     used: int

@@ -1,4 +1,4 @@
-"""Garbage collection: looks at the disk, plans, and does what was planned, by itself above the mark `high` or when it is asked to."""
+"""Garbage collection: looks at the disk, plans, and does what was planned, by itself above `high` or when it is asked to."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ def disk_of(path: str) -> Disk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GcOverrides:
-    """What this time holds in place of the marks; None: the mark."""
+    """What holds this time in place of the policy; None: as the policy says."""
 
     low: DiskSpace | None = None
     keep: int | None = None
@@ -47,7 +47,7 @@ class GcReport:
 
     used: int
     total: int
-    marks: GcPolicy
+    policy: GcPolicy
     plan: GcPlan
     reclaimed: int = 0
 
@@ -58,7 +58,7 @@ class GarbageCollector:
     def __init__(
         self,
         candidates: GcCandidates,
-        marks: GcPolicy,
+        policy: GcPolicy,
         *,
         trash: TrashCan,
         caches: CachePrune,
@@ -67,7 +67,7 @@ class GarbageCollector:
         disk: Disk,
     ) -> None:
         self.disk = disk
-        self.marks = marks
+        self.policy = policy
         self._candidates = candidates
         self._trash = trash
         self._caches = caches
@@ -77,22 +77,22 @@ class GarbageCollector:
 
     @property
     def headroom(self) -> int:
-        """Bytes below the mark `high`; negative above it."""
+        """Bytes below `high`; negative above it."""
         used, total = self.disk()
-        return self.marks.high.of(total) - used
+        return self.policy.high.of(total) - used
 
-    async def look(self, asked: GcOverrides = GcOverrides()) -> GcReport:
-        """What would go down to the mark `low`; nothing is changed."""
-        marks = replace(self.marks, low=asked.low or self.marks.low, keep=self.marks.keep if asked.keep is None else asked.keep)
+    async def plan(self, asked: GcOverrides = GcOverrides()) -> GcReport:
+        """What would go down to `low`; nothing is changed."""
+        policy = replace(self.policy, low=asked.low or self.policy.low, keep=self.policy.keep if asked.keep is None else asked.keep)
         candidates, layered = await self._candidates.all()
         used, total = self.disk()
-        plan = make_plan(candidates, layered, marks, wanted=used - marks.low.of(total), now=time.time_ns())
-        return GcReport(used, total, marks, plan)
+        plan = make_plan(candidates, layered, policy, wanted=used - policy.low.of(total), now=time.time_ns())
+        return GcReport(used, total, policy, plan)
 
     async def run(self, asked: GcOverrides = GcOverrides(), *, reason: str) -> GcReport:
         """Does it. What somebody began to use meanwhile stays, and is missing in `going`."""
         async with self._running:
-            look = await self.look(asked)
+            look = await self.plan(asked)
             went: list[Verdict] = []
             reclaimed = 0
             for verdict in look.plan.going:
@@ -101,7 +101,7 @@ class GarbageCollector:
                     went.append(replace(verdict, size=size))
                     reclaimed += size
         if went:
-            logger.info("%s: %d bytes given back", reason, reclaimed)
+            logger.info("garbage collection (%s): %d bytes reclaimed", reason, reclaimed)
         return replace(look, plan=replace(look.plan, going=tuple(went)), reclaimed=reclaimed)
 
     async def _take(self, verdict: Verdict, reason: str) -> int | None:

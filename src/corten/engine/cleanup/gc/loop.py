@@ -1,4 +1,4 @@
-"""What the daemon clears away by itself: the trash, when an entry's time is over, and what garbage collection takes when the disk fills."""
+"""Garbage collection by the daemon itself: of the trash when its time is over, of build cache by rules, of all when the disk fills."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ INTERVAL: Final = 60.0
 """Seconds between looks at most; one look is a statvfs and a query of a small table."""
 SHORTEST: Final = 0.25
 SPEED: Final = 2 << 30
-"""Bytes per second with which a disk may fill: the nearer to the mark `high`, the sooner the next look."""
+"""Bytes per second with which a disk may fill: the nearer to `high`, the sooner the next look."""
 RULED: Final = 600.0
 """Seconds between two looks at the build cache, for which its cache mounts are walked."""
 KNOWN: Final = 90 * 86400 * 10**9
@@ -39,7 +39,7 @@ class GcLoop:
         """For as long as the daemon lives."""
         while True:
             try:
-                await self.look()
+                await self.run_once()
             except (EngineError, OSError) as error:
                 logger.warning("garbage collection failed: %s", error)
             await asyncio.sleep(self.pause())
@@ -49,14 +49,14 @@ class GcLoop:
         left = self._gc.headroom
         return min(max(left / SPEED, SHORTEST), INTERVAL) if left > 0 else INTERVAL / 12
 
-    async def look(self) -> None:
-        """Once: what is over goes, and what is needed."""
+    async def run_once(self) -> None:
+        """Expires the trash, applies the rules for build cache, and collects garbage when the disk is fuller than `high`."""
         await self._trash.expire()
         if self._rules and time.monotonic() - self._ruled >= RULED:
             self._ruled = time.monotonic()
             await self.apply_rules()
         if self._gc.headroom < 0:
-            await self._gc.run(reason=f"the disk is fuller than {self._gc.marks.high}")
+            await self._gc.run(reason=f"the disk is fuller than {self._gc.policy.high}")
 
     async def apply_rules(self) -> None:
         """One rule after another."""

@@ -74,9 +74,9 @@ class GcPlan:
         return sum(verdict.size for verdict in self.going)
 
 
-def make_plan(candidates: Sequence[Candidate], layered: LayerHolders, marks: GcPolicy, *, wanted: int, now: int) -> GcPlan:
+def make_plan(candidates: Sequence[Candidate], layered: LayerHolders, policy: GcPolicy, *, wanted: int, now: int) -> GcPlan:
     """Takes one after another until `wanted` bytes come back. `now` is ns since the epoch."""
-    refusals = [(candidate, _refusal(candidate, marks, now)) for candidate in sorted(candidates, key=_turn)]
+    refusals = [(candidate, _refusal(candidate, policy, now)) for candidate in sorted(candidates, key=_turn)]
     able = [candidate for candidate, why in refusals if not why]
     count = _Count(layered)
     idle = _useless(able, layered)
@@ -93,7 +93,7 @@ def make_plan(candidates: Sequence[Candidate], layered: LayerHolders, marks: GcP
             continue
         for one in (*count.companions(candidate, waiting), candidate):
             size = count.release(one)
-            going.append(Verdict(one, size, _WHY[one.kind].format(keep=format_age(marks.keep or 0))))
+            going.append(Verdict(one, size, _WHY[one.kind].format(keep=format_age(policy.keep or 0))))
             freed += size
     gone = {id(verdict.candidate) for verdict in going}
     staying = [
@@ -108,16 +108,16 @@ def _turn(candidate: Candidate) -> tuple[int, bool, int]:
     return ORDER.index(candidate.kind), candidate.last, candidate.used
 
 
-def _refusal(candidate: Candidate, marks: GcPolicy, now: int) -> str:
+def _refusal(candidate: Candidate, policy: GcPolicy, now: int) -> str:
     if candidate.spared:
         return candidate.spared
-    if pattern := marks.pinned_by((candidate.name, *candidate.names)):
+    if pattern := policy.pinned_by((candidate.name, *candidate.names)):
         return f"pinned by {pattern}"
     if candidate.kind == "trash":
         return ""
-    if marks.keep is None:
-        return "only the trash goes by itself: the mark keep is not set"
-    return f"used within {format_age(marks.keep)}" if candidate.used > now - marks.keep * 10**9 else ""
+    if policy.keep is None:
+        return "only the trash is collected by itself: keep is not set"
+    return f"used within {format_age(policy.keep)}" if candidate.used > now - policy.keep * 10**9 else ""
 
 
 def _useless(able: Sequence[Candidate], layered: LayerHolders) -> dict[str, str]:

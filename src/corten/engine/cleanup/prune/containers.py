@@ -22,26 +22,26 @@ class ContainerPrune:
         self._removal = removal
         self._events = events
 
-    async def run(self, chosen: PruneFilter, manner: PruneOptions) -> PruneReport:
+    async def run(self, filter: PruneFilter, options: PruneOptions) -> PruneReport:
         names: list[str] = []
         kept: list[KeptObject] = []
         reclaimed = 0
         for entry in self._catalog:
             container = entry.value
-            if not _is_idle(container) or not chosen.wants(container.config.labels, container.created):
+            if not _is_idle(container) or not filter.wants(container.config.labels, container.created):
                 continue
-            if not manner.force_protected and self.is_protected(container):
+            if not options.force_protected and self.is_protected(container):
                 kept.append(KeptObject(container.name, PROTECTED))
                 continue
             try:
                 size = (await self._containers.sizes(container)).writable
-                if not manner.dry:
+                if not options.dry:
                     await self._removal.remove(entry.id, force_protected=True)
             except (NotFound, Conflict):
                 continue  # gone or started meanwhile
             names.append(entry.id)
             reclaimed += size
-        if not manner.dry:
+        if not options.dry:
             self._events.publish("container", "prune", "", {"reclaimed": str(reclaimed)})
         return PruneReport(tuple(names), reclaimed, tuple(kept))
 

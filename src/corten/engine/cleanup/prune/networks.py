@@ -16,21 +16,21 @@ class NetworkPrune:
     networks: Networks
     events: Events
 
-    async def run(self, chosen: PruneFilter, manner: PruneOptions) -> PruneReport:
+    async def run(self, filter: PruneFilter, options: PruneOptions) -> PruneReport:
         names: list[str] = []
         kept: list[KeptObject] = []
         for network in self.networks.catalog:
-            if network.is_predefined or self.networks.members(network) or not chosen.wants(network.labels, network.created):
+            if network.is_predefined or self.networks.members(network) or not filter.wants(network.labels, network.created):
                 continue
-            if not manner.force_protected and is_protecting(network.labels):
+            if not options.force_protected and is_protecting(network.labels):
                 kept.append(KeptObject(network.name, PROTECTED))
                 continue
             try:
-                if not manner.dry:
+                if not options.dry:
                     await self.networks.remove(network.id)
             except Denied:
                 continue
             names.append(network.name)
-        if not manner.dry:
+        if not options.dry:
             self.events.publish("network", "prune", "", {"reclaimed": "0"})
         return PruneReport(tuple(names), 0, tuple(kept))

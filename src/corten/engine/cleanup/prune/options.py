@@ -27,7 +27,7 @@ class PruneFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneOptions:
-    """`dry`: only say what would go. `without`: containers that are to be thought away. `spare_models`: volumes that hold models stay."""
+    """`dry`: only say what would go. `without`: containers that count as removed. `spare_models`: volumes that hold models stay."""
 
     dry: bool = False
     force_protected: bool = False

@@ -23,8 +23,8 @@ from corten.store.db import Database
 class PrunePlan:
     """Which kinds a prune is of: a kind that is None or False is left out. `all_volumes`: named ones too."""
 
-    chosen: PruneFilter
-    manner: PruneOptions
+    filter: PruneFilter
+    options: PruneOptions
     containers: bool = False
     networks: bool = False
     volumes: bool = False
@@ -63,18 +63,18 @@ class Prunes:
         self.caches = caches
 
     async def dry_run(self, plan: PrunePlan) -> DryRunReport:
-        manner = replace(plan.manner, dry=True)
-        containers = await self.containers.run(plan.chosen, manner) if plan.containers else None
+        options = replace(plan.options, dry=True)
+        containers = await self.containers.run(plan.filter, options) if plan.containers else None
         gone = frozenset(ContainerId(name) for name in containers.names) if containers else frozenset()
-        manner = replace(manner, without=gone)
-        networks = await self.networks.run(plan.chosen, manner) if plan.networks else None
-        unaged = replace(plan.chosen, until=0)
-        volumes = await self.volumes.run(unaged, manner, everything=plan.all_volumes) if plan.volumes else None
+        options = replace(options, without=gone)
+        networks = await self.networks.run(plan.filter, options) if plan.networks else None
+        unaged = replace(plan.filter, until=0)
+        volumes = await self.volumes.run(unaged, options, everything=plan.all_volumes) if plan.volumes else None
         mounts = await self.caches.mounts(plan.caches) if plan.caches else ()
         with dry_run(self._db):
             for container in gone:
                 self._db.execute("DELETE FROM snapshots WHERE key = ?", (container,))
-            how = RemoveOptions(force_protected=manner.force_protected, without=gone)
+            how = RemoveOptions(force_protected=options.force_protected, without=gone)
             images = self.images.dry_run_prune(plan.images, how) if plan.images else None
             caches = self.caches.dry_run(plan.caches, mounts) if plan.caches else None
         return DryRunReport(containers=containers, networks=networks, volumes=volumes, images=images, caches=caches)

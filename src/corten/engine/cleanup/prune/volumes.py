@@ -23,37 +23,37 @@ class VolumePrune:
     models: ModelRecords
     events: Events
 
-    async def run(self, chosen: PruneFilter, manner: PruneOptions, *, everything: bool) -> PruneReport:
+    async def run(self, filter: PruneFilter, options: PruneOptions, *, everything: bool) -> PruneReport:
         """`everything`: named volumes too."""
         names: list[str] = []
         kept: list[KeptObject] = []
         going: list[Volume] = []
         reclaimed = 0
         for volume in self.volumes.list({}):
-            if set(volume.users) - manner.without or not (everything or volume.anonymous) or not chosen.wants(volume.labels):
+            if set(volume.users) - options.without or not (everything or volume.anonymous) or not filter.wants(volume.labels):
                 continue
-            if (why := await self._why_kept(volume, manner)) is not None:
+            if (why := await self._why_kept(volume, options)) is not None:
                 kept.append(KeptObject(volume.name, why))
             else:
                 going.append(volume)
         sizes = await self.sizes(going)
         for volume in going:
             try:
-                if not manner.dry:
-                    await self.volumes.remove(volume.name, force_protected=manner.force_protected, size=sizes[volume.name])
+                if not options.dry:
+                    await self.volumes.remove(volume.name, force_protected=options.force_protected, size=sizes[volume.name])
             except (NotFound, Conflict):
                 continue  # taken, protected or gone meanwhile
             names.append(volume.name)
             reclaimed += sizes[volume.name]
-        if not manner.dry:
+        if not options.dry:
             self.events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
         return PruneReport(tuple(names), reclaimed, tuple(kept))
 
-    async def _why_kept(self, volume: Volume, manner: PruneOptions) -> str | None:
-        if not manner.force_protected and self.protection.covers(volume.name, volume.labels):
+    async def _why_kept(self, volume: Volume, options: PruneOptions) -> str | None:
+        if not options.force_protected and self.protection.covers(volume.name, volume.labels):
             return PROTECTED
-        if manner.spare_models:
-            found = await asyncio.to_thread(self.models.look, volume.name, self.volumes.mountpoint(volume))
+        if options.spare_models:
+            found = await asyncio.to_thread(self.models.scan, volume.name, self.volumes.mountpoint(volume))
             if found is not None:
                 return str(found)
         return None

@@ -57,8 +57,8 @@ class ContainerFiles:
             with _explained(path, ref), located(root, path) as place:
                 return stat_place(root, place, path)
 
-        async with self._standing(entry) as ground:
-            return await in_thread(lambda: _in_root(ground, work))
+        async with self._standing(entry) as source:
+            return await in_thread(lambda: _in_root(source, work))
 
     async def copy_out(self, ref: str, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
         """What is at `path`, and it as a tar. Raises NotFound, Invalid before anything is sent. The iterator must be closed."""
@@ -71,7 +71,7 @@ class ContainerFiles:
                 outlet.put(b"")  # from here on the answer's head can leave
                 pack_place(place, outlet.put)
 
-        stream = self._streamed(entry, lambda ground, outlet: _in_root(ground, lambda root: work(root, outlet)))
+        stream = self._streamed(entry, lambda source, outlet: _in_root(source, lambda root: work(root, outlet)))
         await anext(stream)
         self._events.container(entry.value, "archive-path")
         return stats[0], stream
@@ -92,9 +92,9 @@ class ContainerFiles:
                 check_writable(root, folder)
                 unpack_into(folder, path, incoming, chunks)
 
-        async with self._standing(entry) as ground:
+        async with self._standing(entry) as source:
             try:
-                await with_body(body, lambda chunks: _in_writable_root(ground, lambda root: work(root, chunks)))
+                await with_body(body, lambda chunks: _in_writable_root(source, lambda root: work(root, chunks)))
             finally:
                 self._figures.touched(entry.value)
         self._events.container(entry.value, "extract-to-dir")
@@ -103,8 +103,8 @@ class ContainerFiles:
         """The container's own files, without what is mounted in it, as a tar. The iterator must be closed."""
         entry = self._catalog.get(ref)
 
-        def work(ground: RootSource, outlet: Outlet) -> None:
-            with opened_root_alone(ground) as root:
+        def work(source: RootSource, outlet: Outlet) -> None:
+            with opened_root_alone(source) as root:
                 outlet.put(b"")
                 pack_root(root, outlet.put)
 
@@ -123,7 +123,7 @@ class ContainerFiles:
         self, entry: ContainerEntry, work: Callable[[RootSource, Outlet], None], *, mounts: bool = True
     ) -> AsyncGenerator[bytes, None]:
         """What `work` puts out; the first piece is empty and says that all is well so far."""
-        async with self._standing(entry, mounts=mounts) as ground, aclosing(drawn(lambda outlet: work(ground, outlet))) as pieces:
+        async with self._standing(entry, mounts=mounts) as source, aclosing(drawn(lambda outlet: work(source, outlet))) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -173,13 +173,13 @@ class ContainerFiles:
         snapshot = storage.snapshots.get(container.id)
         below = [storage.layers.path(diff_id) for diff_id in reversed(snapshot.layers)] or [storage.layers.empty_path()]
         running = has_process(container.state)
-        ground = RootSource(
+        source = RootSource(
             place=storage.paths.mounts,
             pid=container.state.pid if running else 0,
             layers=[storage.snapshots.upper(container.id), *below],
             options=() if running else storage.snapshots.mounts(container.id)[0]["options"],
         )
-        return ground if staged is None else replace(ground, attached=[*self._attached(container, staged)])
+        return source if staged is None else replace(source, attached=[*self._attached(container, staged)])
 
     def _attached(self, container: Container, staged: dict[str, str]) -> Iterator[RootMount]:
         folder = self._storage.paths.container(container.id)
@@ -193,17 +193,17 @@ class ContainerFiles:
                 yield RootMount(source, f"/etc/{name}", not container.host.readonly_rootfs)
 
 
-def _in_root(ground: RootSource, work: Callable[[int], T]) -> T:
+def _in_root(source: RootSource, work: Callable[[int], T]) -> T:
     """`work` on the root, which is only read. Where a mount point is missing it is made, as Docker does."""
     try:
-        with opened_root(ground, writable=False) as root:
+        with opened_root(source, writable=False) as root:
             return work(root)
     except MountPointMissing:
-        return _in_writable_root(ground, work)
+        return _in_writable_root(source, work)
 
 
-def _in_writable_root(ground: RootSource, work: Callable[[int], T]) -> T:
-    with opened_root(ground, writable=True) as root:
+def _in_writable_root(source: RootSource, work: Callable[[int], T]) -> T:
+    with opened_root(source, writable=True) as root:
         return work(root)
 
 

@@ -61,45 +61,45 @@ class MountPointMissing(Exception):
 
 
 @contextmanager
-def opened_root(ground: RootSource, *, writable: bool) -> Iterator[int]:
+def opened_root(source: RootSource, *, writable: bool) -> Iterator[int]:
     """An O_PATH descriptor of the root. Changes this thread's mount namespace: the thread must end soon afterwards.
 
     For a container that does not run nothing is changed without `writable`; raises MountPointMissing when a destination would have
     to be made. All is unmounted on leaving, so that the container can start at once. Raises Conflict when the process has ended.
     """
     with ExitStack() as opened:
-        tree = _root_tree(ground, writable=writable)
+        tree = _root_tree(source, writable=writable)
         try:
             mount(None, "/", None, MS_REC | MS_PRIVATE)
-            move_mount(tree, "", AT_FDCWD, ground.place)
+            move_mount(tree, "", AT_FDCWD, source.place)
         finally:
             os.close(tree)
-        opened.callback(umount2, ground.place, MNT_DETACH)
-        root = os.open(ground.place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened.callback(umount2, source.place, MNT_DETACH)
+        root = os.open(source.place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         opened.callback(os.close, root)
-        for one in _parents_first(ground.attached):
-            _attach(root, one, make=writable or ground.pid != 0)
+        for one in _parents_first(source.attached):
+            _attach(root, one, make=writable or source.pid != 0)
         yield root
 
 
 @contextmanager
-def opened_root_alone(ground: RootSource) -> Iterator[int]:
+def opened_root_alone(source: RootSource) -> Iterator[int]:
     """The root without anything mounted in it, read-only. Changes this thread's mount namespace."""
-    tree = _root_tree(ground, writable=False)
+    tree = _root_tree(source, writable=False)
     try:
         yield tree
     finally:
         os.close(tree)
 
 
-def _root_tree(ground: RootSource, *, writable: bool) -> int:
+def _root_tree(source: RootSource, *, writable: bool) -> int:
     """A detached mount of the root."""
     unshare(CLONE_NEWNS)
-    if ground.pid:
-        return _process_root(ground.pid)
+    if source.pid:
+        return _process_root(source.pid)
     if writable:
-        return stacked_mount(ground.options)
-    return stacked_layers(ground.layers)
+        return stacked_mount(source.options)
+    return stacked_layers(source.layers)
 
 
 def _process_root(pid: int) -> int:

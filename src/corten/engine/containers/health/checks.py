@@ -38,7 +38,7 @@ class HealthChecks:
         self._tasks = tasks
         self._watches: dict[str, _Watch] = {}
 
-    def heard(self, container: Container, action: str) -> None:
+    def on_container_event(self, container: Container, action: str) -> None:
         """To be told of what containers do."""
         entry = self._catalog.find(container.id)
         if entry is None or action not in ("start", "unpause", "pause", "die"):

@@ -19,7 +19,7 @@ from corten.engine.containers.run.launch import Launch
 from corten.engine.containers.run.resources import RunResources, disconnected
 from corten.engine.events import Events
 from corten.engine.records.containers import ContainerCatalog, ContainerEntry
-from corten.engine.records.state import died, has_process, moved
+from corten.engine.records.state import died, has_process, transition
 from corten.engine.records.waiters import WaitResult
 from corten.engine.tasks import Tasks
 from corten.errors import EngineError
@@ -48,7 +48,7 @@ class ExitHandler:
         self._tasks = tasks
         self._reasons = reasons
 
-    async def note(self, exit: Exited) -> None:
+    async def handle_exit(self, exit: Exited) -> None:
         """A main process is over. An end that was noted already, or of a container that is gone, changes nothing."""
         entry = self._catalog.find(exit.container_id)
         if entry is None:
@@ -58,18 +58,18 @@ class ExitHandler:
                 return
             await self._settle(entry, exit)
 
-    def note_oom(self, container_id: str) -> None:
+    def handle_oom(self, container_id: str) -> None:
         """The kernel killed a process of it for memory; the container may go on."""
         entry = self._catalog.find(container_id)
         if entry is not None:
             self._events.container(entry.value, "oom")
 
-    async def cleaned(self, entry: ContainerEntry) -> None:
+    async def wait_for_cleanup(self, entry: ContainerEntry) -> None:
         """Returns when nothing is left of earlier runs; held by whoever starts the next one."""
         if entry.cleanup is not None:
             await asyncio.wait([entry.cleanup])
 
-    async def give_up(self, entry: ContainerEntry) -> None:
+    async def cancel_restart(self, entry: ContainerEntry) -> None:
         """End the waiting for an automatic restart."""
         async with entry.lock:
             if entry.state.status != "restarting":
@@ -77,7 +77,7 @@ class ExitHandler:
             if entry.restart is not None:
                 entry.restart.cancel()
                 entry.restart = None
-            self._catalog.set_live(entry, state=moved(entry.state, "gave_up"))
+            self._catalog.set_live(entry, state=transition(entry.state, "gave_up"))
             self._answer(entry)
 
     def restart_now(self, entry: ContainerEntry) -> None:
@@ -93,7 +93,7 @@ class ExitHandler:
         entry.prepared = False
         goes = before.host.auto_remove and not entry.held and not again
         if again:
-            state = replace(moved(state, "will_restart"), restart_count=state.restart_count + 1)
+            state = replace(transition(state, "will_restart"), restart_count=state.restart_count + 1)
         if goes:
             entry.value = replace(before, state=state)
         else:
@@ -116,7 +116,7 @@ class ExitHandler:
 
     async def _restart(self, entry: ContainerEntry, pause: float) -> None:
         await asyncio.sleep(pause)
-        await self.cleaned(entry)
+        await self.wait_for_cleanup(entry)
         async with entry.lock:
             if self._catalog.find(entry.id) is not entry or entry.state.status not in ("restarting", "exited"):
                 return
@@ -124,5 +124,5 @@ class ExitHandler:
             try:
                 await self._launch.run(entry, restart_count=entry.state.restart_count)
             except EngineError as error:
-                logger.warning("container %s was not restarted: %s", entry.value.name, error.message)
+                logger.warning("restarting container %s failed: %s", entry.value.name, error.message)
                 self._answer(entry)

@@ -12,7 +12,7 @@ from corten.engine.containers.run.exit_handling import ExitHandler
 from corten.engine.containers.run.launch import Launch
 from corten.engine.events import Events
 from corten.engine.records.containers import ContainerCatalog, ContainerEntry
-from corten.engine.records.state import has_process, is_up, moved, require
+from corten.engine.records.state import has_process, is_up, require, transition
 from corten.engine.records.waiters import Condition, WaitResult
 from corten.engine.signals import parse_signal
 from corten.engine.space import SpaceReclaimer
@@ -94,7 +94,7 @@ class Lifecycle:
         """SIGKILL, until it is over and noted. Raises Conflict if it does not go."""
         self._note_manual_stop(entry)
         if entry.state.status == "restarting":
-            await self._exits.give_up(entry)
+            await self._exits.cancel_restart(entry)
         if not has_process(entry.state):
             return
         self._note_manual_stop(entry)
@@ -115,7 +115,7 @@ class Lifecycle:
         async with entry.lock:
             require("pause", entry.value, ref)
             await self._monitors.of(entry.id).pause()
-            self._catalog.set_live(entry, state=moved(entry.state, "paused"))
+            self._catalog.set_live(entry, state=transition(entry.state, "paused"))
         self._events.container(entry.value, "pause")
 
     async def unpause(self, ref: str) -> None:
@@ -138,13 +138,13 @@ class Lifecycle:
     async def _launch_anew(self, entry: ContainerEntry) -> None:
         """A start by the user: counting of restarts begins anew."""
         entry.pause = 0.0
-        await self._exits.cleaned(entry)
+        await self._exits.wait_for_cleanup(entry)
         await self._launch.run(entry, restart_count=0)
 
     async def _stop(self, entry: ContainerEntry, signal: int | None, timeout: int | None) -> None:
         self._note_manual_stop(entry)
         if entry.state.status == "restarting":
-            await self._exits.give_up(entry)
+            await self._exits.cancel_restart(entry)
         if has_process(entry.state):
             self._note_manual_stop(entry)  # a restart that was under way has cleared it
             await self._end(entry, signal or self._stop_signal(entry), _patience(entry, timeout))
@@ -179,7 +179,7 @@ class Lifecycle:
 
     async def _resume(self, entry: ContainerEntry) -> None:
         await self._monitors.of(entry.id).resume()
-        self._catalog.set_live(entry, state=moved(entry.state, "unpaused"))
+        self._catalog.set_live(entry, state=transition(entry.state, "unpaused"))
         self._events.container(entry.value, "unpause")
 
     def _note_manual_stop(self, entry: ContainerEntry) -> None:

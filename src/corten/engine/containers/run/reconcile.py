@@ -82,13 +82,13 @@ class Reconcile:
             await self._settle_without_process(entry, found)
         elif found.status == "exited":
             code = UNKNOWN_EXIT if found.exit_code is None else found.exit_code
-            await self._exits.note(Exited(entry.id, None, code, found.finished_at, found.oom_killed))
+            await self._exits.handle_exit(Exited(entry.id, None, code, found.finished_at, found.oom_killed))
 
     async def _settle_without_process(self, entry: ContainerEntry, found: LiveContainer | None) -> None:
         if found is not None:
             await self._resources.clear(entry.id)
         if has_process(entry.state):
-            await self._exits.note(_recorded_end(self._resources.paths, entry))
+            await self._exits.handle_exit(_recorded_end(self._resources.paths, entry))
         elif entry.state.status == "restarting" or wants_start_with_daemon(entry.value):
             self._exits.restart_now(entry)
 
@@ -119,7 +119,7 @@ class Reconcile:
                 return
             except Conflict:
                 await asyncio.sleep(_EVICTION_PAUSE)
-        logger.error("the processes of %s, which is no container any more, do not end", container_id)
+        logger.error("killing the processes of removed container %s failed: they do not end", container_id)
 
     async def _sweep(self) -> None:
         """Writable layers and files that no container has, run-time state that no process has: what a crash cut short."""

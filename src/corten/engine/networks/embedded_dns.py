@@ -28,7 +28,7 @@ class _Inside:
         return made
 
 
-class Naming:
+class EmbeddedDns:
     """The `NameService` of the engine."""
 
     def __init__(self, fabric: Fabric, server: DnsServer, settings: NetworkSettings) -> None:
