@@ -25,6 +25,7 @@ from corten.daemon.compose import MIGRATIONS, Composition, Engine
 from corten.daemon.listeners import listeners_of
 from corten.daemon.machine import machine_of
 from corten.daemon.networks import make_networks, remove_networks
+from corten.daemon.permissions import restrict_roots
 from corten.daemon.process import configure_logging, locked, pidfile, raise_file_limit, settle_memory
 from corten.engine.events import Events
 from corten.engine.host import read_host_facts
@@ -107,6 +108,7 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, logger.info, "SIGHUP: restart the daemon to read its configuration again; containers run on")
     async with AsyncExitStack() as stack:
+        restrict_roots(config.data_root, config.exec_root, config.pidfile)
         # First of all, as dockerd does: what cannot be had ends it before anything is made, and early clients wait in line.
         listeners = [_held(listener, stack) for listener in listeners_of(config)]
         keep = config.gc.trash * 10**9
@@ -119,7 +121,6 @@ async def serve(config: Config, features: KernelFeatures) -> None:
             reclaim=space.reclaim_blocking,
         )
         stack.callback(store.close)
-        os.makedirs(config.exec_root, mode=0o711, exist_ok=True)
         monitor_events = MonitorEvents()
         monitors = await Monitors.connect(config.exec_root, on_event=monitor_events.receive)
         stack.push_async_callback(monitors.close)

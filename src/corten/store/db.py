@@ -41,6 +41,15 @@ class Migration:
     statements: tuple[str, ...]
 
 
+def _close_to_others(path: str) -> None:
+    """SQLite makes a database with mode 0644, and its log with the database's own mode."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(fd, 0o600)
+    finally:
+        os.close(fd)
+
+
 class _Kept:
     """A thread's connection. It closes with the thread, whose local storage holds the only reference to this."""
 
@@ -73,11 +82,12 @@ class Database:
         self._commits = 0
         self.reserve = Reserve(os.path.join(os.path.dirname(path), "reserve"))
         try:
+            _close_to_others(path)
             self._migrate(migrations)
         except EngineError:
             self.close()
             raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self.close()
             raise _database_error(path, error) from error
 
@@ -231,7 +241,7 @@ def _refuse_newer(versions: dict[str, int], migrations: Sequence[Migration]) -> 
             )
 
 
-def _database_error(path: str, error: sqlite3.Error) -> EngineError:
+def _database_error(path: str, error: sqlite3.Error | OSError) -> EngineError:
     if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
         return Unavailable(
             f"{path}: {os.strerror(errno.ENOSPC).lower()}", reason="disk-full", hint="free disk space, e.g. by `corten system prune`"

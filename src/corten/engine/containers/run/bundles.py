@@ -61,7 +61,8 @@ class Bundles:
             spec = build_spec(container, placement)
             if edits is not None:
                 inject(spec, edits, lambda: library_folders(placement.read_file, placement.machine.arch))
-            _write(os.path.join(bundle, "config.json"), json.dumps(spec, separators=(",", ":"), ensure_ascii=True))
+            text = json.dumps(spec, separators=(",", ":"), ensure_ascii=True)
+            _write(os.path.join(bundle, "config.json"), text, mode=0o600)  # it holds the environment
         except OSError as error:
             raise Unavailable(f"preparing the start of {container.name}: {error}", reason="bundle") from error
         start: StartSpec = {
@@ -172,7 +173,8 @@ class Bundles:
         return os.path.join(self._paths.bundle(container_id), "shm")
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, text: str, *, mode: int = 0o644) -> None:
     """Replaced at every start, so written in place: a crash in between is mended by the next one."""
     with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        os.fchmod(file.fileno(), mode)
         file.write(text)
