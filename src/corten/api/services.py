@@ -65,7 +65,7 @@ class Services:
     system: System
     devices: Devices
     volumes: Volumes
-    figures: DiskUsage
+    disk_usage: DiskUsage
     images: Images
     networks: Networks
     connections: Connections

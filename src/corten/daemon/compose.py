@@ -45,7 +45,7 @@ from corten.engine.containers.stats import Stats
 from corten.engine.containers.storage import ContainerStorage
 from corten.engine.containers.streams import Streams
 from corten.engine.containers.update import ContainerUpdate
-from corten.engine.devices.nvidia_diagnosis import diagnosis
+from corten.engine.devices.nvidia_driver import diagnosis
 from corten.engine.devices.nvidia_specification import NvidiaSource
 from corten.engine.devices.registry import CdiRegistry
 from corten.engine.devices.requests import Devices
@@ -162,7 +162,7 @@ class Composition:
             system=System(config, self.facts, self.features, store, containers.catalog, events),
             devices=containers.devices,
             volumes=volumes.volumes,
-            figures=containers.figures,
+            disk_usage=containers.disk_usage,
             images=images,
             networks=self.known_networks,
             connections=Connections(self.known_networks, containers.catalog, containers.paths, events),
@@ -182,7 +182,7 @@ class Composition:
             store.db,
             containers=ContainerPrune(containers.catalog, containers.queries, containers.removal, events),
             networks=NetworkPrune(self.known_networks, events),
-            volumes=VolumePrune(volumes.volumes, containers.figures.held, volumes.protection, volumes.models, events),
+            volumes=VolumePrune(volumes.volumes, containers.disk_usage.held, volumes.protection, volumes.models, events),
             images=images.removal,
             caches=CachePrune(store, making.cache, caches, events),
         )
@@ -240,10 +240,10 @@ class _Containers:
         self.catalog = catalog = ContainerCatalog(store.db)
         self.caches = open_caches(os.path.join(config.data_root, "build"), store, volumes.deletions, events, catalog)
         figures = figure_store.Figures(store.db)
-        self.figures = DiskUsage(figures, catalog, store.snapshots, volumes.rows, volumes.models.scan)
+        self.disk_usage = DiskUsage(figures, catalog, store.snapshots, volumes.rows, volumes.models.scan)
         self.storage = ContainerStorage(store, volumes.volumes, paths, caches=self.caches.caches.ensure)
         staging, root_files = Staging(paths.mounts, store.layers), RootFiles(store.snapshots, store.layers)
-        self.files = ContainerFiles(catalog, self.storage, staging, root_files, events, self.figures)
+        self.files = ContainerFiles(catalog, self.storage, staging, root_files, events, self.disk_usage)
         self.devices = Devices(CdiRegistry(config.cdi_spec_dirs, NvidiaSource()), diagnosis)
         bundles = Bundles(
             catalog,
@@ -263,7 +263,7 @@ class _Containers:
             catalog, launch, deletion=deletion, resources=self.resources, events=events, tasks=tasks, reasons=self.reasons
         )
         self.lifecycle = Lifecycle(catalog, launch, self.exits, monitors, events, space)
-        self.queries = ContainerQueries(catalog, self.storage, self.execs, self.figures)
+        self.queries = ContainerQueries(catalog, self.storage, self.execs, self.disk_usage)
         self.removal = ContainerRemoval(catalog, self.queries, self.lifecycle, deletion, on.networks)
         self.reconcile = Reconcile(catalog, self.exits, deletion, self.resources, self.execs, monitors)
         self.health = HealthChecks(catalog, self.execs, monitors, events, tasks)

@@ -147,7 +147,7 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         await engine.reconcile.settle()
         monitor_events.hand_to(engine, tasks)
         engine.health.adopt()
-        tasks.spawn(services.figures.keep_fresh(), "disk figures")
+        tasks.spawn(services.disk_usage.keep_fresh(), "disk usage")
         tasks.spawn(services.pulls.partial.expire(), "partial pulls")
         services.cleanup.start(tasks, config.cache_rules)
         server = await stack.enter_async_context(Server(App(services, ROUTES).handle, common_headers=COMMON_HEADERS))

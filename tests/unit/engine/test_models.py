@@ -86,7 +86,7 @@ async def test_what_is_measured_is_looked_at(world: World) -> None:
     volume = await services.volumes.create("weights")
     fill(Path(services.volumes.mountpoint(volume)), RECOGNISED["gguf"])
     assert services.cleanup.models.all() == {}
-    await services.figures.round()
+    await services.disk_usage.round()
     assert set(services.cleanup.models.all()) == {"weights"}
 
 

@@ -1,4 +1,4 @@
-"""What `-v`, `--mount`, `--tmpfs` and an image's VOLUME ask for, resolved to the container's mount points.
+"""What `-v`, `--mount`, `--tmpfs`, `--volumes-from` and an image's VOLUME ask for, resolved to the container's mount points.
 
 Parsing (`parse_bind`, `requested`) is pure; `ensure_sources` touches the host when the container starts. A mount point whose
 `request` is None came from `-v`: a host directory it names is made when missing, one named by `--mount` must exist.
@@ -13,7 +13,7 @@ from typing import Protocol
 
 from corten.engine.spec.tmpfs import request_text, tmpfs_options
 from corten.engine.values.container import Container, ContainerConfig, HostConfig, MountPoint, MountRequest
-from corten.errors import EngineError, Invalid
+from corten.errors import EngineError, Invalid, NotFound
 from corten.ids import ContainerId, DiffId, is_hex64
 
 PROPAGATIONS = frozenset(("private", "rprivate", "slave", "rslave", "shared", "rshared"))
@@ -21,6 +21,8 @@ _CONSISTENCIES = frozenset(("consistent", "cached", "delegated", "default"))
 LABEL_MODES = frozenset(("z", "Z"))
 _CACHE = re.compile(r"(cache:[^:]+):(/[^:]*)(?::([^:]*))?")
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+Find = Callable[[str], Container]
+"""A container by name or id; raises NotFound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,3 +316,35 @@ def owner_of(key: str) -> str:
     """The id of the container to which a snapshot belongs, its own or one of a mounted image; "" for others' (builds)."""
     container_id, _, number = key.partition("-")
     return container_id if is_hex64(container_id) and (number.isdecimal() or not number) else ""
+
+
+def volumes_from(specs: Sequence[str], find: Find) -> list[MountPoint]:
+    """The mount points that `specs` (`container[:ro|rw]`) bring in; where two bring one destination the later counts.
+
+    Raises Invalid in Docker's words.
+    """
+    found: dict[str, MountPoint] = {}
+    for spec in specs:
+        name, is_writable = _parse_volumes_from(spec)
+        for point in _find_source(find, name).mounts:
+            found[point.destination] = replace(point, mode="", rw=point.rw and is_writable)
+    return list(found.values())
+
+
+def _parse_volumes_from(spec: str) -> tuple[str, bool]:
+    if not spec:
+        raise Invalid("volumes-from specification cannot be an empty string", reason="bad-volumes-from")
+    name, _, mode = spec.partition(":")
+    words = mode.split(",") if mode else []
+    kinds = (frozenset(("ro", "rw")), LABEL_MODES)
+    is_known = all(any(word in kind for kind in kinds) for word in words)
+    if not is_known or any(sum(word in kind for word in words) > 1 for kind in kinds):
+        raise Invalid(f"invalid mode: {mode}", reason="bad-volumes-from", hint="container, container:ro or container:rw")
+    return name, "ro" not in words
+
+
+def _find_source(find: Find, name: str) -> Container:
+    try:
+        return find(name)
+    except NotFound as error:
+        raise Invalid(error.message, reason=error.reason) from error

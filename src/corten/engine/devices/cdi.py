@@ -3,18 +3,20 @@
 Source: github.com/cncf-tags/container-device-interface SPEC.md, versions 0.1.0 to 1.1.0. Keys are read as Go reads them, in any case.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
-
-from corten.engine.devices.names import check_device_name, parse_kind
 
 MOST_BYTES: Final = 4 << 20
 _MOST_VALUES = 200_000
 _MOST_DEPTH = 32
 VERSIONS: Final = ("0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "1.0.0", "1.1.0")
 HOOKS: Final = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+_ENDS = "[A-Za-z0-9]"
+_QUALIFIER = re.compile(rf"[A-Za-z](?:[A-Za-z0-9_.-]*{_ENDS})?")
+_DEVICE = re.compile(rf"{_ENDS}(?:[A-Za-z0-9_.:-]*{_ENDS})?")
 Scalar = str | int | float | bool
 
 
@@ -272,3 +274,31 @@ def _check_env(env: Iterable[str]) -> None:
     for entry in env:
         if entry.find("=") <= 0 or "\0" in entry:
             raise ValueError(f'invalid environment variable "{entry}"')
+
+
+class DeviceKind(NamedTuple):
+    vendor: str
+    group: str
+
+
+def parse_kind(text: str) -> DeviceKind:
+    """`vendor.com/class`. Raises ValueError."""
+    vendor, slash, group = text.partition("/")
+    if not slash:
+        raise ValueError("invalid vendor. empty name")
+    for what, name in (("vendor", vendor), ("class", group)):
+        if not name:
+            raise ValueError(f"invalid {what}. empty name")
+        if not _QUALIFIER.fullmatch(name):
+            raise ValueError(
+                f'invalid {what}. "{name}" should start with a letter, end with a letter or digit, and hold only those and _-.'
+            )
+    return DeviceKind(vendor, group)
+
+
+def check_device_name(name: str) -> None:
+    """Raises ValueError."""
+    if not name:
+        raise ValueError("invalid (empty) device name")
+    if not _DEVICE.fullmatch(name):
+        raise ValueError(f'invalid device name "{name}": it should start and end with a letter or digit, and hold only those and _-.:')

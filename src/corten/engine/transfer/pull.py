@@ -2,14 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from corten.engine.events import Events
 from corten.engine.progress import Report, Status
-from corten.engine.transfer.attestations import attested, fetch_attestations
 from corten.engine.transfer.cancellation import interruptible
 from corten.engine.transfer.layers import LayerPull, RemoteLayer
 from corten.engine.transfer.partial_pulls import PartialPulls, keeper_of
@@ -20,7 +19,7 @@ from corten.ids import Digest, ImageId
 from corten.kernel.libc import give_back_memory
 from corten.oci.digest import sha256_digest
 from corten.oci.image import parse_image_config
-from corten.oci.manifest import DOCKER_CONFIG, OCI_CONFIG, Index, Manifest, parse_manifest
+from corten.oci.manifest import ATTESTATION_SUBJECT, DOCKER_CONFIG, OCI_CONFIG, Descriptor, Index, Manifest, parse_manifest
 from corten.oci.platform import Platform, can_run, host_platform, normalise, parse_platform, preference
 from corten.oci.reference import Reference
 from corten.registry import client as registry
@@ -32,6 +31,8 @@ from corten.store.opened import Store
 from corten.store.origins import StoredManifest
 
 LARGEST_CONFIG: Final = 8 << 20
+_LARGEST_ATTESTATION: Final = 32 << 20
+"""Of all attestations of one image; what is larger stays at the registry."""
 _CONFIGS: Final = frozenset((OCI_CONFIG, DOCKER_CONFIG, "application/octet-stream", "application/json", "text/html", ""))
 
 
@@ -203,3 +204,34 @@ def _best(index: Index, platform: Platform, reference: Reference) -> str:
     raise NotFound(
         text, reason="no-such-platform", hint=f"{reference.familiar} is offered for {', '.join(offered) or 'no platform at all'}"
     )
+
+
+def attested(index: Index, subject: str) -> list[Descriptor]:
+    """The index's entries about the manifest `subject`."""
+    return [d for d in index.manifests if d.is_attestation and (d.annotations or {}).get(ATTESTATION_SUBJECT) == subject]
+
+
+def fetch_attestations(repository: Repository, index: Index, subject: str, image: ImageId) -> Iterator[StoredManifest]:
+    """Manifest, config and statements of each. One that the registry lost, or whose bytes are wrong, is left out."""
+    left = _LARGEST_ATTESTATION
+    for descriptor in attested(index, subject):
+        try:
+            found = list(_fetched(repository, descriptor, image, left))
+        except (NotFound, Invalid):
+            continue
+        left -= sum(len(one.raw) for one in found)
+        yield from found
+
+
+def _fetched(repository: Repository, descriptor: Descriptor, image: ImageId, left: int) -> Iterator[StoredManifest]:
+    got = repository.manifest(descriptor.digest)
+    parsed = parse_manifest(got.raw, got.media_type)
+    if not isinstance(parsed, Manifest):
+        return
+    parts = [parsed.config, *parsed.layers]
+    if sum(part.size for part in parts) + len(got.raw) > left:
+        return
+    yield StoredManifest(got.digest, image, got.media_type, got.raw)
+    for part in parts:
+        digest = Digest(part.digest)
+        yield StoredManifest(digest, image, part.media_type, repository.blob(digest, part.size))

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.engine.devices.nvidia_diagnosis import diagnosis
-from corten.engine.devices.nvidia_driver import DriverLibrary, DriverNode, module_version, read_driver
+from corten.engine.devices.nvidia_driver import DriverLibrary, DriverNode, diagnosis, module_version, read_driver
 from tests.unit.engine.devices.nvidia import machine
 from tests.unit.engine.devices.nvidia.machine import UUIDS, VERSION, write
 

@@ -75,5 +75,5 @@ async def _containers(request: Request) -> list[ContainerSummary]:
 async def _volumes(request: Request) -> list[VolumeAnswer]:
     """Those that are directories of ours: what driver options mount takes its space elsewhere."""
     found = [volume for volume in request.app.volumes.list({}) if not volume.options]
-    sizes = await request.app.figures.held(found)
+    sizes = await request.app.disk_usage.held(found)
     return [answer(request.app.volumes, v, UsageData(size=sizes[v.name], ref_count=len(v.users))) for v in found]

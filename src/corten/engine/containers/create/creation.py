@@ -13,10 +13,9 @@ from corten.engine.cachemounts import with_caches
 from corten.engine.containers.create.checks import check, platform_warning, warnings, with_defaults
 from corten.engine.containers.create.merge import argv, merged
 from corten.engine.containers.create.names import check_name, free_name
-from corten.engine.containers.create.volumes_from import borrowed
 from corten.engine.containers.links import settled_links
 from corten.engine.containers.log_config import log_spec
-from corten.engine.containers.mounts import requested, with_images, with_volumes
+from corten.engine.containers.mounts import requested, volumes_from, with_images, with_volumes
 from corten.engine.containers.protocols import ContainerNetworks
 from corten.engine.containers.storage import ContainerStorage
 from corten.engine.events import Events
@@ -158,7 +157,7 @@ class Creation:
 
     def _mount_points(self, container: Container) -> list[MountPoint]:
         """What is asked for, its images known; volumes still have to be made."""
-        others = borrowed(container.host.volumes_from, lambda ref: self._catalog.get(ref).value)
+        others = volumes_from(container.host.volumes_from, lambda ref: self._catalog.get(ref).value)
         points = with_caches(requested(container.config, container.host, others), self._storage.caches)
         place = os.path.join(self._storage.paths.mounts, container.id)
         return with_images(points, lambda ref: self._images.get(ref).layers, place)
