@@ -21,8 +21,14 @@ if ! command -v docker-registry >/dev/null && [ ! -x .venv/debian/usr/bin/docker
     (cd .venv && { apt-get download -q docker-registry || { apt-get update -q && apt-get download -q docker-registry; }; } &&
         dpkg -x docker-registry_*.deb debian && rm docker-registry_*.deb)
 fi
-# The docker CLI's buildx plug-in, for the tests that build with it; Debian 12 has none.
-if [ ! -x .venv/debian/usr/libexec/docker/cli-plugins/docker-buildx ] && apt-cache show docker-buildx >/dev/null 2>&1; then
-    (cd .venv && apt-get download -q docker-buildx && dpkg -x docker-buildx_*.deb debian && rm docker-buildx_*.deb) || true
+# The docker CLI's buildx and compose plug-ins, for the tests that type them: from Debian's newest packages (12 has none), only unpacked.
+plugins=.venv/debian/usr/libexec/docker/cli-plugins
+if [ ! -x $plugins/docker-buildx ] || [ ! -x $plugins/docker-compose ]; then
+    mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\(http[^ ]*\) .*/\2/p' /etc/apt/sources.list.d/*.sources /etc/apt/sources.list \
+        /etc/apt/sources.list.d/*.list 2>/dev/null | grep '/debian/*$' | head -n 1)
+    rm -rf .venv/plugins && mkdir -p $plugins
+    mmdebstrap -q --variant=extract --aptopt='Acquire::Check-Valid-Until "false"' --include=docker-buildx,docker-compose \
+        sid .venv/plugins "deb $mirror sid main"
+    cp .venv/plugins/usr/libexec/docker/cli-plugins/docker-* $plugins/ && rm -rf .venv/plugins
 fi
 touch .venv/ready

@@ -1,7 +1,6 @@
 """The stock CLI with its buildx plug-in builds through BuildKit's own protocol: `docker build` as docker-ce installs it."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -12,28 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clients import DockerCli, two_stages
+from tests.support.clients import PLUGINS, DockerCli, two_stages
 from tests.support.daemon import IMAGE, Daemon
 
 pytestmark = pytest.mark.privileged
 TAG = "buildx-built:v1"
-PLACES = (
-    ".venv/debian/usr/libexec/docker/cli-plugins",
-    "~/.docker/cli-plugins",
-    "/usr/libexec/docker/cli-plugins",
-    "/usr/lib/docker/cli-plugins",
-    "/usr/local/lib/docker/cli-plugins",
-)
 
 
 @pytest.fixture(scope="module")
 def plugin() -> str:
-    """Debian 12 has no docker-buildx; where tools/setup.sh can, it installs it."""
-    for place in PLACES:
-        path = os.path.join(os.path.expanduser(place), "docker-buildx")
-        if os.access(path, os.X_OK):
-            return path
-    pytest.skip("the docker CLI has no buildx plug-in here")
+    return str(next(place / "docker-buildx" for place in PLUGINS if (place / "docker-buildx").exists()))
 
 
 @pytest.fixture

@@ -15,6 +15,14 @@ import pytest
 from tests.support.daemon import IMAGE, Daemon
 
 GOLDEN_VERSION = 28
+PLUGINS = (
+    Path(__file__).resolve().parents[2] / ".venv/debian/usr/libexec/docker/cli-plugins",
+    Path.home() / ".docker/cli-plugins",
+    Path("/usr/libexec/docker/cli-plugins"),
+    Path("/usr/lib/docker/cli-plugins"),
+    Path("/usr/local/lib/docker/cli-plugins"),
+)
+"""Where the CLI's plug-ins may be; tools/setup.sh puts them at the first."""
 
 
 class DockerCli:
@@ -40,8 +48,7 @@ class DockerCli:
 
 def compose_program() -> str | None:
     """The stock compose, as a plug-in or by itself."""
-    places = [Path.home() / ".docker/cli-plugins", Path("/usr/libexec/docker/cli-plugins"), Path("/usr/lib/docker/cli-plugins")]
-    found = next((str(place / "docker-compose") for place in places if (place / "docker-compose").exists()), None)
+    found = next((str(place / "docker-compose") for place in PLUGINS if (place / "docker-compose").exists()), None)
     return found or shutil.which("docker-compose")
 
 
