@@ -11,7 +11,7 @@ from pathlib import Path
 
 from corten.engine.events import Events
 from corten.engine.images.removal import ImagePruneFilter, RemoveOptions
-from corten.engine.images.service import make_images
+from corten.engine.images.service import Images
 from corten.engine.transfer.pull import Pulls
 from corten.errors import NotFound
 from corten.oci.reference import parse_reference
@@ -28,7 +28,7 @@ async def pieces(path: str) -> AsyncIterator[bytes]:
 async def main(root: str, archive: str, name: str, seed: str) -> None:
     store, events, moves = open_store(root), Events(), random.Random(int(seed))
     pulls = Pulls(store, RegistrySettings(certs_d=()), events)
-    images = make_images(store, list, events, pulls.refetch())
+    images = Images(store, list, events, pulls.refetch())
     print("ready", flush=True)
     while True:
         move = moves.choice(("pull", "pull", "load", "rmi", "prune"))
@@ -36,7 +36,7 @@ async def main(root: str, archive: str, name: str, seed: str) -> None:
         if move == "pull":
             await pulls.pull(parse_reference(name), lambda _: None)
         elif move == "load":
-            async for _ in images.transfer.load(pieces(archive), quiet=True, platform=None):
+            async for _ in images.archives.load(pieces(archive), quiet=True, platform=None):
                 pass
         elif move == "prune":
             await images.removal.prune(ImagePruneFilter(dangling_only=False))

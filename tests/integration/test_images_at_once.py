@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from corten.engine.events import Events
 from corten.engine.images.removal import ImagePruneFilter, RemoveOptions
-from corten.engine.images.service import make_images
+from corten.engine.images.service import Images
 from corten.engine.transfer.pull import Pulls
 from corten.ids import DiffId
 from corten.oci.reference import parse_reference
@@ -74,7 +74,7 @@ class PullsAndPrunes(RuleBasedStateMachine):
         for tag, layers in IMAGES.items():
             add_image(self.registry, layers, tag)
         self.pulls = Pulls(self.store, RegistrySettings(certs_d=()), Events())
-        self.images = make_images(self.store, list, Events(), self.pulls.refetch())
+        self.images = Images(self.store, list, Events(), self.pulls.refetch())
         self.begun(self.pulls.pull(parse_reference(self.name("one")), lambda _: None)).result(60)
         self.tags.add("one")
         self.shut()

@@ -15,7 +15,7 @@ import pytest
 
 from corten.engine.events import Events
 from corten.engine.images.removal import ImagePruneFilter, RemoveOptions
-from corten.engine.images.service import make_images
+from corten.engine.images.service import Images
 from corten.engine.transfer.pull import Pulls
 from corten.errors import EngineError
 from corten.kernel.mount import MS_PRIVATE, MS_REC, mount
@@ -216,7 +216,7 @@ def moves_on_a_full_disk(seed: int) -> list[str]:
     mount("none", "/", "", MS_REC | MS_PRIVATE)
     mount("tmpfs", "/mnt", "tmpfs", 0, "size=400m")
     store = open_store("/mnt/root")
-    images = make_images(store, list, Events(), None)  # type: ignore[arg-type]  # nothing is repaired here
+    images = Images(store, list, Events(), None)  # type: ignore[arg-type]  # nothing is repaired here
     files = [archive(docker_archive(big_layers(layers, 30), RepoTags=[f"app:v{layers}"])) for layers in (1, 2, 3)]
     said = []
 
@@ -225,7 +225,7 @@ def moves_on_a_full_disk(seed: int) -> list[str]:
             for start in range(0, len(data), 20_000):
                 yield data[start : start + 20_000]
 
-        async for _ in images.transfer.load(body(), quiet=True, platform=None):
+        async for _ in images.archives.load(body(), quiet=True, platform=None):
             pass
 
     asyncio.run(loaded(files[0]))

@@ -8,8 +8,7 @@ from corten.client.configfile import ConfigFile
 from corten.client.contexts import DEFAULT, Context, ContextMissing, ContextStore
 from corten.client.errors import BadEndpoint
 from corten.errors import Invalid
-from corten.http.address import Address, parse_address
-from corten.http.client import TlsFiles
+from corten.http.address import Address, TlsFiles, parse_address
 
 DEFAULT_HOST = "unix:///run/corten/corten.sock"
 

@@ -51,7 +51,7 @@ from corten.engine.devices.registry import CdiRegistry
 from corten.engine.devices.requests import Devices
 from corten.engine.events import Events
 from corten.engine.host import HostFacts
-from corten.engine.images.service import Images, make_images, reclaimable_by, users_of
+from corten.engine.images.service import Images, reclaimable_by, users_of
 from corten.engine.models import ModelRecords, ModelScanner
 from corten.engine.networks import catalog as network_catalog
 from corten.engine.networks import networks as engine_networks
@@ -132,7 +132,7 @@ class Composition:
         containers = _Containers(self, volumes, tasks, events, space)
         settings, users = registry_settings(config), users_of(containers.catalog)
         pulls = Pulls(store, settings, events, reclaimable_by(store, users))
-        images = make_images(store, users, events, pulls.refetch())
+        images = Images(store, users, events, pulls.refetch())
         executor = BuildExecutor(containers.resources, self.facts, containers.devices.registry)
         making = Builds(
             store, executor, pulls=pulls, events=events, uses=volumes.uses, keeping=containers.caches, default_ca=config.build_ca

@@ -8,6 +8,15 @@ TCP_PORT = 2375
 TLS_PORT = 2376
 
 
+class TlsFiles(NamedTuple):
+    """PEM files, as `--tlscacert --tlscert --tlskey` name them. `verify` is `--tlsverify`."""
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    verify: bool = True
+
+
 class Address(NamedTuple):
     """`scheme` is unix, tcp or fd; `path` is the socket's path (unix) or a name (fd), `host` and `port` are tcp's."""
 

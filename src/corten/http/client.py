@@ -16,24 +16,15 @@ from _socket import AF_UNIX, IPPROTO_TCP, SHUT_WR, SOCK_STREAM, TCP_NODELAY, get
 from _socket import socket as Socket
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 from corten.errors import Denied, Unavailable
-from corten.http.address import Address
+from corten.http.address import Address, TlsFiles
 
 Fields = Sequence[tuple[str, str]]
 
 READ_SIZE: Final = 256 * 1024
 HEAD_LIMIT: Final = 1024 * 1024
-
-
-class TlsFiles(NamedTuple):
-    """PEM files, as `--tlscacert --tlscert --tlskey` name them. `verify` is `--tlsverify`."""
-
-    ca: str = ""
-    cert: str = ""
-    key: str = ""
-    verify: bool = True
 
 
 class ProtocolError(ConnectionError):

@@ -12,7 +12,7 @@ from _socket import socket as Socket
 from typing import Final
 
 from corten.errors import Unavailable
-from corten.http.client import TlsFiles
+from corten.http.address import TlsFiles
 
 READ_SIZE: Final = 256 * 1024
 

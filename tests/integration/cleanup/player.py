@@ -96,7 +96,7 @@ class Player:
         await self._services.cleanup.trash.empty(list(names) or None)
 
     async def _load(self, tag: str) -> None:
-        async for _ in self._services.images.transfer.load(_pieces(image_archive(tag)), quiet=True, platform=None):
+        async for _ in self._services.images.archives.load(_pieces(image_archive(tag)), quiet=True, platform=None):
             pass
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from corten.errors import Invalid, Unavailable
-from corten.http.address import Address
-from corten.http.client import Client, TlsFiles, Upgraded
+from corten.http.address import Address, TlsFiles
+from corten.http.client import Client, Upgraded
 from corten.http.connection import Handler
 from corten.http.listen import open_listeners
 from corten.http.request import Request

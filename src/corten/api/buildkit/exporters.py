@@ -116,7 +116,7 @@ class ResultExporter:
     async def _send(self, image: ImageId, output: ExportEntry) -> None:
         if self.session is None:
             raise Invalid("files can only be sent to a client with a session", reason="no-session")
-        archive = await self.services.images.transfer.tree(image)
+        archive = await self.services.images.archives.tree(image)
         what = "exporting to client tarball" if output.kind == "tar" else "exporting to client directory"
         with self.vertices.step(what, internal=False) as step:
             if output.kind == "tar":

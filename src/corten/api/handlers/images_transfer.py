@@ -19,7 +19,7 @@ from corten.oci.platform import parse_platform
 
 
 async def image_load(request: Request) -> Reply:
-    messages = request.app.images.transfer.load(request.stream(), quiet=request.flag("quiet"), platform=read_platform(request))
+    messages = request.app.images.archives.load(request.stream(), quiet=request.flag("quiet"), platform=read_platform(request))
     lines = _lines(messages)
     # The head leaves with the first line: a client that sent `Expect: 100-continue` takes an earlier head for a refusal of its body.
     first = await anext(lines, b"")
@@ -29,13 +29,13 @@ async def image_load(request: Request) -> Reply:
 async def image_get(request: Request) -> Reply:
     """One image by its path, or several by `names`."""
     names = [request.params["name"]] if "name" in request.params else [name for name in request.values("names") if name]
-    archive = await request.app.images.transfer.save(names, read_platform(request))
+    archive = await request.app.images.archives.save(names, read_platform(request))
     return Stream(archive, "application/x-tar")
 
 
 async def image_tree(request: Request) -> Reply:
     """`name`: whose files are wanted as one tar, which Docker has for containers only."""
-    return Stream(await request.app.images.transfer.tree(request.text("name")), "application/x-tar")
+    return Stream(await request.app.images.archives.tree(request.text("name")), "application/x-tar")
 
 
 async def image_create(request: Request) -> Reply:
@@ -53,8 +53,8 @@ async def image_create(request: Request) -> Reply:
     )
     if source != "-":
         wanted = replace(wanted, message=wanted.message or f"Imported from {source}")
-        return Stream(_lines(request.app.images.transfer.import_url(source, wanted)))
-    image_id = await request.app.images.transfer.import_(request.stream(), wanted)
+        return Stream(_lines(request.app.images.archives.import_url(source, wanted)))
+    image_id = await request.app.images.archives.import_(request.stream(), wanted)
     return json_response(StreamMessage(status=image_id))
 
 

@@ -1,7 +1,6 @@
 """The image side of the engine as one value for the API and for other nouns."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from corten.engine.events import Events
 from corten.engine.images.archives import ImageArchives
@@ -14,19 +13,14 @@ from corten.store.layertar.unpack import UNLIMITED, Limits
 from corten.store.opened import Store
 
 
-@dataclass(frozen=True, slots=True)
 class Images:
-    catalog: ImageCatalog
-    removal: ImageRemoval
-    transfer: ImageArchives
-    verification: Verification
-
-
-def make_images(store: Store, users: ImageUsers, events: Events, refetch: Refetch, limits: Limits = UNLIMITED) -> Images:
     """`users` tells which containers use which image; `limits` bound what one layer may unpack to; `refetch` repairs layers."""
-    catalog = ImageCatalog(store.images, store.layers, store.origins, users, events)
-    removal = ImageRemoval(store, catalog, users, events)
-    return Images(catalog, removal, ImageArchives(store, catalog, limits), Verification(store, refetch, events))
+
+    def __init__(self, store: Store, users: ImageUsers, events: Events, refetch: Refetch, limits: Limits = UNLIMITED) -> None:
+        self.catalog = ImageCatalog(store.images, store.layers, store.origins, users, events)
+        self.removal = ImageRemoval(store, self.catalog, users, events)
+        self.archives = ImageArchives(store, self.catalog, limits)
+        self.verification = Verification(store, refetch, events)
 
 
 def users_of(containers: Containers) -> ImageUsers:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from corten.engine.events import Event, Events
 from corten.engine.images.catalog import ImageUser
-from corten.engine.images.service import Images, make_images
+from corten.engine.images.service import Images
 from corten.errors import NotFound
 from corten.ids import ContainerId, DiffId, ImageId
 from corten.oci.reference import parse_reference
@@ -42,7 +42,7 @@ class Ground:
     @classmethod
     def open(cls, path: Path) -> "Ground":
         store, events, users, refetched = open_store(str(path)), Events(), list[ImageUser](), Refetched()
-        return cls(store, make_images(store, lambda: users, events, refetched), events, users, refetched)
+        return cls(store, Images(store, lambda: users, events, refetched), events, users, refetched)
 
     def layer(self, name: str, size: int = 100) -> DiffId:
         with self.store.layers.lease() as lease:

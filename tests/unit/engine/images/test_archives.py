@@ -27,11 +27,11 @@ async def body(data: bytes, size: int = 5000) -> AsyncIterator[bytes]:
 
 
 async def saved(ground: Ground, *names: str) -> bytes:
-    return b"".join([chunk async for chunk in await ground.images.transfer.save(names)])
+    return b"".join([chunk async for chunk in await ground.images.archives.save(names)])
 
 
 async def loaded(ground: Ground, data: bytes, *, quiet: bool = False) -> list[Message]:
-    return [m async for m in ground.images.transfer.load(body(data), quiet=quiet, platform=None)]
+    return [m async for m in ground.images.archives.load(body(data), quiet=quiet, platform=None)]
 
 
 ROOT = tarball([Member("etc/", "dir"), Member("etc/motd", data=b"hello" * 1000)])
@@ -39,23 +39,23 @@ ROOT = tarball([Member("etc/", "dir"), Member("etc/motd", data=b"hello" * 1000)]
 
 async def test_an_import_is_an_image_of_one_layer(ground: Ground) -> None:
     wanted = ImportOptions(reference=parse_reference("mine:v1"), message="why", changes=["CMD sh"], platform=parse_platform("linux/arm64"))
-    image_id = await ground.images.transfer.import_(body(ROOT), wanted)
+    image_id = await ground.images.archives.import_(body(ROOT), wanted)
     image = ground.store.images.get("mine:v1")
     assert image.id == image_id
     assert image.config.run.cmd == ["/bin/sh", "-c", "sh"]
     assert (image.config.architecture, image.config.comment, image.size) == ("arm64", "why", 5000)
     assert [h.comment for h in image.config.history or ()] == ["why"]
     assert ground.happened() == [("tag", "mine:v1"), ("import", image_id)]
-    again = await ground.images.transfer.import_(body(ROOT), replace(wanted, reference=None))
+    again = await ground.images.archives.import_(body(ROOT), replace(wanted, reference=None))
     assert ground.store.images.get(again).layers == image.layers
 
 
 async def test_a_bad_import_leaves_nothing(ground: Ground) -> None:
     for data, changes in ((b"hello", ()), (ROOT[:3000], ()), (ROOT, ("RUN x",))):
         with pytest.raises(Invalid):
-            await ground.images.transfer.import_(body(data), ImportOptions(reference=None, changes=changes))
+            await ground.images.archives.import_(body(data), ImportOptions(reference=None, changes=changes))
     with pytest.raises(Invalid, match="operating system is not supported"):
-        await ground.images.transfer.import_(body(ROOT), ImportOptions(reference=None, platform=parse_platform("windows/amd64")))
+        await ground.images.archives.import_(body(ROOT), ImportOptions(reference=None, platform=parse_platform("windows/amd64")))
     ground.store.layers.collect()
     assert ground.store.images.all() == []
     assert ground.store.layers.all() == []
@@ -135,7 +135,7 @@ async def test_a_client_that_leaves_a_load_or_a_save_leaves_nothing_behind(groun
         yield data[: len(data) // 2]
         await asyncio.sleep(60)
 
-    messages = ground.images.transfer.load(stalled(), quiet=False, platform=None)
+    messages = ground.images.archives.load(stalled(), quiet=False, platform=None)
     first = asyncio.ensure_future(anext(messages))
     await asyncio.sleep(0.05)
     first.cancel()
@@ -144,7 +144,7 @@ async def test_a_client_that_leaves_a_load_or_a_save_leaves_nothing_behind(groun
     ground.store.background.wait()
     assert ground.store.layers.all() == []
     await loaded(ground, data)
-    stream = await ground.images.transfer.save(["app"])
+    stream = await ground.images.archives.save(["app"])
     await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
     assert ground.store.layers.leases.held() == set()
@@ -171,20 +171,20 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 async def test_an_import_from_a_web_server(ground: Ground, served: str) -> None:
     url = f"http://{served}/root.tar"
     wanted = ImportOptions(reference=parse_reference("web"), message=f"Imported from {url}")
-    messages = [m async for m in ground.images.transfer.import_url(f"{served}/root.tar", wanted)]
+    messages = [m async for m in ground.images.archives.import_url(f"{served}/root.tar", wanted)]
     assert messages[0] == Status(f"Downloading from {url}")
     assert Progress("", "Importing", len(ROOT), 0) in messages
     assert messages[-1] == Status(ground.store.images.get("web").id)
     with pytest.raises(Unavailable, match='nope": 404'):
-        [m async for m in ground.images.transfer.import_url(f"{served}/nope", wanted)]
+        [m async for m in ground.images.archives.import_url(f"{served}/nope", wanted)]
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x", "http://", "http:///x"])
 async def test_only_the_web_is_imported_from(ground: Ground, url: str) -> None:
     with pytest.raises(Invalid, match="not an http or https URL"):
-        ground.images.transfer.import_url(url, ImportOptions(reference=None))
+        ground.images.archives.import_url(url, ImportOptions(reference=None))
 
 
 async def test_a_server_that_is_not_there_is_told(ground: Ground) -> None:
     with pytest.raises(Unavailable, match="refused"):
-        [m async for m in ground.images.transfer.import_url("http://127.0.0.1:1/x", ImportOptions(reference=None))]
+        [m async for m in ground.images.archives.import_url("http://127.0.0.1:1/x", ImportOptions(reference=None))]
