@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.vm import pytest_command, run_in_vm
+from tests.support.vm import Machine, pytest_command, run_in_vm
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -18,7 +18,7 @@ def test_the_suites_pass_on_cgroup_v2() -> None:
 
 
 def test_the_systemd_manager_works_under_systemd() -> None:
-    result = run_in_vm(pytest_command("tests/kernel/guest_systemd.py"), timeout=240, systemd=True)
+    result = run_in_vm(pytest_command("tests/kernel/guest_systemd.py"), Machine(systemd=True), timeout=240)
     assert result.status == 0, result.output + result.console
     assert " skipped" not in result.output
 
@@ -26,6 +26,6 @@ def test_the_systemd_manager_works_under_systemd() -> None:
 @pytest.mark.parametrize("systemd", [False, True], ids=["alone", "under systemd"])
 def test_the_engine_works_on_cgroup_v2(systemd: bool) -> None:
     """Some 140 s, of which the engine's own start takes 45."""
-    result = run_in_vm(pytest_command("tests/integration/guest_engine.py"), timeout=280, systemd=systemd, memory_mb=1536)
+    result = run_in_vm(pytest_command("tests/integration/guest_engine.py"), Machine(systemd=systemd, memory_mb=1536), timeout=280)
     assert result.status == 0, result.output + result.console
     assert " skipped" not in result.output

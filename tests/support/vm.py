@@ -1,4 +1,5 @@
-"""Boots a stock Debian kernel in qemu with this machine's files, to test on another kernel and with cgroup v2: `run_in_vm("command")`.
+"""Boots a stock Debian kernel in qemu with this machine's files, to test on another kernel, with cgroup v2 or systemd:
+`run_in_vm("command")`.
 
 The host's root is shared read-only by 9p; an overlay on a tmpfs makes it writable in the guest, so a command finds the checkout
 and the virtual environment at their own paths and can break nothing. Some 9 s of boot and shut-down without hardware support.
@@ -17,11 +18,11 @@ from typing import NamedTuple
 from tests.support.vm_kernels import Kernel, fetch_kernel, make_initrd, module_order
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+_BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_blk", "ext4", "crc32c_generic")
 _MODULE_NAMES = """
-virtio_pci 9pnet_virtio 9p overlay veth bridge macvlan ipvlan dummy loop crc32c_generic
+veth bridge macvlan ipvlan dummy loop
 nf_tables nft_chain_nat nft_masq nft_nat nft_fib_inet nft_ct nft_redir nf_conntrack_netlink
 """
-MODULES = tuple(_MODULE_NAMES.split())
 NFS = ("nfs", "nfsv4", "nfsd")
 """Further ones, loaded where `run_in_vm` is asked for them."""
 _MARK = "@@status "
@@ -45,6 +46,10 @@ $b cp /guest.sh /root/run/guest.sh
 $b mkdir -p /root/lib/modules
 $b ln -s {library} /root/lib/modules/
 [ -x /root/sbin/modprobe ] || $b ln -s /run/busybox /root/sbin/modprobe
+if [ -b /root/dev/vda ]; then
+    $b mkdir -p /root/run/disk
+    $b mount -t ext4 /root/dev/vda /root/run/disk
+fi
 {start}
 """
 _PLAIN_START = """\
@@ -64,14 +69,32 @@ exec $b switch_root /root /lib/systemd/systemd --unit=guest.service
 """
 _GUEST = """\
 b=/run/busybox
-$b stty -F /dev/ttyS1 raw -echo
+$b stty -F {serial} raw -echo
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 $b ip link set lo up
 cd {directory}
-( {command} ) </dev/null >/dev/ttyS1 2>&1
-echo "{mark}$?" >/dev/ttyS1
+( {command} ) </dev/null >{serial} 2>&1
+echo "{mark}$?" >{serial}
+$b sync
 $b poweroff -f
 """
+_CGROUPS = {
+    "v2": "cgroup_no_v1=all systemd.unified_cgroup_hierarchy=1",
+    "hybrid": "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=0 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",
+}
+
+
+class Machine(NamedTuple):
+    """A Debian release's kernel; `cgroup` is "v2" or, under systemd, "hybrid" (version 1's controllers). `disk` is a file with an ext4
+    file system, mounted at /run/disk: what is written there is kept. With `all_modules` those that Corten needs are loaded at boot, else
+    the kernel asks modprobe for them, as on a machine that runs Debian."""
+
+    suite: str = "bookworm"
+    systemd: bool = False
+    cgroup: str = "v2"
+    memory_mb: int = 1024
+    disk: Path | None = None
+    all_modules: bool = True
 
 
 class VmResult(NamedTuple):
@@ -82,35 +105,40 @@ class VmResult(NamedTuple):
     console: str
 
 
-def run_in_vm(
-    command: str,
-    *,
-    suite: str = "bookworm",
-    timeout: float = 120,
-    systemd: bool = False,
-    memory_mb: int = 1024,
-    more_modules: Sequence[str] = (),
-) -> VmResult:
-    """Runs a shell command as root in the checkout's folder of a machine of its own: the kernel of a Debian release, cgroup v2, no
-    network. With `systemd` that is process 1 (on its private socket, no bus). The machine is gone when this returns.
+PLAIN = Machine()
+
+
+def run_in_vm(command: str, machine: Machine = PLAIN, *, timeout: float = 120, more_modules: Sequence[str] = ()) -> VmResult:
+    """Runs a shell command as root in the checkout's folder of a machine of its own, which has no network.
+
+    With `systemd` that is process 1 (on its private socket, no bus). The machine is gone when this returns.
     """
-    kernel = fetch_kernel(suite)
-    modules = module_order(kernel, (*MODULES, *more_modules))
+    kernel = fetch_kernel(machine.suite)
+    names = (*_BOOT_MODULES, *(_MODULE_NAMES.split() if machine.all_modules else ()), *more_modules)
+    modules = module_order(kernel, names)
     with tempfile.TemporaryDirectory(prefix="corten-vm-") as folder:
         console, output, initrd = (Path(folder, name) for name in ("console", "output", "initrd"))
-        start = _SYSTEMD_START if systemd else _PLAIN_START
+        start = _SYSTEMD_START if machine.systemd else _PLAIN_START
         init = _INIT.format(modules=" ".join(path.stem for path in modules), library=kernel.modules, start=start)
-        guest = _GUEST.format(directory=shlex.quote(str(REPOSITORY)), command=command, mark=_MARK)
+        guest = _GUEST.format(directory=shlex.quote(str(REPOSITORY)), command=command, mark=_MARK, serial="/dev/ttyS1")
         initrd.write_bytes(make_initrd(init, guest, modules))
-        machine = subprocess.Popen(_qemu(kernel, initrd, console, output, memory_mb), stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(_qemu(machine, kernel, initrd, (console, output)), stdin=subprocess.DEVNULL)
         try:
-            machine.wait(timeout)
+            process.wait(timeout)
         except subprocess.TimeoutExpired:
             pass
         finally:
-            machine.kill()
-            machine.wait()
+            process.kill()
+            process.wait()
         return _result(*(path.read_text(errors="replace") if path.exists() else "" for path in (console, output)))
+
+
+def make_disk(path: Path, size_mb: int) -> Path:
+    """A sparse file with an empty ext4 file system."""
+    with path.open("wb") as file:
+        file.truncate(size_mb << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=1", str(path)], check=True)
+    return path
 
 
 def pytest_command(*paths: str) -> str:
@@ -127,17 +155,19 @@ def _result(console: str, output: str) -> VmResult:
     return VmResult(int(status), text, console) if mark else VmResult(-1, output, console)
 
 
-def _qemu(kernel: Kernel, initrd: Path, console: Path, output: Path, memory_mb: int) -> list[str]:
+def _qemu(machine: Machine, kernel: Kernel, initrd: Path, serials: tuple[Path, Path]) -> list[str]:
     speed = "quiet mitigations=off nokaslr no_timer_check random.trust_cpu=on systemd.show_status=false"
-    command_line = f"console=ttyS0 panic=-1 cgroup_no_v1=all {speed}"
+    command_line = f"console=ttyS0 panic=-1 {_CGROUPS[machine.cgroup]} {speed}"
+    drive = ["-drive", f"file={machine.disk},if=virtio,format=raw,cache=unsafe"] if machine.disk else []
     return [
         "qemu-system-x86_64",
-        *(*_acceleration(), "-smp", "2", "-m", str(memory_mb)),
+        *(*_acceleration(), "-smp", "2", "-m", str(machine.memory_mb)),
         *("-nodefaults", "-display", "none", "-no-reboot"),
         *("-kernel", str(kernel.image), "-initrd", str(initrd), "-append", command_line),
         *("-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"),
         *("-device", "virtio-9p-pci,fsdev=host,mount_tag=host"),
-        *("-serial", f"file:{console}", "-serial", f"file:{output}"),
+        *drive,
+        *(argument for serial in serials for argument in ("-serial", f"file:{serial}")),
     ]
 
 

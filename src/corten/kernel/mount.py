@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+from functools import cache
 from typing import NamedTuple
 
 from corten.kernel.libc import by_machine, check, failure, libc, syscall
@@ -47,6 +48,18 @@ MOUNT_ATTR_STRICTATIME = 0x20
 MOUNT_ATTR_NODIRATIME = 0x80
 MOUNT_ATTR_IDMAP = 0x100000
 MOUNT_ATTR_NOSYMFOLLOW = 0x200000
+
+CLASSIC_FLAGS = (
+    (MOUNT_ATTR_RDONLY, MS_RDONLY),
+    (MOUNT_ATTR_NOSUID, MS_NOSUID),
+    (MOUNT_ATTR_NODEV, MS_NODEV),
+    (MOUNT_ATTR_NOEXEC, MS_NOEXEC),
+    (MOUNT_ATTR_NOATIME, MS_NOATIME),
+    (MOUNT_ATTR_STRICTATIME, MS_STRICTATIME),
+    (MOUNT_ATTR_NODIRATIME, MS_NODIRATIME),
+    (MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW),
+)
+"""What an attribute of the newer calls is called by mount(2)."""
 
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
@@ -134,15 +147,36 @@ def mount_setattr(dirfd: int, path: str, flags: int, attr: MountAttr) -> None:
     check(syscall(_SYS_MOUNT_SETATTR, dirfd, _c(path), flags, (ctypes.c_uint64 * 4)(*attr), 32), "mount_setattr", path)
 
 
-def make_readonly(fd: int) -> None:
-    """The one mount whose root is `fd`, attached. Needs /proc before Linux 5.12, which has no mount_setattr(2)."""
-    try:
-        mount_setattr(fd, "", 0, MountAttr(attr_set=MOUNT_ATTR_RDONLY))
-    except OSError as e:
-        if e.errno != errno.ENOSYS:
-            raise
-        kept = os.fstatvfs(fd).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME)
-        mount(None, f"/proc/self/fd/{fd}", None, MS_BIND | MS_REMOUNT | MS_RDONLY | kept)
+@cache
+def has_mount_setattr() -> bool:
+    """Linux 5.12. Without it a detached mount cannot be changed, an attached one by mount(2), and nothing recursively."""
+    return syscall(_SYS_MOUNT_SETATTR, -1, None, 0, None, 0) >= 0 or failure("mount_setattr").errno != errno.ENOSYS
+
+
+def set_attributes(dirfd: int, path: str, attr_set: int, attr_clr: int = 0) -> None:
+    """MOUNT_ATTR_* of one attached mount, whose root `dirfd` and `path` name; an empty path means the fd itself.
+
+    By mount(2) before Linux 5.12, where a descriptor needs /proc.
+    """
+    if has_mount_setattr():
+        mount_setattr(dirfd, path, 0, MountAttr(attr_set, attr_clr))
+        return
+    target = path or f"/proc/self/fd/{dirfd}"
+    kept = _attributes_of(os.statvfs(target).f_flag) & ~attr_clr
+    mount(None, target, None, MS_BIND | MS_REMOUNT | sum(old for new, old in CLASSIC_FLAGS if (kept | attr_set) & new))
+
+
+def _attributes_of(flags: int) -> int:
+    """From statvfs(3)'s f_flag, whose bits are those of mount(2). The times of access stay as they are where none is named."""
+    return sum(new for new, old in CLASSIC_FLAGS[:4] if flags & old)
+
+
+def set_propagation(fd: int, flag: int) -> None:
+    """MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE, with MS_REC of all below too, of an attached mount."""
+    if has_mount_setattr():
+        mount_setattr(fd, "", AT_RECURSIVE if flag & MS_REC else 0, MountAttr(propagation=flag & ~MS_REC))
+    else:
+        mount(None, f"/proc/self/fd/{fd}", None, flag)
 
 
 class FsContext:

@@ -4,7 +4,7 @@ A packet's way, v4 (v6 is the same with its own maps):
 
     from outside ──▶ guard ──▶ dstnat (a published port: marked) ──▶ the host's input chains ──▶ gate ──▶ in again by the gate
     by the gate ───▶ guard ──▶ dstnat (maps ports4_at, ports4) ──▶ forward ──▶ srcnat ──▶ bridge ──▶ container
-    container ─────▶ guard ──▶ dstnat ─────────────────────────▶ forward ──▶ srcnat (masquerade) ──▶ outside
+    container ─────▶ guard ──▶ dstnat ──▶ source ──────────────▶ forward ──▶ srcnat (masquerade) ──▶ outside
     host process ──▶ local (the same maps, also for 127.0.0.1) ─────────────▶ srcnat ──▶ bridge ──▶ container
 
 What the gate is stands in `corten.network.gate`. The table only drops or translates; it accepts nothing on behalf of others, so a
@@ -165,13 +165,22 @@ def _linked() -> bytes:
     return e.family_is(family) + ends + e.load_l4_protocol(2) + e.load_destination_port(3) + e.lookup("linked4")
 
 
-def _forward() -> Chain:
+def _source() -> Chain:
     """A container that sends under a foreign address is stopped at the first packet: the answers would be let in to whoever has it,
-    also where nothing leads in otherwise."""
+    also where nothing leads in otherwise. After translation, when it is known whether the packet is for this host. An internal network
+    is left out: nothing is forwarded from it, the host need not be on it, and with br_netfilter neighbours' packets pass here too."""
+    external = e.load_input_name() + e.lookup("internal", absent=True)
+    rules = (
+        e.connection_state(e.CT_ESTABLISHED | e.CT_RELATED) + e.accept(),
+        _from_bridge(external + e.source_is_elsewhere() + e.destination_is_unicast() + e.drop()),
+    )
+    return Chain(name="source", hook="prerouting", priority=_DSTNAT + 10, rules=rules)
+
+
+def _forward() -> Chain:
     rules = (
         e.connection_state(e.CT_ESTABLISHED | e.CT_RELATED) + e.accept(),
         e.load_input_name(0) + e.load_output_name(4) + e.lookup("same") + e.accept(),
-        _from_bridge(e.source_is_elsewhere() + e.drop()),
         e.load_input_name() + e.lookup("internal") + e.drop(),
         e.load_output_name() + e.lookup("internal") + e.drop(),
         e.destination_translated() + e.accept(),
@@ -205,7 +214,7 @@ def _srcnat() -> Chain:
 
 def chains(mark: int = 0) -> tuple[Chain, ...]:
     """`mark`: the gate's; 0 = there is no gate, and packets from outside are translated at once."""
-    return (_guard(), _dstnat(mark), _local(), _forward(), _srcnat())
+    return (_guard(), _dstnat(mark), _source(), _local(), _forward(), _srcnat())
 
 
 def gate_elements(name: str) -> Elements:

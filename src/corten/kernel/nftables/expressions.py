@@ -38,6 +38,7 @@ CT_RELATED = 4
 CT_NEW = 8
 _CT_STATUS_DNAT = 0x20
 _CT_MARK = 3
+RTN_UNICAST = 1
 RTN_LOCAL = 2
 
 
@@ -203,11 +204,23 @@ def destination_translated() -> bytes:
 
 def destination_is_local() -> bytes:
     """Match packets to an address of this host (fib daddr type local)."""
-    return expression("fib", be32(1, _register(0)), be32(2, 3), be32(3, 2)) + compare(struct.pack("=I", RTN_LOCAL))
+    return _destination_type(RTN_LOCAL)
+
+
+def destination_is_unicast() -> bytes:
+    """Match packets to another host's address (fib daddr type unicast): those that will be forwarded."""
+    return _destination_type(RTN_UNICAST)
+
+
+def _destination_type(kind: int) -> bytes:
+    return expression("fib", be32(1, _register(0)), be32(2, 3), be32(3, 2)) + compare(struct.pack("=I", kind))
 
 
 def source_is_elsewhere() -> bytes:
-    """Match packets whose source no route of this host leads to by the link they came from (fib saddr . iif oif missing)."""
+    """Match packets whose source no route of this host leads to by the link they came from (fib saddr . iif oif missing).
+
+    In prerouting only: in the forward hook it is refused before Linux 5.16.
+    """
     return expression("fib", be32(1, _register(0)), be32(2, 1), be32(3, 1 | 8 | 32)) + compare(b"\0")
 
 

@@ -120,7 +120,7 @@ def _bind(device: Device, root_fd: int) -> None:
         target = make_file_in_root(root_fd, device.path)
         try:
             m.move_mount(source, "", target, "")
-            m.make_readonly(source)
+            m.set_attributes(source, "", m.MOUNT_ATTR_RDONLY)
         finally:
             os.close(target)
     finally:

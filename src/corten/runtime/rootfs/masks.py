@@ -23,7 +23,7 @@ def mask_paths(paths: list[str], root_fd: int) -> None:
             # Once in place it is a mount of this namespace, of which later ones are copies (before 6.15 a detached one has none).
             covers[directory] = _empty_directory() if directory else clone_null(root_fd)
             m.move_mount(covers[directory], "", target, "")
-            m.make_readonly(covers[directory])
+            m.set_attributes(covers[directory], "", m.MOUNT_ATTR_RDONLY)
         else:
             copy = m.open_tree(covers[directory], "", m.OPEN_TREE_CLONE)
             m.move_mount(copy, "", target, "")
@@ -34,14 +34,17 @@ def mask_paths(paths: list[str], root_fd: int) -> None:
 
 
 def make_paths_readonly(paths: list[str], root_fd: int) -> None:
-    """Each becomes a read-only bind mount of itself, with all below it."""
+    """Each becomes a read-only bind mount of itself, with all below it (before Linux 5.12 without what is mounted below)."""
     for path in paths:
         target = _open(path, root_fd)
         if target < 0:
             continue
         tree = m.open_tree(target, "", m.OPEN_TREE_CLONE | m.AT_RECURSIVE)
-        m.mount_setattr(tree, "", m.AT_RECURSIVE, m.MountAttr(attr_set=m.MOUNT_ATTR_RDONLY))
+        if m.has_mount_setattr():
+            m.mount_setattr(tree, "", m.AT_RECURSIVE, m.MountAttr(attr_set=m.MOUNT_ATTR_RDONLY))
         m.move_mount(tree, "", target, "")
+        if not m.has_mount_setattr():
+            m.set_attributes(tree, "", m.MOUNT_ATTR_RDONLY)
         os.close(tree)
         os.close(target)
 

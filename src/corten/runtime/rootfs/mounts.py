@@ -5,7 +5,6 @@ elsewhere. A bind is cloned detached, dressed with its attributes, and only then
 mount(2) on the working directory, which is the opened place: 4 calls where the new API takes 12.
 """
 
-import errno
 import os
 from collections.abc import Mapping
 
@@ -58,7 +57,7 @@ def finish_readonly(plans: tuple[MountPlan, ...], root_fd: int) -> None:
     for plan in plans:
         if is_late_readonly(plan):
             fd = open_in_root(root_fd, plan.destination, os.O_PATH)
-            m.make_readonly(fd)
+            m.set_attributes(fd, "", m.MOUNT_ATTR_RDONLY)
             os.close(fd)
 
 
@@ -80,13 +79,7 @@ def _mount_filesystem(plan: MountPlan, root_fd: int) -> None:
 
 def _mount_detached(plan: MountPlan, root_fd: int, source: int) -> None:
     if source < 0:
-        try:
-            source = open_source(plan)
-        except OSError as e:
-            if e.errno != errno.ENOSYS or not plan.bind:
-                raise
-            _bind_classic(plan, root_fd)
-            return
+        source = open_source(plan)
     try:
         target = _open_target(plan, root_fd, is_directory(source))
         try:
@@ -95,16 +88,25 @@ def _mount_detached(plan: MountPlan, root_fd: int, source: int) -> None:
             m.move_mount(source, "", target, "")
         finally:
             os.close(target)
+        if plan.bind and not m.has_mount_setattr():
+            _set_one(source, plan.attributes)
         _propagate(plan, source)
     finally:
         os.close(source)
 
 
 def open_source(plan: MountPlan, userns_fd: int = -1) -> int:
-    """A detached mount as planned, the caller's. `userns_fd` is the user namespace whose maps an id-mapped mount takes."""
+    """A detached mount as planned, the caller's. `userns_fd` is the user namespace whose maps an id-mapped mount takes.
+
+    Before Linux 5.12 a bind gets its attributes only where it is attached.
+    """
     if not plan.bind:
         return _open_filesystem(plan)
+    if not m.has_mount_setattr():
+        _refuse_newer(plan)
     fd = m.open_tree(m.AT_FDCWD, plan.source, m.OPEN_TREE_CLONE | (m.AT_RECURSIVE if plan.bind == 2 else 0))
+    if not m.has_mount_setattr():
+        return fd
     try:
         _set(fd, plan.attributes)
         _set(fd, plan.recursive, m.AT_RECURSIVE)
@@ -131,9 +133,19 @@ def _set(fd: int, attributes: Attributes, flags: int = 0) -> None:
         m.mount_setattr(fd, "", flags, m.MountAttr(attr_set=attributes.set, attr_clr=attributes.clear))
 
 
+def _set_one(fd: int, attributes: Attributes) -> None:
+    if attributes.set or attributes.clear:
+        m.set_attributes(fd, "", attributes.set, attributes.clear)
+
+
+def _refuse_newer(plan: MountPlan) -> None:
+    if plan.idmap or plan.recursive != Attributes():
+        raise Unsupported(f"{plan}: needs Linux 5.12", reason="old-kernel", hint="take the options rro and idmap away")
+
+
 def _propagate(plan: MountPlan, fd: int) -> None:
     for flag in plan.propagation:
-        m.mount_setattr(fd, "", m.AT_RECURSIVE if flag & m.MS_REC else 0, m.MountAttr(propagation=flag & ~m.MS_REC))
+        m.set_propagation(fd, flag)
 
 
 def _open_target(plan: MountPlan, root_fd: int, directory: bool) -> int:
@@ -159,43 +171,17 @@ def _open_plain_directory(path: str, root_fd: int) -> int:
 
 
 def _remount(plan: MountPlan, root_fd: int) -> None:
+    if not m.has_mount_setattr():
+        _refuse_newer(plan)
     fd = make_directory_in_root(root_fd, plan.destination)
     try:
-        _set(fd, plan.attributes)
+        _set_one(fd, plan.attributes)
         _set(fd, plan.recursive, m.AT_RECURSIVE)
         _propagate(plan, fd)
     finally:
         os.close(fd)
 
 
-_CLASSIC = (
-    (m.MOUNT_ATTR_RDONLY, m.MS_RDONLY),
-    (m.MOUNT_ATTR_NOSUID, m.MS_NOSUID),
-    (m.MOUNT_ATTR_NODEV, m.MS_NODEV),
-    (m.MOUNT_ATTR_NOEXEC, m.MS_NOEXEC),
-    (m.MOUNT_ATTR_NOATIME, m.MS_NOATIME),
-    (m.MOUNT_ATTR_STRICTATIME, m.MS_STRICTATIME),
-    (m.MOUNT_ATTR_NODIRATIME, m.MS_NODIRATIME),
-    (m.MOUNT_ATTR_NOSYMFOLLOW, m.MS_NOSYMFOLLOW),
-)
-
-
 def _classic_flags(plan: MountPlan) -> int:
     wanted = plan.attributes.set & ~(m.MOUNT_ATTR_RDONLY if is_late_readonly(plan) else 0)
-    return sum(classic for new, classic in _CLASSIC if wanted & new)
-
-
-def _bind_classic(plan: MountPlan, root_fd: int) -> None:
-    """A bind by mount(2), for kernels before 5.12 and sandboxes without the new calls."""
-    if plan.idmap or plan.recursive != Attributes():
-        raise Unsupported(f"{plan}: needs Linux 5.12", reason="old-kernel", hint="take the options rro and idmap away")
-    target = _open_target(plan, root_fd, os.path.isdir(plan.source))
-    m.mount(plan.source, f"/proc/self/fd/{target}", None, m.MS_BIND | (m.MS_REC if plan.bind == 2 else 0))
-    os.close(target)
-    target = open_in_root(root_fd, plan.destination, os.O_PATH)  # now the mount's own root
-    flags = _classic_flags(plan)
-    if flags:
-        m.mount(None, f"/proc/self/fd/{target}", None, m.MS_BIND | m.MS_REMOUNT | flags)
-    for propagation in plan.propagation:
-        m.mount(None, f"/proc/self/fd/{target}", None, propagation)
-    os.close(target)
+    return sum(classic for new, classic in m.CLASSIC_FLAGS if wanted & new)

@@ -95,6 +95,4 @@ def dress_root(attributes: Attributes, propagation: int | None) -> None:
     if propagation is not None:
         m.mount(None, "/", None, propagation)
     if attributes.set:
-        root = os.open("/", os.O_PATH | os.O_CLOEXEC)
-        m.mount_setattr(root, "", 0, m.MountAttr(attr_set=attributes.set))
-        os.close(root)
+        m.set_attributes(m.AT_FDCWD, "/", attributes.set)

@@ -21,10 +21,12 @@ from corten.kernel.mount import (
     MS_REC,
     OPEN_TREE_CLONE,
     MountAttr,
+    has_mount_setattr,
     mount,
     mount_setattr,
     move_mount,
     open_tree,
+    set_attributes,
     umount2,
 )
 from corten.kernel.namespaces import CLONE_NEWNS, open_namespace, setns, unshare
@@ -133,9 +135,11 @@ def _attach(root: int, one: RootMount, *, make: bool) -> None:
         is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         target = _mount_point(root, one.destination, is_directory=is_directory, make=make)
         try:
-            if not one.is_writable:
+            if not one.is_writable and has_mount_setattr():
                 mount_setattr(tree, "", AT_RECURSIVE, MountAttr(attr_set=MOUNT_ATTR_RDONLY))
             move_mount(tree, "", target, "")
+            if not one.is_writable and not has_mount_setattr():
+                set_attributes(tree, "", MOUNT_ATTR_RDONLY)
         finally:
             os.close(target)
     except OSError as error:
