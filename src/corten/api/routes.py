@@ -9,7 +9,7 @@ from typing import Final
 from corten.api.buildkit import handlers as buildkit
 from corten.api.handlers import (
     build,
-    caches,
+    cachemounts,
     commit,
     containers,
     containers_life,
@@ -102,9 +102,9 @@ ROUTES: Final = (
     Route("POST", "/build/cancel", build.cancel, (1, 31)),
     Route("POST", "/session", buildkit.session, (1, 31)),
     Route("POST", "/grpc", buildkit.grpc, (1, 38)),
-    Route("GET", "/corten/caches", caches.cache_list),
-    Route("DELETE", "/corten/caches", caches.cache_remove),
-    Route("POST", "/corten/caches", caches.cache_limit),
+    Route("GET", "/corten/caches", cachemounts.cache_list),
+    Route("DELETE", "/corten/caches", cachemounts.cache_remove),
+    Route("POST", "/corten/caches", cachemounts.cache_limit),
     # Volumes
     Route("GET", "/volumes", volumes.volume_list),
     Route("POST", "/volumes/create", volumes.volume_create),

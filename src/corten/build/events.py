@@ -1,4 +1,4 @@
-"""What a build tells while it goes on: steps beginning and ending, their progress and their output.
+"""Events of a build: steps beginning and ending, their progress and their output.
 
 A step is a vertex of the build's graph. `label` is its name as BuildKit shows it ("[build 2/5] RUN make"); instructions that
 make no files have none. Whoever listens (the classic text, the trace of `corten build`, one day BuildKit's Status call) picks

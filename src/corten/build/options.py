@@ -1,4 +1,4 @@
-"""What a build is told, and what it needs from outside: values, and protocols of a few methods that the engine fills in."""
+"""Options of a build, and the interfaces that the engine implements for it: images, executor, secrets, SSH agents."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence

@@ -88,7 +88,7 @@ class SingleFlight(Generic[T]):
 
 
 async def over(task: Awaitable[object]) -> None:
-    """Waits until `task` is over, however often the waiting is cancelled; what came of it is not told."""
+    """Waits until `task` is over, however often the waiting is cancelled; its result is ignored."""
     future = asyncio.ensure_future(task)
     while not future.done():
         try:

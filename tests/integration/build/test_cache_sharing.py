@@ -133,7 +133,7 @@ def test_wrong_caches_are_missed_and_told(build: Build, daemon: Daemon, registry
         ("swapped", lambda folder: blob(folder, index["manifests"][0]["digest"]).write_text("{}"), "has other content"),
         ("huge", lambda folder: grow(folder / "index.json"), "the limit is 4194304"),
         ("link", lambda folder: link(folder / "index.json"), "Too many levels of symbolic links"),
-        ("pipe", lambda folder: pipe(folder / "index.json"), "is no file"),
+        ("pipe", lambda folder: pipe(folder / "index.json"), "is not a regular file"),
         ("layers", break_layers, "importing cached layer"),
     ):
         folder = tmp_path / name

@@ -2,7 +2,7 @@
 
 import pytest
 
-from corten.build.checks import Checking, checked, parse_check, refuse
+from corten.build.checks import LintInput, checked, parse_check, refuse
 from corten.build.checks.rules import EXPERIMENTAL, RULES
 from corten.build.dockerfile.parser import parse
 from corten.build.dockerfile.suggest import nearest
@@ -21,7 +21,7 @@ DOCKERS = """
 
 def said(text: str, check: str = "") -> list[CheckWarning]:
     file = parse(text)
-    return list(checked(Checking(file=file, values={}, defaults={}), parse_check(check), ""))
+    return list(checked(LintInput(file=file, values={}, defaults={}), parse_check(check), ""))
 
 
 def test_dockers_rules_are_all_there() -> None:
@@ -31,7 +31,7 @@ def test_dockers_rules_are_all_there() -> None:
 
 def test_base_environments_are_known() -> None:
     file = parse("FROM py\nENV A=$PYTHON_VERSION B=$NOPE\n")
-    checking = Checking(file=file, values={}, defaults={}, environments={"py": {"PYTHON_VERSION": "3"}})
+    checking = LintInput(file=file, values={}, defaults={}, environments={"py": {"PYTHON_VERSION": "3"}})
     assert [w.message for w in checked(checking, parse_check(""), "")] == ["Usage of undefined variable '$NOPE'"]
 
 

@@ -82,7 +82,7 @@ def check_frontend(name: str, attrs: Mapping[str, str]) -> None:
     image = source.removeprefix("docker.io/").partition("@")[0].partition(":")[0]
     if name == GATEWAY and image in ("docker/dockerfile", "docker/dockerfile-upstream"):
         return
-    raise Unsupported(f"the frontend {source or name!r} cannot be run: Corten's own reads Dockerfiles", reason="frontend")
+    raise Unsupported(f"the frontend {source or name!r} is not supported: Corten reads Dockerfiles with its own", reason="frontend")
 
 
 def _options(attrs: Mapping[str, str]) -> BuildOptions:

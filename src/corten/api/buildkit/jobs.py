@@ -45,7 +45,7 @@ class Job:
             self.returned.cancel()
 
     async def follow(self) -> AsyncIterator[StatusResponse]:
-        """All that was told and will be, until the build is over."""
+        """All status messages so far and to come, until the build is over."""
         at = 0
         while True:
             while at < len(self._told):

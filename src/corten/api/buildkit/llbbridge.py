@@ -84,7 +84,7 @@ class LLBBridge:
     async def _return(self, call: Call, request: ReturnRequest) -> Empty:
         job = await self._job(call)
         if job.returned.done():
-            raise CallFailed(Code.FAILED_PRECONDITION, "this build has its result already")
+            raise CallFailed(Code.FAILED_PRECONDITION, "this build has returned a result already")
         job.returned.set_result(request)
         return Empty()
 
@@ -92,7 +92,7 @@ class LLBBridge:
         """The build that the call belongs to, as its metadata says."""
         ref = next(iter(call.metadata.get(BUILD_ID, ())), "")
         if not ref:
-            raise CallFailed(Code.INVALID_ARGUMENT, "a call of the gateway names no build")
+            raise CallFailed(Code.INVALID_ARGUMENT, "the gateway call has no build ID")
         try:
             return await self._jobs.get(ref)
         except EngineError as error:

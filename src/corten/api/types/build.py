@@ -21,7 +21,7 @@ class BuildUlimit(msgspec.Struct, frozen=True, rename="pascal"):
     hard: int
 
 
-class CacheAnswer(AnswerStruct, frozen=True, kw_only=True):
+class CacheMountAnswer(AnswerStruct, frozen=True, kw_only=True):
     """Times are seconds since the epoch, sizes bytes."""
 
     id: str
@@ -35,7 +35,7 @@ class CacheAnswer(AnswerStruct, frozen=True, kw_only=True):
     download: bool
 
 
-class CacheFreed(AnswerStruct, frozen=True, kw_only=True):
+class CacheMountFreed(AnswerStruct, frozen=True, kw_only=True):
     space_reclaimed: int
 
 

@@ -6,7 +6,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from corten.build.checks.finding import Checking
+from corten.build.checks.finding import LintInput
 from corten.build.checks.rules import EXPERIMENTAL, RULES, url_of
 from corten.build.checks.shape import shape_findings
 from corten.build.checks.variables import variable_findings
@@ -42,7 +42,7 @@ def parse_check(text: str) -> CheckOptions:
     return CheckOptions(names["skip"], names["experimental"], found.get("error") == "true")
 
 
-def checked(checking: Checking, options: CheckOptions, target: str) -> Iterator[CheckWarning]:
+def checked(checking: LintInput, options: CheckOptions, target: str) -> Iterator[CheckWarning]:
     """Every complaint, in the order of lines."""
     graph = Graph(checking.file)
     reached = graph.needed(graph.target(target))
@@ -60,4 +60,4 @@ def refuse(warned: list[CheckWarning]) -> None:
         raise Invalid(f"lint violation found for rules: {rules}", reason="lint")
 
 
-__all__ = ["CheckOptions", "Checking", "checked", "parse_check", "refuse"]
+__all__ = ["CheckOptions", "LintInput", "checked", "parse_check", "refuse"]

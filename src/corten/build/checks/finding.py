@@ -16,7 +16,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checking:
+class LintInput:
     """`values` are the global variables with what the user gave, `defaults` without; `environments` those of base images by name."""
 
     file: ins.Dockerfile

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from corten.build.checks.finding import Checking, Finding, at
+from corten.build.checks.finding import Finding, LintInput, at
 from corten.build.dockerfile import instructions as ins
 from corten.quoting import go_quoted
 
@@ -15,7 +15,7 @@ _PUBLIC = re.compile(r"(?:_|^)public(?:_|$)", re.IGNORECASE)
 _ONCE = {ins.Cmd: "CMD", ins.Entrypoint: "ENTRYPOINT", ins.HealthCheck: "HEALTHCHECK"}
 
 
-def shape_findings(checking: Checking) -> Iterator[Finding]:
+def shape_findings(checking: LintInput) -> Iterator[Finding]:
     file = checking.file
     yield from _casing(file)
     yield from _continuations(file)
@@ -154,7 +154,7 @@ def _expose(step: ins.Expose) -> Iterator[Finding]:
             yield at("ExposeInvalidFormat", text, step.place)
 
 
-def _ignored_sources(step: ins.Copy, checking: Checking) -> Iterator[Finding]:
+def _ignored_sources(step: ins.Copy, checking: LintInput) -> Iterator[Finding]:
     assert checking.ignored is not None
     if step.from_:
         return

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from corten.build.checks.finding import Checking, Finding, at
+from corten.build.checks.finding import Finding, LintInput, at
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
 from corten.build.dockerfile.suggest import nearest
@@ -13,7 +13,7 @@ from corten.oci.reference import parse_reference
 from corten.quoting import go_quoted
 
 
-def variable_findings(checking: Checking, reached: Sequence[ins.Stage]) -> Iterator[Finding]:
+def variable_findings(checking: LintInput, reached: Sequence[ins.Stage]) -> Iterator[Finding]:
     """Base lines of every stage; the steps of those that are built."""
     known: dict[str, Mapping[str, str]] = {}
     for stage in checking.file.stages:
@@ -26,7 +26,7 @@ def variable_findings(checking: Checking, reached: Sequence[ins.Stage]) -> Itera
         known[stage.name or str(stage.index)] = env
 
 
-def _base(checking: Checking, stage: ins.Stage) -> Iterator[Finding]:
+def _base(checking: LintInput, stage: ins.Stage) -> Iterator[Finding]:
     base, escape = stage.base, checking.file.escape
     expand = Expander(checking.values, escape=escape)
     for text in (base.platform, base.image):
@@ -42,7 +42,7 @@ def _base(checking: Checking, stage: ins.Stage) -> Iterator[Finding]:
         yield from _platform(checking, stage)
 
 
-def _platform(checking: Checking, stage: ins.Stage) -> Iterator[Finding]:
+def _platform(checking: LintInput, stage: ins.Stage) -> Iterator[Finding]:
     base = stage.base
     expand = Expander(checking.values, escape=checking.file.escape)
     value = _quietly(expand, base.platform)
@@ -60,7 +60,7 @@ def _platform(checking: Checking, stage: ins.Stage) -> Iterator[Finding]:
         yield at("FromPlatformFlagConstDisallowed", text, base.place)
 
 
-def _steps(checking: Checking, stage: ins.Stage, env: dict[str, str]) -> Iterator[Finding]:
+def _steps(checking: LintInput, stage: ins.Stage, env: dict[str, str]) -> Iterator[Finding]:
     """`env` becomes what the stage leaves behind."""
     args: dict[str, str] = {}
     declared: set[str] = set(PROXY_ARGS)

@@ -71,7 +71,7 @@ def lex_trigger(text: str, start: int, end: int) -> LogicalLine:
     """An ONBUILD trigger as a base image keeps it: one instruction, its heredocs in the lines below. It is said to stand at these lines."""
     line = _Lexer(text.split("\n"), "\\").run(0)
     if len(line) != 1:
-        raise DockerfileError(f"the base image has an ONBUILD trigger that is no instruction: {text[:80]!r}", line=start, end=end)
+        raise DockerfileError(f"the base image has an ONBUILD trigger that is not an instruction: {text[:80]!r}", line=start, end=end)
     return replace(line[0], start=start, end=end)
 
 

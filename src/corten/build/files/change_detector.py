@@ -70,7 +70,7 @@ def _print(found: os.stat_result) -> tuple[int, ...]:
 
 
 async def retry_on_change(work: Callable[[], Awaitable[T]]) -> T:
-    """What `work` gives, which is begun anew when a local context changes under it. Raises what it raises."""
+    """What `work` gives, which is retried when a local context changes under it. Raises what it raises."""
     for attempt in itertools.count(1):
         try:
             return await work()

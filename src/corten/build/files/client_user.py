@@ -21,7 +21,7 @@ class ClientUser:
     groups: frozenset[int]
 
     def check_readable(self, folder: int, name: str, path: str, found: os.stat_result) -> None:
-        """Raises Denied when this user cannot read or enter `name` of `folder`, which looks like `found`. `path` is what is told."""
+        """Raises Denied when this user cannot read or enter `name` of `folder`, which looks like `found`. `path` is what the error says."""
         if self.uid == 0 or not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
             return
         shift = 6 if found.st_uid == self.uid else 3 if found.st_gid in self.groups else 0

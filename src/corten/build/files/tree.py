@@ -27,7 +27,7 @@ from corten.kernel.openat2 import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, openat2
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-"""What is told of entries that others move or replace."""
+"""Errors of entries that others move or replace."""
 _WILD = re.compile(r"[*?\[\\]")
 _AT_ONCE = 4096
 """Entries that a digest looks at before it reads those which are not known."""
@@ -56,7 +56,7 @@ class Tree:
         return openat2(self.root, path or ".", flags | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT)
 
     def resolved(self, path: str) -> str:
-        """The path without links of what `path` leads to. Raises OSError, ContextChanged when a shared tree does not let it be told."""
+        """The path without links of what `path` leads to. Raises OSError, ContextChanged when a local context changes meanwhile."""
         if not path or posixpath.normpath(path) == path:
             try:
                 os.close(openat2(self.root, path or ".", os.O_PATH, resolve=RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS))

@@ -137,7 +137,7 @@ def _modified(text: str) -> int | None:
 
 
 def is_archive(tree: Tree, path: str) -> bool:
-    """A tar, plain or compressed, told by its content."""
+    """Whether it is a tar, plain or compressed, by its content."""
     if tree.is_directory(path):
         return False
     try:

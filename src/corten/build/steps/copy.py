@@ -30,7 +30,7 @@ _NO_VARIABLE = "variable expansion is not supported for --from, define a new sta
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _CopyPlan:
     """A COPY or ADD with its variables replaced. `written` is its history line, `target` absolute."""
 
     sources: tuple[str, ...]
@@ -47,11 +47,11 @@ class _Plan:
         return self.target.endswith("/")
 
 
-Work = Callable[[Copier], None]
+WriteFiles = Callable[[Copier], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class _CopySource:
     """What a COPY reads from: the context, a named one (`opened` gives None in a build without context), or the `layers` of a stage."""
 
     opened: Callable[[], AbstractContextManager[Tree | None]]
@@ -59,7 +59,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _CopyFiles:
     """What the sources of a COPY name, each with what it was written as, and what is in it. `own`: owners count."""
 
     paths: list[tuple[str, str]]
@@ -71,7 +71,7 @@ class _Found:
 
 async def copy_step(state: ImageState, step: ins.Copy, ctx: StepContext) -> StepResult:
     """Raises NotFound for a source that is not there, Invalid for what cannot be copied."""
-    plan = _plan(state, step)
+    plan = _copy_plan(state, step)
     cancel = CancelToken(ctx.worker.cancel_import)
     async with AsyncExitStack() as stack:
         remotes: list[FetchedSource] = []
@@ -79,21 +79,21 @@ async def copy_step(state: ImageState, step: ins.Copy, ctx: StepContext) -> Step
             if step.is_add and is_remote(url):
                 remotes.append(await stack.enter_async_context(fetched(url, step, ctx)))
         source = await _source(step, ctx)
-        making = await cancel.in_thread(lambda: _prepared(state, plan, source, remotes, ctx, cancel))
-        return making if isinstance(making, StepResult) else await making[0].done(making[1], cancel)
+        prepared = await cancel.in_thread(lambda: _cached_or_prepared(state, plan, source, remotes, ctx, cancel))
+        return prepared if isinstance(prepared, StepResult) else await prepared[0].done(prepared[1], cancel)
 
 
-async def _source(step: ins.Copy, ctx: StepContext) -> Source:
+async def _source(step: ins.Copy, ctx: StepContext) -> _CopySource:
     if not step.from_:
         context = ctx.sources.context and ctx.sources.context.current()
-        return Source(lambda: nullcontext(context))
+        return _CopySource(lambda: nullcontext(context))
     if "$" in step.from_:
         raise Invalid(_NO_VARIABLE, reason="copy-from-variable")
     origin = await ctx.stage(step.from_)
     named = origin.tree and origin.tree.current()
     if named is not None:
-        return Source(lambda: nullcontext(named))
-    return Source(lambda: _viewed(ctx, origin.layers), origin.layers)
+        return _CopySource(lambda: nullcontext(named))
+    return _CopySource(lambda: _viewed(ctx, origin.layers), origin.layers)
 
 
 @contextmanager
@@ -112,16 +112,16 @@ async def workdir_step(state: ImageState, step: ins.Workdir, ctx: StepContext) -
     state = state.with_config(working_dir=path)
     created_by = f"WORKDIR {path}"
     key = step_key(state.key, "WORKDIR", clean, state.config.user)
-    make = _Making(state, key, created_by, ctx, state.config.user, line=step.place.start)
+    file_step = _FileStep(state, key, created_by, ctx, state.config.user, line=step.place.start)
     cancel = CancelToken(ctx.worker.cancel_import)
-    if clean == "/" or not await cancel.in_thread(lambda: make.is_missing(clean)):
+    if clean == "/" or not await cancel.in_thread(lambda: file_step.is_missing(clean)):
         return StepResult(state.noted(created_by, ctx.created), cached=True)
-    if (done := await cancel.in_thread(make.cached)) is not None:
+    if (done := await cancel.in_thread(file_step.cached)) is not None:
         return done
-    return await make.done(lambda copier: os.close(copier.directory(clean)), cancel)
+    return await file_step.done(lambda copier: os.close(copier.directory(clean)), cancel)
 
 
-def _plan(state: ImageState, step: ins.Copy) -> _Plan:
+def _copy_plan(state: ImageState, step: ins.Copy) -> _CopyPlan:
     expand = state.expander()
     sources = tuple(expand.word(source) for source in step.sources)
     target = expand.word(step.target)
@@ -136,26 +136,26 @@ def _plan(state: ImageState, step: ins.Copy) -> _Plan:
     flags = "".join(f"--{name}={value} " for name, value in (("chown", chown), ("chmod", chmod)) if value)
     shown = " ".join([*sources, *(f"<<{h.name}" for h in step.heredocs), target])
     written = f"{'ADD' if step.is_add else 'COPY'} {flags}{shown} # buildkit"
-    return _Plan(sources, absolute, step.heredocs, chown, parse_mode(chmod) if chmod else None, step, written)
+    return _CopyPlan(sources, absolute, step.heredocs, chown, parse_mode(chmod) if chmod else None, step, written)
 
 
-def _prepared(
-    state: ImageState, plan: _Plan, source: Source, remotes: list[FetchedSource], ctx: StepContext, cancel: CancelToken
-) -> "StepResult | tuple[_Making, Work]":
+def _cached_or_prepared(
+    state: ImageState, plan: _CopyPlan, source: _CopySource, remotes: list[FetchedSource], ctx: StepContext, cancel: CancelToken
+) -> "StepResult | tuple[_FileStep, WriteFiles]":
     """What the cache has, else what is to be made and how. Blocks. The key is of contents: a source made again the same is the same."""
     local = [s for s in plan.sources if not (plan.step.is_add and is_remote(s))]
     keep = _keeper(plan.step, cancel)
     texts = [(h.name, _text(h, state.expander())) for h in plan.heredocs]
-    found = _found(plan, local, source, keep, ctx)
+    found = _matched_files(plan, local, source, keep, ctx)
     upper_writer = _upper_writer(plan, found, ctx) if not (remotes or texts) else None
     plan, is_linked = _linked(state, plan, ctx)
     step = plan.step
     contents = (found.digests, [(r.name, r.digest) for r in remotes], texts)
     flags = (plan.target, plan.chown, plan.mode, step.parents and local, step.unpack, step.is_add)
     key = step_key(state.key, "link" if step.link else state.key, "COPY", *contents, flags)
-    make = _Making(state, key, plan.written, ctx, plan.chown, plan.mode, found.own, step.place.start, upper_writer, found.detector)
-    make.link = step_key("link", *contents, flags) if is_linked else ""
-    if (done := make.cached()) is not None:
+    file_step = _FileStep(state, key, plan.written, ctx, plan.chown, plan.mode, found.own, step.place.start, upper_writer, found.detector)
+    file_step.link = step_key("link", *contents, flags) if is_linked else ""
+    if (done := file_step.cached()) is not None:
         return done
 
     def work(copier: Copier) -> None:
@@ -169,20 +169,20 @@ def _prepared(
             for name, text in texts:
                 copier.write(text.encode(), posixpath.join(plan.target, name) if plan.into else plan.target)
 
-    return make, work
+    return file_step, work
 
 
-def _found(plan: _Plan, local: list[str], source: Source, keep: Callable[[str], bool], ctx: StepContext) -> _Found:
+def _matched_files(plan: _CopyPlan, local: list[str], source: _CopySource, keep: Callable[[str], bool], ctx: StepContext) -> _CopyFiles:
     """Layers are looked into once; a folder may have changed since the last build."""
     step = plan.step
 
-    def look(tree: Tree | None) -> _Found:
+    def look(tree: Tree | None) -> _CopyFiles:
         if local and tree is None:
             raise Invalid("there is no build context to copy from", reason="no-context", hint="the Dockerfile came from standard input")
         paths = [(s, path) for s in local for path in (tree.find(s) if tree else ())]
         detector = ChangeDetector(tree.local.copy_once) if tree and tree.local else None
         digests = [(path if step.parents else posixpath.basename(path), tree.digest(path, keep, detector)) for _, path in paths if tree]
-        return _Found(paths, digests, bool(tree and tree.own), detector, tree if tree and (tree.may_link or detector) else None)
+        return _CopyFiles(paths, digests, bool(tree and tree.own), detector, tree if tree and (tree.may_link or detector) else None)
 
     if source.layers is not None:
         question = ("copied", tuple(local), step.parents, tuple(step.excludes))
@@ -191,13 +191,13 @@ def _found(plan: _Plan, local: list[str], source: Source, keep: Callable[[str], 
         return look(tree)
 
 
-def _upper_writer(plan: _Plan, found: _Found, ctx: StepContext) -> UpperDirWriter | None:
+def _upper_writer(plan: _CopyPlan, found: _CopyFiles, ctx: StepContext) -> UpperDirWriter | None:
     if found.tree is None or len(found.paths) != 1 or plan.chown or plan.mode:
         return None
     return UpperDirWriter(found.tree, ctx.newest, found.detector)
 
 
-def _linked(state: ImageState, plan: _Plan, ctx: StepContext) -> tuple[_Plan, bool]:
+def _linked(state: ImageState, plan: _CopyPlan, ctx: StepContext) -> tuple[_CopyPlan, bool]:
     """Of a COPY --link whether its layer may be made on nothing; the plan then has numbers for names of `--chown`."""
     if not plan.step.link:
         return plan, False
@@ -210,7 +210,7 @@ def _linked(state: ImageState, plan: _Plan, ctx: StepContext) -> tuple[_Plan, bo
         return replace(plan, chown=_numbers(plan, root, ctx)), is_linked
 
 
-def _put(copier: Copier, plan: _Plan, source: str, path: str) -> None:
+def _put(copier: Copier, plan: _CopyPlan, source: str, path: str) -> None:
     if plan.step.is_add and plan.step.unpack is not False and is_archive(copier.source, path):
         extract(copier, path, plan.target)
         copier.hold_source(path)
@@ -232,7 +232,7 @@ def _below_pivot(source: str, path: str) -> str:
     return "/".join(path.split("/")[depth:])
 
 
-def _put_remote(copier: Copier, plan: _Plan, remote: FetchedSource) -> None:
+def _put_remote(copier: Copier, plan: _CopyPlan, remote: FetchedSource) -> None:
     folder = os.open(remote.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         stamp = replace(copier.stamp, owner=copier.stamp.owner or (0, 0), time=remote.time or copier.stamp.time)
@@ -247,7 +247,7 @@ def _put_remote(copier: Copier, plan: _Plan, remote: FetchedSource) -> None:
         os.close(folder)
 
 
-def _numbers(plan: _Plan, root: int, ctx: StepContext) -> str:
+def _numbers(plan: _CopyPlan, root: int, ctx: StepContext) -> str:
     """`--chown` with the names that the stage's files give numbers to: a linked layer is made without them."""
 
     def complain(text: str) -> None:
@@ -273,7 +273,7 @@ def _keeper(step: ins.Copy, cancel: CancelToken) -> Callable[[str], bool]:
 
 
 @dataclass(slots=True)
-class _Making:
+class _FileStep:
     """One step that makes files without a process: cache, workplace, seal. `own`: the source's owners count.
 
     `link` names what a COPY --link makes, whatever lies below: its layer is made on nothing, so that it is the same on another base.
@@ -308,13 +308,13 @@ class _Making:
             found = self.ctx.cached(self.key, self.state)
         return None if found is None else self._after(found[0], cached=True)
 
-    async def done(self, work: Work, cancel: CancelToken) -> StepResult:
+    async def done(self, work: WriteFiles, cancel: CancelToken) -> StepResult:
         """Made once for all builds that want the same now."""
         key = self.link or self.key
         layer = await self.ctx.run_once(key, _silent, lambda output: cancel.in_thread(lambda: self._made(key, work)))
         return self._after(layer, cached=False)
 
-    def _made(self, key: str, work: Work) -> DiffId | None:
+    def _made(self, key: str, work: WriteFiles) -> DiffId | None:
         """Blocks."""
         snapshotter = self.ctx.snapshotter
         snapshot = snapshotter.prepare(() if self.link else self.state.layers)

@@ -1,4 +1,4 @@
-"""Builds: runs and cancels them, and tells what is in the build cache. The builder itself is imported with the first build."""
+"""Runs and cancels builds, and lists the build cache. The builder itself is imported with the first build."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""RUN steps as containers that nobody sees: the same spec, network and monitor as a container's, no name, no row, no log."""
+"""The executor of RUN steps: containers with the usual spec, network and monitor, but without a name, a row or a log."""
 
 import asyncio
 import os

@@ -129,7 +129,7 @@ class ImageBuilder:
             emit=emit,
         )
         targets = definition.scan_targets(result)
-        return await scanner.kept_or_made(options, targets, self._store.origins.attachments_of(image))
+        return await scanner.stored_or_scan(options, targets, self._store.origins.attachments_of(image))
 
     def _worker(self, remote_cache: RemoteCache | None, cancel_import: Callable[[], None] = lambda: None) -> Worker:
         return Worker(

@@ -1,4 +1,4 @@
-"""Base images of a build: from the store, else pulled."""
+"""Resolves base images of a build: from the store, else pulled."""
 
 from corten.build.options import BaseImage
 from corten.build.singleflight import SingleFlight

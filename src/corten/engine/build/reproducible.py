@@ -1,4 +1,4 @@
-"""`build --check-reproducible`: the same build a second time without the step cache, and where the two went apart.
+"""`build --check-reproducible`: builds a second time without the step cache and finds the first difference.
 
 Cache mounts are what they are: the second build finds what the first has left there, as every build does.
 """

@@ -1,11 +1,11 @@
-"""Build checks before a build: the Dockerfile, with the variables of its base images where these can be had."""
+"""Subrequests (lint, outline, targets), and linting before a build, with the variables of the base images that can be resolved."""
 
 import asyncio
 import base64
 from collections.abc import Mapping
 from dataclasses import replace
 
-from corten.build.checks import Checking, checked, parse_check, refuse
+from corten.build.checks import LintInput, checked, parse_check, refuse
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
 from corten.build.events import Emit, SubrequestResult
@@ -35,7 +35,7 @@ async def lint(file: ins.Dockerfile, options: BuildOptions, sources: Sources, em
     """Emits what the checks say. Raises Invalid when the file wants such a build to fail."""
     said = parse_check(file.directives.get("check", ""))
     values = global_values(file, options)
-    checking = Checking(
+    checking = LintInput(
         file=file,
         values=values,
         defaults=global_values(file, replace(options, build_args={})),

@@ -63,7 +63,7 @@ class Trace:
 
 
 def failure_details(error: EngineError, trace: Trace, source: str, name: str) -> Status:
-    """What the stream's last line tells of an error: the message, the failed vertex, the excerpt of the Dockerfile."""
+    """The error in the stream's last line: the message, the failed vertex, the excerpt of the Dockerfile."""
     found: Status = {"message": error.message}
     if error.hint:
         found["hint"] = error.hint

@@ -1,4 +1,4 @@
-"""Work of a build that is no instruction, as steps of their own: loading the definition, exporting the image."""
+"""Vertices of a build that are not instructions: loading the definition, exporting the image (`[internal] …`)."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from corten.errors import EngineError
 
 
 class InternalVertices:
-    """`step` yields the step's id; what fails vertices ends the step with the error."""
+    """`step` yields the step's id; what fails inside ends the step with the error."""
 
     def __init__(self, emit: Emit, prefix: str = "internal") -> None:
         self._emit = emit

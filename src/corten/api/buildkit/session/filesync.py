@@ -31,7 +31,7 @@ class FilesyncRequest:
 async def sync(session: ClientSession, request: FilesyncRequest, root: int) -> int:
     """Brings the folder that the descriptor `root` is of to what the client has: the bytes that came. Raises Invalid, Unavailable."""
     if not session.serves(DIFF_COPY):
-        raise Invalid("the client offers no files to build from", reason="no-filesync")
+        raise Invalid("the client's session does not serve files", reason="no-filesync")
     receiver = Receiver(root)
     try:
         async with calling(session.connection, DIFF_COPY, _metadata(request)) as call:
@@ -50,7 +50,7 @@ async def _receive(call: Call, receiver: Receiver) -> None:
         if receiver.is_complete and not call.has_ended_sending:
             call.end()
     if not receiver.is_complete:
-        raise Unavailable("the client ended the transfer of files before its end", reason="session-lost")
+        raise Unavailable("the client closed the file transfer before it was complete", reason="session-lost")
 
 
 async def _taken(receiver: Receiver, messages: Sequence[bytes]) -> list[Packet]:
@@ -67,7 +67,7 @@ def _decoded(receiver: Receiver, messages: Sequence[bytes]) -> list[Packet]:
     try:
         return receiver.take([decode(Packet, data) for data in messages])
     except BadMessage as error:
-        raise Invalid(f"a malformed packet from the client: {error}", reason="context-sender") from error
+        raise Invalid(f"decoding a packet of the client: {error}", reason="context-sender") from error
 
 
 def _metadata(request: FilesyncRequest) -> Fields:

@@ -155,7 +155,7 @@ class Receiver:
     def _link(self, parent: int, name: str, here: os.stat_result | None, found: Stat) -> None:
         target = posixpath.normpath(found.linkname).lstrip("/")
         if self._kinds.get(target) != stat.S_IFREG:
-            raise Invalid(f"{found.path!r} of a build context is a link to {target!r}, which is no file before it", reason="context-path")
+            raise Invalid(f"{found.path!r} of a build context links to {target!r}, which is not a file before it", reason="context-path")
         folder, base = posixpath.split(target)
         source = self._opened(folder)
         try:
@@ -169,7 +169,7 @@ class Receiver:
     def _data(self, packet: Packet) -> None:
         requested = self._requested.get(packet.id)
         if requested is None:
-            raise Invalid(f"data of entry {packet.id} of a build context, which nobody asked for", reason="context-sender")
+            raise Invalid(f"data of entry {packet.id} of a build context, which was not requested", reason="context-sender")
         if not packet.data:
             self._end(packet.id, requested)
             return

@@ -78,7 +78,7 @@ async def _list(call: Call, entries: list[Stat]) -> None:
 
 async def _send_file(call: Call, tree: Tree, entries: list[Stat], number: int) -> int:
     if not 0 <= number < len(entries) or entries[number].mode & KIND:
-        raise Invalid(f"the client asks for entry {number} of the result, which is no file", reason="session-call")
+        raise Invalid(f"the client asks for entry {number} of the result, which is not a file", reason="session-call")
     file = await asyncio.to_thread(tree.open, entries[number].path, os.O_RDONLY | os.O_NOFOLLOW)
     size = 0
     try:

@@ -1,1 +1,1 @@
-"""Contexts that are read where they lie: how a client names one, and what is remembered of it."""
+"""Context sources: a tar, a multipart request, local directories read in place, a URL."""

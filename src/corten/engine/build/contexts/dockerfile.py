@@ -1,4 +1,4 @@
-"""What is read of a context before a build: the Dockerfile and the ignore file."""
+"""The Dockerfile and the ignore file of a context."""
 
 import os
 import posixpath

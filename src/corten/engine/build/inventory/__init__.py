@@ -1,1 +1,1 @@
-"""What is in a root file system: packages, Python distributions, model weights, CUDA libraries, as an SPDX document."""
+"""Inventory of a root file system: packages, Python distributions, model weights, CUDA libraries, as an SPDX document."""

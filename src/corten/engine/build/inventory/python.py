@@ -1,4 +1,4 @@
-"""Python distributions: `*.dist-info/METADATA`, `*.egg-info/PKG-INFO` (or that file itself), wherever they lie."""
+"""Python distributions: `*.dist-info/METADATA`, `*.egg-info/PKG-INFO` (or that file itself), anywhere in a root."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""What an inventory lists, and how a foreign root is read: links stay inside it, nothing is read without an end."""
+"""Components of an inventory, and the root that is scanned: links stay inside it, nothing is read without an end."""
 
 import os
 import stat
@@ -67,7 +67,7 @@ class ScannedRoot:
         known = openat2(self.fd, path, os.O_PATH | (0 if follow else os.O_NOFOLLOW), resolve=resolve)
         try:
             if not stat.S_ISREG(os.fstat(known).st_mode):
-                raise OSError(f"{path} is no regular file")
+                raise OSError(f"{path} is not a regular file")
             return os.open(f"/proc/self/fd/{known}", os.O_RDONLY | os.O_NOATIME | os.O_CLOEXEC)
         finally:
             os.close(known)

@@ -1,4 +1,4 @@
-"""Everything that an inventory lists of one root."""
+"""Scans one root for an inventory."""
 
 from collections.abc import Iterator
 from itertools import islice

@@ -1,1 +1,1 @@
-"""Build caches that travel: written to registries, folders and images, and read from there."""
+"""Remote caches: exported to registries, directories and images (`--cache-to`), imported from there (`--cache-from`)."""

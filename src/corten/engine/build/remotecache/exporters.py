@@ -1,4 +1,4 @@
-"""Caches that a build writes: an artifact at a registry or in a folder, whose config is BuildKit's cache manifest, or a part of the
+"""Cache exporters: an artifact at a registry or in a directory, whose config is BuildKit's cache manifest, or a part of the
 image's own config. Base images' layers are no part of it: whoever builds has them.
 """
 

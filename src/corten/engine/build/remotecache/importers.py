@@ -1,6 +1,6 @@
-"""Caches that a build reads: at a registry, in a folder, in an image here. A layer is fetched when a step asks for it.
+"""Cache importers: from a registry, a directory, an image of the store. A layer is fetched when a step needs it.
 
-What cannot be read is told as a step's error and missed; the build goes on without it.
+What cannot be read is the error of a vertex; the build goes on without it.
 """
 
 import os
@@ -35,7 +35,7 @@ _PIECE: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class CachedLayers:
-    """What a cache holds: by step key the layer ("" for no files), by layer where it lies."""
+    """What a cache holds: by step key the layer ("" for no files), by layer its location."""
 
     steps: Mapping[str, str]
     layers: Mapping[str, RemoteLayer]
@@ -110,7 +110,7 @@ class CombinedCaches:
 
 
 def read_registry(repository: Repository, reference: str, full_name: str) -> CachedLayers:
-    """A cache of its own, or the one vertices an image. Blocks. Raises NotFound, Invalid, Unavailable, Unauthenticated."""
+    """A cache of its own, or the one inside an image. Blocks. Raises NotFound, Invalid, Unavailable, Unauthenticated."""
     top = repository.manifest(reference)
     parsed = parse_manifest(top.raw, top.media_type)
     parsed = _as_manifest(parsed)
@@ -118,7 +118,7 @@ def read_registry(repository: Repository, reference: str, full_name: str) -> Cac
         inner = repository.manifest(_of_platform(parsed))
         parsed = parse_manifest(inner.raw, inner.media_type)
     if isinstance(parsed, Index):
-        raise Invalid("an index vertices an index is no cache", reason="bad-cache")
+        raise Invalid("an index inside an index is not a cache manifest", reason="bad-cache")
     if parsed.config.size > LARGEST:
         raise Invalid(f"the cache manifest has {parsed.config.size} bytes: the limit is {LARGEST}", reason="bad-cache")
     return read_manifest(parsed, repository.blob(Digest(parsed.config.digest), parsed.config.size), full_name)
@@ -147,7 +147,7 @@ def read_manifest(manifest: Manifest, config: bytes, repository: str) -> CachedL
         layers = {i: RemoteLayer.of(d, i, repository) for d, i in zip(manifest.layers, diff_ids, strict=True)}
         steps = _inline(config)
         if not steps:
-            raise NotFound("the image holds no cache", reason="no-cache-vertices", hint="it is written with --cache-to type=inline")
+            raise NotFound("the image holds no cache", reason="no-cache-inside", hint="it is written with --cache-to type=inline")
     if lost := next((name for name in steps.values() if name and name not in layers), ""):
         raise Invalid(f"the cache names layer {lost}, which its manifest has not", reason="bad-cache")
     return CachedLayers(steps, layers)
@@ -170,7 +170,7 @@ class LocalCacheImporter:
         top = self._chosen(index)
         manifest = _as_manifest(parse_manifest(self._blob(top.digest, top.size)))
         if isinstance(manifest, Index):
-            raise Invalid("an index vertices an index is no cache", reason="bad-cache")
+            raise Invalid("an index inside an index is not a cache manifest", reason="bad-cache")
         return read_manifest(manifest, self._blob(manifest.config.digest, manifest.config.size), "")
 
     def _chosen(self, index: Index) -> Descriptor:
@@ -211,7 +211,7 @@ class LocalCacheImporter:
             raise Invalid(f"{path}: {error.strerror}", reason="bad-cache") from disk_error(error, "reading a cache")
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
-            raise Invalid(f"{path} is no file", reason="bad-cache")
+            raise Invalid(f"{path} is not a regular file", reason="bad-cache")
         return os.fdopen(fd, "rb")
 
 
@@ -239,7 +239,7 @@ def _diff_id(annotations: dict[str, str] | None) -> DiffId:
 
 
 def _inline(config: bytes) -> Mapping[str, str]:
-    """The cache vertices an image's config; {} for none, or for one of BuildKit's, whose keys are others."""
+    """The cache inside an image's config; {} for none, or for one of BuildKit's, whose keys are others."""
     try:
         fields = msgspec.json.decode(config, type=dict[str, Any])
         inline = fields.get(INLINE)

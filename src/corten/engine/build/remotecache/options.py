@@ -89,14 +89,14 @@ class CacheImport:
         return self.kind in ("image", "here")
 
 
-def read_cache_exports(wishes: Sequence[Fields]) -> list[CacheExport]:
+def read_cache_exports(given: Sequence[Fields]) -> list[CacheExport]:
     """Raises Invalid, and Unsupported for what is not done."""
-    return [_target(fields) for fields in wishes]
+    return [_target(fields) for fields in given]
 
 
-def read_cache_imports(wishes: Sequence[Fields]) -> list[CacheImport]:
+def read_cache_imports(given: Sequence[Fields]) -> list[CacheImport]:
     """Raises as `read_cache_exports`."""
-    return [_origin(fields) for fields in wishes if fields.get("type") != "inline"]
+    return [_origin(fields) for fields in given if fields.get("type") != "inline"]
 
 
 def _target(fields: Fields) -> CacheExport:
@@ -162,7 +162,7 @@ def _folder(fields: Fields, name: str, flag: str) -> str:
     if not fields.get(name):
         raise Invalid(f"--{flag} type=local needs {name}=FOLDER", reason="bad-cache-option")
     if not fields[name].startswith("/"):
-        raise Invalid(f"{name}={fields[name]} is no absolute path", reason="bad-cache-option")
+        raise Invalid(f"{name}={fields[name]} is not an absolute path", reason="bad-cache-option")
     return fields[name]
 
 

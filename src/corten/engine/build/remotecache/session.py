@@ -1,4 +1,4 @@
-"""The travelling caches of one build: opened before its steps, written after them."""
+"""The remote caches of one build: imported before its steps, exported after them."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ class RemoteCaches:
 
 
 class RemoteCacheSession:
-    """Of one build; closing it ends what still runs in threads."""
+    """For one build; closing it ends what still runs in threads."""
 
     def __init__(self, store: Store, pulls: Pulls, settings: RegistrySettings, credentials: Mapping[str, Credentials], emit: Emit) -> None:
         self._store = store
@@ -67,7 +67,7 @@ class RemoteCacheSession:
         self._gone.set()
 
     async def opened(self, origins: Sequence[CacheImport]) -> RemoteCache | None:
-        """What `--cache-from` names, as far as it can be had: what cannot is told as a step's error."""
+        """What `--cache-from` names, as far as it can be read; what cannot is the error of a vertex."""
         found = [source for origin in origins for source in await self._opened(origin)]
         return CombinedCaches(found) if found else None
 

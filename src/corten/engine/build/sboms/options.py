@@ -1,4 +1,4 @@
-"""What `--sbom` asks for, and which roots are looked at: the result, and what `BUILDKIT_SBOM_SCAN_STAGE` and `_CONTEXT` add."""
+"""Options of `--sbom`, and the roots that are scanned: the result, and what `BUILDKIT_SBOM_SCAN_STAGE` and `_CONTEXT` add."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class SbomOptions:
 
 @dataclass(frozen=True, slots=True)
 class ScanTarget:
-    """A root to be looked at: a stack of layers, or the files of the context."""
+    """A root to be scanned: a stack of layers, or the files of the context."""
 
     name: str
     layers: tuple[DiffId, ...] = ()

@@ -54,34 +54,34 @@ class SbomScanner:
     epoch: int
     emit: Emit
 
-    async def recipe(self, wish: SbomOptions, targets: Sequence[ScanTarget]) -> str:
+    async def cache_key(self, sbom: SbomOptions, targets: Sequence[ScanTarget]) -> str:
         """Names what would be made; "" where files may have changed without telling."""
         if any(target.tree is not None for target in targets):
             return ""
-        maker = OWN
-        if wish.generator:
-            maker = (await self.images.resolve(wish.generator, pull=self.options.pull, platform=self.options.platform)).id
-        return sha256_digest(repr((maker, sorted(wish.parameters.items()), self.epoch, [(t.name, t.layers) for t in targets])).encode())
+        generator = OWN
+        if sbom.generator:
+            generator = (await self.images.resolve(sbom.generator, pull=self.options.pull, platform=self.options.platform)).id
+        return sha256_digest(repr((generator, sorted(sbom.parameters.items()), self.epoch, [(t.name, t.layers) for t in targets])).encode())
 
-    async def kept_or_made(self, wish: SbomOptions, targets: Sequence[ScanTarget], kept: Mapping[Digest, StoredManifest]) -> Sboms:
+    async def stored_or_scan(self, sbom: SbomOptions, targets: Sequence[ScanTarget], kept: Mapping[Digest, StoredManifest]) -> Sboms:
         """`kept` are the attachments of the result, which may be an image that was looked at in the same way before."""
-        recipe = await self.recipe(wish, targets)
+        key = await self.cache_key(sbom, targets)
         for one in kept.values():
-            if one.media_type == SBOMS and recipe and not self.options.no_cache and (known := read_sboms(one.raw)).recipe == recipe:
-                self.emit(StepStarted("sbom-0", title := self._title(wish), label=title))
+            if one.media_type == SBOMS and key and not self.options.no_cache and (known := read_sboms(one.raw)).recipe == key:
+                self.emit(StepStarted("sbom-0", title := self._title(sbom), label=title))
                 self.emit(StepEnded("sbom-0", cached=True))
                 return known
-        return Sboms(recipe, await self.made(wish, targets))
+        return Sboms(key, await self.scan(sbom, targets))
 
-    def _title(self, wish: SbomOptions) -> str:
-        return f"[{self.options.platform}] generating sbom{f' using {wish.generator}' if wish.generator else ''}"
+    def _title(self, sbom: SbomOptions) -> str:
+        return f"[{self.options.platform}] generating sbom{f' using {sbom.generator}' if sbom.generator else ''}"
 
-    async def made(self, wish: SbomOptions, targets: Sequence[ScanTarget]) -> list[Statement]:
+    async def scan(self, sbom: SbomOptions, targets: Sequence[ScanTarget]) -> list[Statement]:
         """Raises RunFailed when the scanner fails, Invalid for what it wrote, and what pulling it raises."""
         vertices = InternalVertices(self.emit, "sbom")
-        with vertices.step(self._title(wish), internal=False) as step:
-            if wish.generator:
-                return await self._scanned(wish, targets, step)
+        with vertices.step(self._title(sbom), internal=False) as step:
+            if sbom.generator:
+                return await self._run_scanner(sbom, targets, step)
             cancel = CancelToken()
             return await cancel.in_thread(lambda: [self._listed(target, cancel) for target in targets])
 
@@ -97,12 +97,12 @@ class SbomScanner:
             raise Invalid(f"the SBOM of {name} is larger than {LARGEST >> 20} MiB", reason="sbom-size")
         return Statement(name=f"{name}.spdx.json", type=SPDX, predicate=msgspec.Raw(raw))
 
-    async def _scanned(self, wish: SbomOptions, targets: Sequence[ScanTarget], step: str) -> list[Statement]:
-        scanner = await self.images.resolve(wish.generator, pull=self.options.pull, platform=self.options.platform)
+    async def _run_scanner(self, sbom: SbomOptions, targets: Sequence[ScanTarget], step: str) -> list[Statement]:
+        scanner = await self.images.resolve(sbom.generator, pull=self.options.pull, platform=self.options.platform)
         run = scanner.config.run
         argv = (*(run.entrypoint or ()), *(run.cmd or ()))
         if not argv:
-            raise Invalid(f"scanner {wish.generator} does not have cmd", reason="bad-scanner")
+            raise Invalid(f"scanner {sbom.generator} does not have cmd", reason="bad-scanner")
         async with AsyncExitStack() as stack:
             out = os.path.join(stack.enter_context(self.layers.workplace()), "diff")
             binds = [BindMount(source=out, target=DESTINATION.rstrip("/"), read_only=False)]
@@ -111,7 +111,7 @@ class SbomScanner:
                 binds.append(BindMount(source=source, target=f"{SOURCE}/{'extras' if number else 'core'}/{target.name}"))
             snapshot = await asyncio.to_thread(self.snapshotter.prepare, scanner.layers)
             stack.callback(self.snapshotter.remove, snapshot)
-            env = (*(run.env or ()), *_variables(wish, targets))
+            env = (*(run.env or ()), *_variables(sbom, targets))
             status = await self._run(_job(self.options, snapshot, argv, env, run.working_dir or "/", binds), argv, step)
             if status != 0:
                 raise RunFailed(" ".join(argv), status)
@@ -135,11 +135,11 @@ class SbomScanner:
             yield root
 
 
-def _variables(wish: SbomOptions, targets: Sequence[ScanTarget]) -> list[str]:
+def _variables(sbom: SbomOptions, targets: Sequence[ScanTarget]) -> list[str]:
     found = [f"BUILDKIT_SCAN_DESTINATION={DESTINATION}", f"BUILDKIT_SCAN_SOURCE={SOURCE}/core/{targets[0].name}"]
     if len(targets) > 1:
         found.append(f"BUILDKIT_SCAN_SOURCE_EXTRAS={SOURCE}/extras/")
-    return [*found, *(f"BUILDKIT_SCAN_{name}={value}" for name, value in wish.parameters.items())]
+    return [*found, *(f"BUILDKIT_SCAN_{name}={value}" for name, value in sbom.parameters.items())]
 
 
 def _job(options: BuildOptions, snapshot: str, argv: Sequence[str], env: Sequence[str], cwd: str, binds: Sequence[BindMount]) -> RunJob:

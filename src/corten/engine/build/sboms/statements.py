@@ -49,6 +49,6 @@ def _statement(name: str, data: bytes) -> Statement:
     if kind != SPDX:
         raise Invalid(f"bundle entry {kind} does not match required predicate type {SPDX}", reason="bad-sbom")
     if not isinstance(subject, list) or not all(isinstance(one, dict) for one in subject):
-        raise Invalid(f"cannot decode in-toto statement: {name}: its subject is no list of objects", reason="bad-sbom")
+        raise Invalid(f"cannot decode in-toto statement: {name}: its subject is not a list of objects", reason="bad-sbom")
     predicate = msgspec.json.encode(found.get("predicate"), order="deterministic")
     return Statement(name=name, type=SPDX, predicate=msgspec.Raw(predicate), subject=subject)
