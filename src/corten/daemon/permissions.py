@@ -13,9 +13,13 @@ _CLOSED = 0o067
 _FILE = 0o077
 
 
-def restrict_roots(data_root: str, exec_root: str, pidfile: str) -> None:
-    """Makes both roots and their `containers`, and takes from others what they have on these and on all right below."""
+def restrict_roots(data_root: str, exec_root: str, pidfile: str, *, make: bool = True) -> None:
+    """Makes both roots and their `containers`, and takes from others what they have on these and on all right below.
+
+    Without `make` only for the roots that exist."""
     for root, mode, refused in ((data_root, 0o710, _CLOSED), (exec_root, 0o711, _PASSED)):
+        if not make and not os.path.isdir(root):
+            continue
         os.makedirs(root, mode=mode, exist_ok=True)
         _take(root, refused)
         os.makedirs(os.path.join(root, "containers"), mode=0o700, exist_ok=True)

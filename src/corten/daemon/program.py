@@ -108,9 +108,10 @@ async def serve(config: Config, features: KernelFeatures) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, logger.info, "SIGHUP: restart the daemon to read its configuration again; containers run on")
     async with AsyncExitStack() as stack:
-        restrict_roots(config.data_root, config.exec_root, config.pidfile)
+        restrict_roots(config.data_root, config.exec_root, config.pidfile, make=False)
         # First of all, as dockerd does: what cannot be had ends it before anything is made, and early clients wait in line.
         listeners = [_held(listener, stack) for listener in listeners_of(config)]
+        restrict_roots(config.data_root, config.exec_root, config.pidfile)
         keep = config.gc.trash * 10**9
         space = SpaceReclaimer(loop)
         store = open_store(
