@@ -82,6 +82,7 @@ class Config:
     default_runtime: str = "corten"
     runtimes: Mapping[str, str] = field(default_factory=dict)
     default_shm_size: int = 0
+    compat_shm: bool = False
     default_ulimits: tuple[DefaultUlimit, ...] = ()
     default_cgroupns_mode: str = ""
     default_ipc_mode: str = ""
@@ -162,7 +163,10 @@ OPTIONS: Final = (
     Option("host-gateway-ip", "list", "host_gateway_ips", "what host-gateway stands for in --add-host", key="host-gateway-ips"),
     Option("default-runtime", "text", "default_runtime", "OCI runtime of containers that name none"),
     Option("add-runtime", "map", "runtimes", "NAME=PATH of another OCI runtime", key="runtimes"),
-    Option("default-shm-size", "size", "default_shm_size", "size of /dev/shm"),
+    Option(
+        "default-shm-size", "size", "default_shm_size", "size of /dev/shm (default: half of the memory limit, else of the machine's memory)"
+    ),
+    Option("compat-shm", "switch", "compat_shm", "give /dev/shm 64 MB by default, as Docker does"),
     Option("default-ulimit", "ulimits", "default_ulimits", "NAME=SOFT[:HARD] for every container", key="default-ulimits"),
     Option("default-cgroupns-mode", "text", "default_cgroupns_mode", "host or private"),
     Option("default-ipc-mode", "text", "default_ipc_mode", "shareable or private"),

@@ -1,6 +1,7 @@
 """Binds and tmpfs through the stock docker CLI."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -78,6 +79,24 @@ def test_a_link_in_the_image_does_not_lead_out(engine: Daemon, docker_cli: Docke
         docker_cli("rmi", "-f", name)
     assert done.stdout.count("victim\n") == 2
     assert not list(victim.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "kilobytes"),
+    [(["-m", "64m"], 32768), (["-m", "64m", "--shm-size", "5m"], 5120), ([], os.sysconf("SC_PHYS_PAGES") * 4 // 2 & ~3)],
+)
+def test_shm_is_bounded_by_memory(docker_cli: DockerCli, name: str, flags: list[str], kilobytes: int) -> None:
+    size = docker_cli("run", "--name", name, *flags, "busybox", "sh", "-c", "df -k /dev/shm | tail -1", check=True).stdout.split()[1]
+    assert int(size) == kilobytes
+    assert int(docker_cli("inspect", "-f", "{{.HostConfig.ShmSize}}", name, check=True).stdout) == kilobytes << 10
+    docker_cli("rm", name)
+
+
+def test_many_workers_share_memory(docker_cli: DockerCli) -> None:
+    """What a data loader with 16 workers needs, which 64 MB do not hold."""
+    each = "for i in $(seq 16); do dd if=/dev/zero of=/dev/shm/$i bs=1M count=32 2>/dev/null || exit 9; done"
+    assert docker_cli("run", "--rm", "busybox", "sh", "-c", each).returncode == 0
+    assert docker_cli("run", "--rm", "--shm-size", "64m", "busybox", "sh", "-c", each).returncode == 9
 
 
 def test_shm_size(docker_cli: DockerCli) -> None:

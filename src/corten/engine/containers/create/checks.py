@@ -18,7 +18,7 @@ from corten.errors import Invalid, Unsupported
 from corten.oci.platform import Platform, can_run, normalise
 
 MIN_MEMORY = 6 << 20
-DEFAULT_SHM_SIZE = 64 << 20
+DOCKER_SHM_SIZE = 64 << 20
 LOG_OPTIONS: Mapping[str, frozenset[str]] = {
     "json-file": frozenset(
         ("max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size")
@@ -67,7 +67,7 @@ def with_defaults(host: HostConfig, facts: HostFacts, config: Config) -> HostCon
         log_config=log,
         restart_policy=policy,
         network_mode="bridge" if host.network_mode in ("", "default") else host.network_mode,
-        shm_size=host.shm_size or config.default_shm_size or DEFAULT_SHM_SIZE,
+        shm_size=host.shm_size or config.default_shm_size or _shm_size(resources, facts, config),
         cgroupns_mode=host.cgroupns_mode or config.default_cgroupns_mode or _cgroupns_mode(host, facts),
         ipc_mode=host.ipc_mode or config.default_ipc_mode or "private",
         runtime=host.runtime or config.default_runtime,
@@ -75,6 +75,14 @@ def with_defaults(host: HostConfig, facts: HostFacts, config: Config) -> HostCon
         masked_paths=_system_paths(host, host.masked_paths, masked_paths()),
         readonly_paths=_system_paths(host, host.readonly_paths, READ_ONLY),
     )
+
+
+def _shm_size(resources: Resources, facts: HostFacts, config: Config) -> int:
+    """A bound, not an allocation: what is written there counts as the container's memory. Half, as the kernel gives a tmpfs."""
+    if config.compat_shm:
+        return DOCKER_SHM_SIZE
+    most = min(size for size in (resources.memory, facts.memory) if size > 0) if resources.memory or facts.memory else 2 * DOCKER_SHM_SIZE
+    return most // 2 & ~4095
 
 
 def _system_paths(host: HostConfig, own: tuple[str, ...] | None, default: Sequence[str]) -> tuple[str, ...] | None:
