@@ -149,3 +149,14 @@ async def test_rules_keep_the_build_cache_small(world: World) -> None:
     assert told == [{"reason": "a rule of builder.gc"}]
     await gc_loop(cleanup, rules).run_once()  # nothing goes, nothing is told
     assert len(world.events.past(0, None, {"type": ["builder"]})) == 1
+
+
+async def test_rules_apply_just_after_the_machine_has_booted(world: World) -> None:
+    cleanup, cache = world.engine.services.cleanup, world.engine.services.builds.cache
+    ground = Ground(world.store, world.engine.services.images, world.events)
+    cache.put("one", ground.layer("one", 40), "RUN one")
+    ground.release_layers()
+    world.store.db.execute("UPDATE build_cache SET used = 5")
+    loop = GcLoop(cleanup.gc, cleanup.trash, cleanup.prunes.caches, rules=[BuildCacheRule(unused=3600)], clock=lambda: 1.0)
+    await loop.run_once()
+    assert cache.entries() == []

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from corten.engine.cleanup.gc.collection import GarbageCollector
@@ -27,13 +27,22 @@ KNOWN: Final = 90 * 86400 * 10**9
 class GcLoop:
     """Belongs to the event loop."""
 
-    def __init__(self, gc: GarbageCollector, trash: TrashCan, caches: CachePrune, *, rules: Sequence[BuildCacheRule] = ()) -> None:
-        """`rules` for build cache, as in Docker's `builder.gc`."""
+    def __init__(
+        self,
+        gc: GarbageCollector,
+        trash: TrashCan,
+        caches: CachePrune,
+        *,
+        rules: Sequence[BuildCacheRule] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`rules` for build cache, as in Docker's `builder.gc`; `clock` in seconds, which may be few just after the machine's boot."""
+        self._clock = clock
         self._gc = gc
         self._trash = trash
         self._caches = caches
         self._rules = rules
-        self._ruled = 0.0
+        self._ruled: float | None = None
 
     async def run(self) -> None:
         """For as long as the daemon lives."""
@@ -52,8 +61,9 @@ class GcLoop:
     async def run_once(self) -> None:
         """Expires the trash, applies the rules for build cache, and collects garbage when the disk is fuller than `high`."""
         await self._trash.expire()
-        if self._rules and time.monotonic() - self._ruled >= RULED:
-            self._ruled = time.monotonic()
+        now = self._clock()
+        if self._rules and (self._ruled is None or now - self._ruled >= RULED):
+            self._ruled = now
             await self.apply_rules()
         if self._gc.headroom < 0:
             await self._gc.run(reason=f"the disk is fuller than {self._gc.policy.high}")
