@@ -1,6 +1,7 @@
 """The stock CLI with its buildx plug-in builds through BuildKit's own protocol: `docker build` as docker-ce installs it."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -173,7 +174,7 @@ def test_checks_and_calls(buildx: DockerCli, tmp_path: Path) -> None:
 
 
 def test_a_client_that_leaves_ends_its_build(buildx: DockerCli, engine: Daemon, tmp_path: Path) -> None:
-    folder = write(tmp_path / "c", f"FROM {IMAGE}\nRUN echo begun; sleep 1000\n")
+    folder = write(tmp_path / "c", f"FROM {IMAGE}\nRUN echo begun; sleep {SECONDS}\n")
     command = ["docker", "build", "--progress", "plain", str(folder)]
     running = subprocess.Popen(command, env=buildx.environment, stderr=subprocess.PIPE, text=True)
     assert running.stderr is not None
@@ -188,8 +189,12 @@ def test_a_client_that_leaves_ends_its_build(buildx: DockerCli, engine: Daemon, 
     assert not _sleeps()
 
 
+SECONDS = 10**6 + os.getpid()
+"""How long the step sleeps: nobody else on this machine sleeps as long."""
+
+
 def _sleeps() -> list[str]:
-    return subprocess.run(["pgrep", "-f", "^sleep 1000$"], capture_output=True, text=True, check=False).stdout.split()
+    return subprocess.run(["pgrep", "-f", f"^sleep {SECONDS}$"], capture_output=True, text=True, check=False).stdout.split()
 
 
 def test_what_is_not_done_is_refused_by_name(buildx: DockerCli, tmp_path: Path) -> None:

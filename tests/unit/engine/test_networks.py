@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -240,18 +240,33 @@ async def test_what_fails_leaves_nothing(g: Ground) -> None:
     assert (await g.networks.attach(container("four"))).endpoints["bridge"].ip_address == "172.18.0.2"
 
 
+def free_ports(count: int) -> int:
+    """The first of so many ports in a row that nobody on this machine has."""
+    for _ in range(100):
+        with ExitStack() as held:
+            first = held.enter_context(socket.create_server(("", 0))).getsockname()[1]
+            try:
+                for port in range(first + 1, first + count):
+                    held.enter_context(socket.create_server(("", port)))
+            except (OSError, OverflowError):
+                continue
+            return int(first)
+    raise AssertionError("no free ports")
+
+
 async def test_a_port_of_another_container(g: Ground) -> None:
-    first = container("one", port_bindings={"80/tcp": (PortBinding(host_port="18081"),)})
+    port = free_ports(2)
+    first = container("one", port_bindings={"80/tcp": (PortBinding(host_port=str(port)),)})
     await g.networks.attach(first)
     for host_ip, shown in (("", "0.0.0.0"), ("127.0.0.1", "0.0.0.0"), ("::", r"\[::\]")):
-        binding = PortBinding(host_ip=host_ip, host_port="18081")
-        with pytest.raises(EngineError, match=f"Bind for {shown}:18081 failed: port is already allocated") as caught:
+        binding = PortBinding(host_ip=host_ip, host_port=str(port))
+        with pytest.raises(EngineError, match=f"Bind for {shown}:{port} failed: port is already allocated") as caught:
             await g.networks.attach(container("two", port_bindings={"80/tcp": (binding,)}))
         assert "driver failed programming external connectivity on endpoint two (" in caught.value.message
-    udp = await g.networks.attach(container("three", port_bindings={"80/udp": (PortBinding(host_port="18081"),)}))
-    assert udp.ports["80/udp"][0].host_port == "18081"
-    ranged = await g.networks.attach(container("four", port_bindings={"80/tcp": (PortBinding(host_port="18081-18085"),)}))
-    assert ranged.ports["80/tcp"][0].host_port == "18082"
+    udp = await g.networks.attach(container("three", port_bindings={"80/udp": (PortBinding(host_port=str(port)),)}))
+    assert udp.ports["80/udp"][0].host_port == str(port)
+    ranged = await g.networks.attach(container("four", port_bindings={"80/tcp": (PortBinding(host_port=f"{port}-{port + 1}"),)}))
+    assert ranged.ports["80/tcp"][0].host_port == str(port + 1)
 
 
 async def test_publish_all(g: Ground) -> None:
