@@ -256,7 +256,7 @@ def test_what_is_closed_to_the_user_is_not_taken_in(build: Build, context: Path,
     build(prefix=user)
 
 
-def _parcel() -> bytes:
+def _multipart() -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         info = tarfile.TarInfo("options.json")
@@ -269,7 +269,7 @@ def _asked(engine: Daemon, said: object) -> Called:
     text = said if isinstance(said, str) else json.dumps(said)
     headers = [("Content-Type", "application/x-corten-build"), ("X-Corten-Folders", text)]
     with engine.client() as client:
-        return Called(client.request("POST", "/build", headers=headers, body=_parcel()))
+        return Called(client.request("POST", "/build", headers=headers, body=_multipart()))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Where a build's files, secrets and keys come from: parcels, repositories, URLs, agents; and where results go."""
+"""Where a build's files, secrets and keys come from: multipart requests, repositories, URLs, agents; and where results go."""
 
 import json
 import os

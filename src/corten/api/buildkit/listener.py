@@ -20,11 +20,11 @@ class BuildKitListener:
 
     def control(self, services: "Services", taken: Hijacked) -> None:
         """Serves a client's calls on that socket, which is ours from now on."""
-        self._tasks.spawn(self._opened(services).control(taken), "a Listener client")
+        self._tasks.spawn(self._opened(services).control(taken), "a BuildKit client")
 
     def session(self, services: "Services", taken: Hijacked, session_id: str, shared_key: str, methods: Sequence[str]) -> None:
         """Calls that client's services over that socket, which is ours from now on, whenever a build asks."""
-        self._tasks.spawn(self._opened(services).session(taken, session_id, shared_key, methods), "a Listener session")
+        self._tasks.spawn(self._opened(services).session(taken, session_id, shared_key, methods), "a BuildKit session")
 
     def forget(self) -> None:
         """Removes contexts that are kept for later builds."""

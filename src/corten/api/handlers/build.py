@@ -1,4 +1,4 @@
-"""`/build`: the classic builder's call, with the whole modern Dockerfile behind it. BuildKit's gRPC calls are another matter."""
+"""`/build`: the classic builder's call, and the multipart request of `corten build`. BuildKit's gRPC is in `corten.api.buildkit`."""
 
 import asyncio
 import threading
@@ -41,27 +41,27 @@ _SOON = 10.0
 async def build(request: Request) -> Reply:
     if request.text("version") == "2":
         raise Unsupported(
-            "building through a BuildKit session is not supported yet",
-            reason="buildkit-unbuilt",
-            hint="set DOCKER_BUILDKIT=0, or use `corten build`: the whole Dockerfile syntax works there too",
+            "POST /build with version=2 (BuildKit) is not supported",
+            reason="build-version",
+            hint="BuildKit's clients build over /grpc and /session; with version=1 the whole Dockerfile syntax works here too",
         )
     check_parameters(request)
     directories = _directories(request)
-    wanted = _request(request, directories)
+    build_request = _request(request, directories)
     if _is_multipart(request):
         if directories is not None:
             await asyncio.to_thread(directories.check)
-        return Stream(_trace_lines(request, wanted))
-    events, running = _started(request, wanted)
-    text = classic.ClassicText(remove=request.flag("rm", default=True), no_cache=wanted.options.no_cache)
+        return Stream(_trace_lines(request, build_request))
+    events, running = _started(request, build_request)
+    text = classic.ClassicText(remove=request.flag("rm", default=True), no_cache=build_request.options.no_cache)
     try:
         first = await _first_lines(events, running, text)
     except EngineError as error:
-        raise classic.refusal(error, wanted.dockerfile) from error
+        raise classic.refusal(error, build_request.dockerfile) from error
     except BaseException:
         await _ended(running)
         raise
-    tags = [] if request.flag("q") else [tag.familiar for tag in wanted.tags]
+    tags = [] if request.flag("q") else [tag.familiar for tag in build_request.tags]
     return Stream(_lines(first, events, running, text, None if request.flag("q") else tags))
 
 
@@ -74,7 +74,7 @@ async def cancel(request: Request) -> Reply:
 
 
 async def _first_lines(events: Events, running: "asyncio.Future[BuildResult]", text: "classic.ClassicText") -> list[str]:
-    """As far as something is told soon. Raises what the build raised before: it is the request's answer then, not a stream's last line."""
+    """The first lines that come soon. Raises what the build raised before: it is the request's answer then, not a stream's last line."""
     try:
         async with asyncio.timeout(_SOON):
             while (event := await events.get()) is not None:
@@ -130,28 +130,28 @@ def _text_line(text: str) -> bytes:
     return stream_line(StreamMessage(stream=text))
 
 
-async def _trace_lines(request: Request, wanted: BuildRequest) -> AsyncIterator[bytes]:
+async def _trace_lines(request: Request, build_request: BuildRequest) -> AsyncIterator[bytes]:
     """The stream of a multipart request: status messages of the steps, then the id, or the error with its place."""
     source: list[str] = []
-    events, running = _started(request, replace(wanted, explain=source.append))
+    events, running = _started(request, replace(build_request, explain=source.append))
     tracing = trace.Trace(f"{time.time_ns()} {id(request)}")
     try:
         async for several in _batches(events):
-            told = [status for event in several if (status := tracing.of(event)) is not None]
-            yield b"".join(stream_line(StreamMessage(id=trace.TRACE_ID, aux=status)) for status in told)
+            statuses = [status for event in several if (status := tracing.of(event)) is not None]
+            yield b"".join(stream_line(StreamMessage(id=trace.TRACE_ID, aux=status)) for status in statuses)
         built = await _result(running)
         if built.image:
             aux = BuildAux(id=built.image, new=built.is_new, provenance=msgspec.Raw(built.provenance))
             yield stream_line(StreamMessage(aux=aux))
     except EngineError as error:
-        details = trace.failure_details(error, tracing, "".join(source), wanted.dockerfile)
+        details = trace.failure_details(error, tracing, "".join(source), build_request.dockerfile)
         yield stream_line(StreamMessage(id=trace.TRACE_ID, aux={"error": details}))
         yield stream_line(StreamMessage(error_detail=ErrorDetail(error.message, 0), error=error.message))
     finally:
         await _ended(running)
 
 
-def _started(request: Request, wanted: BuildRequest) -> "tuple[Events, asyncio.Future[BuildResult]]":
+def _started(request: Request, build_request: BuildRequest) -> "tuple[Events, asyncio.Future[BuildResult]]":
     """The build under way and its events, None after the last one."""
     events: Events = asyncio.Queue()
     loop = asyncio.get_running_loop()
@@ -164,7 +164,7 @@ def _started(request: Request, wanted: BuildRequest) -> "tuple[Events, asyncio.F
         else:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
-    running = asyncio.ensure_future(request.app.builds.build(wanted, emit))
+    running = asyncio.ensure_future(request.app.builds.build(build_request, emit))
     running.add_done_callback(lambda _: loop.call_soon(events.put_nowait, None))
     return events, running
 
@@ -188,7 +188,7 @@ def _is_multipart(request: Request) -> bool:
 
 
 def _request(request: Request, directories: "descriptors.LocalDirectories | None") -> BuildRequest:
-    wanted = options.BuildOptions(
+    build_options = options.BuildOptions(
         target=request.text("target"),
         build_args=_mapping(request, "buildargs"),
         labels={k: v or "" for k, v in _mapping(request, "labels").items()},
@@ -205,8 +205,8 @@ def _request(request: Request, directories: "descriptors.LocalDirectories | None
     tags = [_tag(text) for text in request.values("t") if text]
     return BuildRequest(
         id=request.text("buildid"),
-        options=wanted,
-        source=_source(request, directories, keep_git_dir=wanted.keep_git_dir),
+        options=build_options,
+        source=_source(request, directories, keep_git_dir=build_options.keep_git_dir),
         dockerfile=_dockerfile(request),
         remote=request.text("remote"),
         tags=tags,
@@ -243,8 +243,8 @@ def _directories(request: Request) -> "descriptors.LocalDirectories | None":
     return descriptors.LocalDirectories(peer.pid if peer else 0, peer.uid if peer else 0, header.boot, context, named)
 
 
-def _descriptor(said: DirectoryDescriptorHeader) -> "descriptors.DirectoryDescriptor":
-    return descriptors.DirectoryDescriptor(said.fd, said.device, said.inode)
+def _descriptor(descriptor: DirectoryDescriptorHeader) -> "descriptors.DirectoryDescriptor":
+    return descriptors.DirectoryDescriptor(descriptor.fd, descriptor.device, descriptor.inode)
 
 
 def _tag(text: str) -> Reference:
