@@ -17,7 +17,6 @@ SRC = ROOT / "src" / "corten"
 BANNED = {"util", "utils", "helper", "helpers", "common", "misc", "base", "manager"}
 STDLIB_ONLY = ("kernel", "runtime", "monitor")
 SMALL_FOLDERS = {  # of fewer than four files, and why each is one
-    "api/handlers/container": "paths below /containers/ID that stream",
     "api/types/cleanup": "wire structs of one noun",
     "cli/archive": "tar without the store's",
     "cli/bootstrap": "images from this machine's files",

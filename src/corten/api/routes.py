@@ -7,22 +7,9 @@ compatibility page is generated from this table. The owner of a handler module p
 from typing import Final
 
 from corten.api.buildkit import handlers as buildkit
-from corten.api.handlers import (
-    build,
-    cachemounts,
-    commit,
-    containers,
-    containers_life,
-    containers_streams,
-    exec,
-    images,
-    images_transfer,
-    images_verify,
-    networks,
-    registry,
-    volumes,
-)
+from corten.api.handlers import build, cachemounts, images, images_transfer, images_verify, networks, registry, volumes
 from corten.api.handlers.cleanup import dry_runs, gc, marks, prunes, trash
+from corten.api.handlers.container import commit, containers, exec, lifecycle, streams
 from corten.api.handlers.container import files as container_files
 from corten.api.handlers.container import stats as container_stats
 from corten.api.handlers.system import disk_usage, events, handshake, info
@@ -48,23 +35,23 @@ ROUTES: Final = (
     Route("POST", "/containers/create", containers.container_create),
     Route("POST", "/containers/prune", prunes.container_prune, (1, 25)),
     Route("GET", "/containers/{id}/json", containers.container_inspect),
-    Route("GET", "/containers/{id}/top", containers_streams.container_top),
-    Route("GET", "/containers/{id}/logs", containers_streams.container_logs),
+    Route("GET", "/containers/{id}/top", streams.container_top),
+    Route("GET", "/containers/{id}/logs", streams.container_logs),
     Route("GET", "/containers/{id}/changes", container_files.changes),
     Route("GET", "/containers/{id}/export", container_files.export),
     Route("GET", "/containers/{id}/stats", container_stats.container_stats),
     Route("GET", "/containers/{id}/attach/ws", _WEBSOCKET),
-    Route("POST", "/containers/{id}/attach", containers_streams.container_attach),
-    Route("POST", "/containers/{id}/resize", containers_streams.container_resize),
-    Route("POST", "/containers/{id}/start", containers_life.container_start),
-    Route("POST", "/containers/{id}/stop", containers_life.container_stop),
-    Route("POST", "/containers/{id}/restart", containers_life.container_restart),
-    Route("POST", "/containers/{id}/kill", containers_life.container_kill),
+    Route("POST", "/containers/{id}/attach", streams.container_attach),
+    Route("POST", "/containers/{id}/resize", streams.container_resize),
+    Route("POST", "/containers/{id}/start", lifecycle.container_start),
+    Route("POST", "/containers/{id}/stop", lifecycle.container_stop),
+    Route("POST", "/containers/{id}/restart", lifecycle.container_restart),
+    Route("POST", "/containers/{id}/kill", lifecycle.container_kill),
     Route("POST", "/containers/{id}/update", containers.container_update),
     Route("POST", "/containers/{id}/rename", containers.container_rename),
-    Route("POST", "/containers/{id}/pause", containers_life.container_pause),
-    Route("POST", "/containers/{id}/unpause", containers_life.container_unpause),
-    Route("POST", "/containers/{id}/wait", containers_life.container_wait),
+    Route("POST", "/containers/{id}/pause", lifecycle.container_pause),
+    Route("POST", "/containers/{id}/unpause", lifecycle.container_unpause),
+    Route("POST", "/containers/{id}/wait", lifecycle.container_wait),
     Route("POST", "/containers/{id}/exec", exec.exec_create),
     Route("HEAD", "/containers/{id}/archive", container_files.archive_stat),
     Route("GET", "/containers/{id}/archive", container_files.archive_get),

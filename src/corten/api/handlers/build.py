@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from corten.api.build_limits import check_parameters, read_limits
-from corten.api.narration import stream_line
 from corten.api.registry_config import read_registry_config
 from corten.api.request import Request
+from corten.api.streamformatter import stream_line
 from corten.api.types.build import BuildAux, BuildUlimit, DirectoryDescriptorHeader, LocalDirectoriesHeader
 from corten.api.types.images import ErrorDetail, StreamMessage
 from corten.build.events import BuildEvent

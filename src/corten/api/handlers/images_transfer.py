@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from corten.api.handlers.images import read_platform
 from corten.api.handlers.registry import pull
-from corten.api.narration import error_line, progress_line
 from corten.api.request import Request
+from corten.api.streamformatter import error_line, progress_line
 from corten.api.types.images import StreamMessage
 from corten.api.wire import json_response
 from corten.engine.images.archives import ImportOptions

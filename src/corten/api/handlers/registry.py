@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import msgspec
 
 from corten.api.handlers.images import read_platform
-from corten.api.narration import error_line, progress_line, stream_line
 from corten.api.request import Request
+from corten.api.streamformatter import error_line, progress_line, stream_line
 from corten.api.types.images import DescriptorAnswer, DistributionAnswer, ProgressDetail, SearchHit, StreamMessage
 from corten.api.types.system import AuthAnswer, AuthConfig
 from corten.api.wire import json_response

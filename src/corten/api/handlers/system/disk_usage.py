@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from corten.api.handlers.containers_view import summaries
+from corten.api.handlers.container.inspect import summaries
 from corten.api.handlers.images import image_summary
 from corten.api.handlers.volumes import answer
 from corten.api.request import Request

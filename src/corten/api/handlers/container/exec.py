@@ -4,7 +4,7 @@ import asyncio
 
 from msgspec import UNSET
 
-from corten.api.handlers.containers_streams import terminal_size
+from corten.api.handlers.container.streams import terminal_size
 from corten.api.request import Request
 from corten.api.types.exec import ExecBody, ExecInspect, ExecProcess, ExecStartBody, IdAnswer
 from corten.api.types.host_config import string_list

@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from corten.api.handlers.containers_view import inspect_answer, summaries
+from corten.api.handlers.container.inspect import inspect_answer, summaries
 from corten.api.request import Request
 from corten.api.types.containers import CortenAnswer, CreateAnswer, CreateBody, ExitReasonAnswer, UpdateAnswer, UpdateBody
 from corten.api.types.host_config import to_restart_policy

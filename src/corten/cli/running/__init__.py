@@ -1,1 +1,0 @@
-"""Making containers, starting programs in them, and being attached to those programs."""
