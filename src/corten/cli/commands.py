@@ -73,7 +73,7 @@ COMMANDS: tuple[Command, ...] = (
     # containers
     Command(
         ("container attach", "attach"),
-        "running.attach:ATTACH",
+        "container.attach:ATTACH",
         "[OPTIONS] CONTAINER",
         ONE,
         "Connect this terminal to a running container",
@@ -87,7 +87,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("container cp", "cp"),
-        "container.copying:CP",
+        "container.cp:CP",
         "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n[OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
         TWO,
         "Copy files between a container and this machine",
@@ -95,7 +95,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("container create", "create"),
-        "running.create:CREATE",
+        "container.create:CREATE",
         "[OPTIONS] IMAGE [COMMAND] [ARG...]",
         SOME,
         "Make a container without starting it",
@@ -104,7 +104,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(("container diff", "diff"), "container.files:DIFF", "CONTAINER", ONE, "List what a container changed in its file system"),
     Command(
         ("container exec", "exec"),
-        "running.exec:EXEC",
+        "container.exec:EXEC",
         "[OPTIONS] CONTAINER COMMAND [ARG...]",
         (2, None),
         "Run a further command in a running container",
@@ -117,15 +117,13 @@ COMMANDS: tuple[Command, ...] = (
     Command(("container inspect",), "inspecting:CONTAINERS", "[OPTIONS] CONTAINER [CONTAINER...]", SOME, "Show all about containers"),
     Command(("container kill", "kill"), "container.lifecycle:KILL", "[OPTIONS] CONTAINER [CONTAINER...]", SOME, "Send containers a signal"),
     Command(("container logs", "logs"), "container.logs:LOGS", "[OPTIONS] CONTAINER", ONE, "Show what a container has printed"),
-    Command(
-        ("container ls", "container list", "container ps", "ps"), "container.listing:LS", OPTIONS, NONE, "List containers", common=True
-    ),
+    Command(("container ls", "container list", "container ps", "ps"), "container.list:LS", OPTIONS, NONE, "List containers", common=True),
     Command(
         ("container pause", "pause"), "container.lifecycle:PAUSE", "CONTAINER [CONTAINER...]", SOME, "Freeze all processes of containers"
     ),
     Command(
         ("container port", "port"),
-        "container.ports:PORT",
+        "container.port:PORT",
         "CONTAINER [PRIVATE_PORT[/PROTO]]",
         (1, 2),
         "Show where a container's ports are published",
@@ -148,21 +146,19 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("container run", "run"),
-        "running.run:RUN",
+        "container.run:RUN",
         "[OPTIONS] IMAGE [COMMAND] [ARG...]",
         SOME,
         "Create a container from an image and run it",
         passes_on=True,
         common=True,
     ),
-    Command(("container start", "start"), "running.start:START", "[OPTIONS] CONTAINER [CONTAINER...]", SOME, "Start stopped containers"),
+    Command(("container start", "start"), "container.start:START", "[OPTIONS] CONTAINER [CONTAINER...]", SOME, "Start stopped containers"),
     Command(
         ("container stats", "stats"), "container.stats:STATS", "[OPTIONS] [CONTAINER...]", ANY, "Watch what containers use of the machine"
     ),
     Command(("container stop", "stop"), "container.lifecycle:STOP", "[OPTIONS] CONTAINER [CONTAINER...]", SOME, "Stop running containers"),
-    Command(
-        ("container top", "top"), "container.processes:TOP", "CONTAINER [ps OPTIONS]", SOME, "List a container's processes", passes_on=True
-    ),
+    Command(("container top", "top"), "container.top:TOP", "CONTAINER [ps OPTIONS]", SOME, "List a container's processes", passes_on=True),
     Command(
         ("container why", "why"),
         "container.why:WHY",
@@ -175,7 +171,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("container update", "update"),
-        "container.updating:UPDATE",
+        "container.update:UPDATE",
         "[OPTIONS] CONTAINER [CONTAINER...]",
         SOME,
         "Change limits of containers",
@@ -216,7 +212,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(("image load", "load"), "image.archives:LOAD", OPTIONS, NONE, "Take in images from an archive or stdin"),
     Command(
         ("image ls", "image list", "images"),
-        "image.listing:LS",
+        "image.list:LS",
         "[OPTIONS] [REPOSITORY[:TAG]]",
         MAYBE,
         "List images",
@@ -225,14 +221,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(("image prune",), "prune:IMAGES", OPTIONS, NONE, "Remove dangling images, with -a all that no container uses"),
     Command(
         ("image pull", "pull"),
-        "image.pulling:PULL",
+        "image.pull:PULL",
         "[OPTIONS] NAME[:TAG|@DIGEST]",
         ONE,
         "Fetch an image from a registry",
         common=True,
     ),
-    Command(("image push", "push"), "image.pushing:PUSH", "[OPTIONS] NAME[:TAG]", ONE, "Send an image to a registry", common=True),
-    Command(("image rm", "image remove", "rmi"), "image.removing:RM", "[OPTIONS] IMAGE [IMAGE...]", SOME, "Remove images"),
+    Command(("image push", "push"), "image.push:PUSH", "[OPTIONS] NAME[:TAG]", ONE, "Send an image to a registry", common=True),
+    Command(("image rm", "image remove", "rmi"), "image.remove:RM", "[OPTIONS] IMAGE [IMAGE...]", SOME, "Remove images"),
     Command(
         ("image save", "save"),
         "image.archives:SAVE",
@@ -240,23 +236,23 @@ COMMANDS: tuple[Command, ...] = (
         SOME,
         "Write images to a tar archive, on stdout unless -o is given",
     ),
-    Command(("image tag", "tag"), "image.tagging:TAG", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", TWO, "Give an image one more name"),
+    Command(("image tag", "tag"), "image.tag:TAG", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", TWO, "Give an image one more name"),
     Command(
         ("image verify",),
-        "image.verifying:VERIFY",
+        "image.verify:VERIFY",
         "[OPTIONS] [IMAGE...]",
         ANY,
         "Check every file of stored images, and fetch damaged layers again",
         "\nWithout IMAGE every stored layer is checked. Ends with status 1 when damage is left.",
     ),
     # networks
-    Command(("network connect",), "network.joining:CONNECT", "[OPTIONS] NETWORK CONTAINER", TWO, "Connect a container to a network"),
-    Command(("network create",), "network.creating:CREATE", "[OPTIONS] NETWORK", ONE, "Make a network"),
-    Command(("network disconnect",), "network.joining:DISCONNECT", "[OPTIONS] NETWORK CONTAINER", TWO, "Take a container off a network"),
+    Command(("network connect",), "network.connect:CONNECT", "[OPTIONS] NETWORK CONTAINER", TWO, "Connect a container to a network"),
+    Command(("network create",), "network.create:CREATE", "[OPTIONS] NETWORK", ONE, "Make a network"),
+    Command(("network disconnect",), "network.connect:DISCONNECT", "[OPTIONS] NETWORK CONTAINER", TWO, "Take a container off a network"),
     Command(("network inspect",), "inspecting:NETWORKS", "[OPTIONS] NETWORK [NETWORK...]", SOME, "Show all about networks"),
-    Command(("network ls", "network list"), "network.listing:LS", OPTIONS, NONE, "List networks"),
+    Command(("network ls", "network list"), "network.list:LS", OPTIONS, NONE, "List networks"),
     Command(("network prune",), "prune:NETWORKS", OPTIONS, NONE, "Remove networks that no container uses"),
-    Command(("network rm", "network remove"), "network.listing:RM", "NETWORK [NETWORK...]", SOME, "Remove networks"),
+    Command(("network rm", "network remove"), "network.list:RM", "NETWORK [NETWORK...]", SOME, "Remove networks"),
     # volumes
     Command(("volume create",), "volume.volumes:CREATE", "[OPTIONS] [VOLUME]", MAYBE, "Make a volume"),
     Command(("volume inspect",), "inspecting:VOLUMES", "[OPTIONS] VOLUME [VOLUME...]", SOME, "Show all about volumes"),

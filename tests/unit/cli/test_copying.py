@@ -9,7 +9,7 @@ import pytest
 
 from corten.cli.archive.packing import pack
 from corten.cli.archive.unpacking import PieceReader, Unpacker
-from corten.cli.container.copying import Kind, Place, Target, choose, parse_place
+from corten.cli.container.cp import Kind, Place, Target, choose, parse_place
 from corten.cli.errors import Failure
 
 NOTHING, FILE, FOLDER = Kind(False, False), Kind(True, False), Kind(True, True)

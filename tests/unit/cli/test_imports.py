@@ -7,11 +7,11 @@ import sys
 import pytest
 
 QUICK = {
-    "ps": "corten.cli.container.listing",
-    "images": "corten.cli.image.listing",
+    "ps": "corten.cli.container.list",
+    "images": "corten.cli.image.list",
     "version": "corten.cli.system.version",
-    "run": "corten.cli.running.run",
-    "exec": "corten.cli.running.exec",
+    "run": "corten.cli.container.run",
+    "exec": "corten.cli.container.exec",
     "rm": "corten.cli.container.lifecycle",
     "inspect": "corten.cli.inspecting",
     "build": "corten.cli.build.command",

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corten.cli.commands import COMMANDS, members, top_level
-from corten.cli.container.listing import container_listing, ports_text
-from corten.cli.container.ports import _natural
+from corten.cli.container.list import container_listing, ports_text
+from corten.cli.container.port import _natural
 from corten.cli.container.stats import figures
 from corten.cli.errors import Failure
 from corten.cli.help import command_help, flag_table, wrapped
@@ -189,7 +189,7 @@ def test_reference_names_every_command() -> None:
 
 
 def test_help_is_wrapped_beside_its_column() -> None:
-    table = flag_table(load("container.listing:LS").flags, 79)
+    table = flag_table(load("container.list:LS").flags, 79)
     assert all(len(line) <= 79 for line in table.splitlines())
     assert "  -a, --all             Stopped ones too" in table
 

@@ -3,10 +3,10 @@
 from contextlib import ExitStack
 from typing import Any
 
+from corten.cli.container.attached import OUT, Wanted, check_terminal, exit_status, open_conversation, sized_terminal, wait_for
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
-from corten.cli.running.attached import OUT, Wanted, check_terminal, exit_status, open_conversation, sized_terminal, wait_for
 from corten.cli.session import Action, Session
 from corten.client.urls import quoted
 

@@ -4,12 +4,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from corten.cli.container.create_body import Streams, create_body
+from corten.cli.container.create_flags import CONTAINER_FLAGS
 from corten.cli.errors import Failure, SetupFailure
 from corten.cli.flags import Values
 from corten.cli.options.environment import proxy_variables, with_proxies
 from corten.cli.references import check_name, normalized_platform
-from corten.cli.running.body import Streams, create_body
-from corten.cli.running.options import CONTAINER_FLAGS
 from corten.cli.session import Action, Session
 from corten.client.errors import ApiError, CannotConnect
 
@@ -81,7 +81,7 @@ def _posted(session: Session, query: Mapping[str, str], body: Mapping[str, Any])
 
 def _pull(session: Session, values: Values, image: str, platform: str) -> None:
     """Progress goes to stderr: stdout belongs to the container."""
-    from corten.cli.image.pulling import pull_image
+    from corten.cli.image.pull import pull_image
 
     pull_image(session, image, platform=platform, quiet=values.on("quiet"), out=session.err)
 

@@ -3,11 +3,11 @@
 from contextlib import ExitStack
 from typing import Any
 
+from corten.cli.container.attached import ERR, IN, OUT, check_terminal, keys_of, sized_terminal
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
 from corten.cli.options.environment import ENV, FILES, environment
-from corten.cli.running.attached import ERR, IN, OUT, check_terminal, keys_of, sized_terminal
 from corten.cli.session import Action, Session
 from corten.cli.terminal.conversation import Conversation
 from corten.cli.terminal.tty import size

@@ -1,10 +1,10 @@
 """`logs`: what a container has printed, with --follow what it prints."""
 
+from corten.cli.container.attached import ERR, OUT
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
 from corten.cli.options.moments import parse_moment
-from corten.cli.running.attached import ERR, OUT
 from corten.cli.session import Action, Session
 from corten.cli.terminal.conversation import write_all
 from corten.client.urls import quoted

@@ -1,12 +1,12 @@
 """`run`: create, attach, wait, start, in this order, so that not even the shortest container's output or status is missed."""
 
+from corten.cli.container.attached import OUT, Wanted, check_terminal, converse, exit_status, open_conversation, wait_for
+from corten.cli.container.create import make
+from corten.cli.container.create_body import Streams
+from corten.cli.container.create_flags import CONTAINER_FLAGS
 from corten.cli.errors import ENGINE_FAILED, NOT_EXECUTABLE, NOT_FOUND, Failure, SetupFailure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
-from corten.cli.running.attached import OUT, Wanted, check_terminal, converse, exit_status, open_conversation, wait_for
-from corten.cli.running.body import Streams
-from corten.cli.running.create import make
-from corten.cli.running.options import CONTAINER_FLAGS
 from corten.cli.session import Action, Session
 from corten.cli.terminal.tty import size
 from corten.client.errors import ApiError, CannotConnect

@@ -1,9 +1,9 @@
 """`start`: stopped containers run again, with -a or -i attached to this terminal."""
 
+from corten.cli.container.attached import Wanted, check_terminal, converse, exit_status, open_conversation, wait_for
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import BOOL, STRING
-from corten.cli.running.attached import Wanted, check_terminal, converse, exit_status, open_conversation, wait_for
 from corten.cli.session import Action, Session
 from corten.client.errors import ApiError, CannotConnect
 from corten.client.urls import quoted

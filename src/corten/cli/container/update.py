@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from corten.cli.container.create_flags import LIMITS
 from corten.cli.errors import Failure
 from corten.cli.fan_out import each
 from corten.cli.flags import Flag, Values
 from corten.cli.kinds import STRING
 from corten.cli.options.policies import restart_policy
-from corten.cli.running.options import LIMITS
 from corten.cli.session import Action, Session
 from corten.client.api import Api
 from corten.client.urls import quoted

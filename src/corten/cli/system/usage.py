@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from corten.cli.cleanup.beyond import tell_models, with_image_marks, with_volume_marks
-from corten.cli.container.listing import container_listing
+from corten.cli.container.list import container_listing
 from corten.cli.errors import Failure
 from corten.cli.flags import Flag, Values
-from corten.cli.image.listing import image_listing, with_last_use
+from corten.cli.image.list import image_listing, with_last_use
 from corten.cli.kinds import BOOL
 from corten.cli.output.formats import LIST_FORMAT_FLAG
 from corten.cli.output.listing import Column, Listing, show
