@@ -94,6 +94,7 @@ class Config:
     log_options: Mapping[str, str] = field(default_factory=dict)
     cdi_spec_dirs: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")
     build_ca: str = ""
+    reproducible_builds: bool = False
     gc: GcPolicy = field(default_factory=GcPolicy)
     cache_rules: tuple[BuildCacheRule, ...] = ()
     validate: bool = False
@@ -200,6 +201,8 @@ FILE_ONLY: Final = frozenset(("proxies", "builder", "min-api-version", "default-
 
 BUILDER: Final = Option("builder", "rules", "cache_rules")
 """In the file alone, as in dockerd."""
+REPRODUCIBLE: Final = Option("builder.reproducible", "switch", "reproducible_builds")
+"""A member of `builder` too."""
 
 _BY_FLAG: Final = {option.flag: option for option in OPTIONS}
 _BY_SHORT: Final = {option.short: option for option in OPTIONS if option.short}
@@ -263,7 +266,14 @@ def parse_file(text: str, path: str = DEFAULT_FILE) -> Values:
         )
     members = {**members, **_proxies(members.get("proxies"), path)}
     values = {_BY_KEY[key].flag: _from_json(_BY_KEY[key], value) for key, value in members.items() if key in _BY_KEY}
-    return {**values, BUILDER.flag: _from_json(BUILDER, members["builder"])} if members.get("builder") else values
+    return values | _builder(members["builder"]) if members.get("builder") else values
+
+
+def _builder(members: Any) -> Values:
+    values: Values = {BUILDER.flag: _from_json(BUILDER, members)}
+    if "reproducible" in members:
+        values[REPRODUCIBLE.flag] = _from_json(REPRODUCIBLE, members["reproducible"])
+    return values
 
 
 def _proxies(value: Any, path: str) -> dict[str, Any]:
@@ -430,10 +440,10 @@ def _read_file(path: str, *, must_exist: bool) -> str:
 
 
 def _settings(values: Values) -> Settings:
-    rules = values.get(BUILDER.flag, ())
-    values = {name: value for name, value in values.items() if name != BUILDER.flag}
+    of_builder = {option.field: values[option.flag] for option in (BUILDER, REPRODUCIBLE) if option.flag in values}
+    values = {name: value for name, value in values.items() if name in _BY_FLAG}
     known = {_BY_FLAG[name].field: value for name, value in values.items() if _BY_FLAG[name].field not in ("", "-")}
-    config = replace(Config(), cache_rules=rules, **known)
+    config = replace(Config(), **of_builder, **known)
     if not config.pidfile:
         config = replace(config, pidfile=os.path.join(config.exec_root, "cortend.pid"))
     if config.debug and "log-level" not in values:

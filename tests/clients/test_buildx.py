@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clients import PLUGINS, DockerCli, two_stages
+from tests.support.clients import DockerCli, buildx_plugin, two_stages
 from tests.support.daemon import IMAGE, Daemon
 
 pytestmark = pytest.mark.privileged
@@ -21,7 +21,7 @@ TAG = "buildx-built:v1"
 
 @pytest.fixture(scope="module")
 def plugin() -> str:
-    return str(next(place / "docker-buildx" for place in PLUGINS if (place / "docker-buildx").exists()))
+    return buildx_plugin()
 
 
 @pytest.fixture

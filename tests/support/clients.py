@@ -46,6 +46,10 @@ class DockerCli:
         return done
 
 
+def buildx_plugin() -> str:
+    return str(next(place / "docker-buildx" for place in PLUGINS if (place / "docker-buildx").exists()))
+
+
 def compose_program() -> str | None:
     """The stock compose, as a plug-in or by itself."""
     found = next((str(place / "docker-compose") for place in PLUGINS if (place / "docker-compose").exists()), None)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.config import BUILDER, OPTIONS, AddressPool, Config, DefaultUlimit, load_settings, parse_flags, usage
+from corten.config import BUILDER, OPTIONS, REPRODUCIBLE, AddressPool, Config, DefaultUlimit, load_settings, parse_flags, usage
 from corten.errors import Invalid
 
 
@@ -124,7 +124,7 @@ def test_dockerds_own_options_give_one_warning_each(tmp_path: Path) -> None:
 def test_options_are_said_once_and_fill_real_fields() -> None:
     flags = [option.flag for option in OPTIONS]
     assert len(flags) == len(set(flags))
-    fields = {option.field for option in (*OPTIONS, BUILDER)} - {"", "-"}
+    fields = {option.field for option in (*OPTIONS, BUILDER, REPRODUCIBLE)} - {"", "-"}
     assert fields == set(Config.__dataclass_fields__)
 
 

@@ -59,10 +59,19 @@ class BuildCache:
         self._db.execute("UPDATE build_cache SET used = ?, uses = uses + 1 WHERE key = ?", (time.time_ns(), key))
         return (layer or None,)
 
-    def put(self, key: str, layer: DiffId | None, name: str) -> None:
+    def created(self, key: str) -> int | None:
+        """When the step was last run, in ns since the epoch; None when it is not known."""
+        row = self._db.query_one("SELECT created FROM build_cache WHERE key = ?", (key,))
+        return None if row is None else int(row[0])
+
+    def put(self, key: str, layer: DiffId | None, name: str, created: int | None = None) -> None:
+        """`created` (ns since the epoch) None is now."""
         now = time.time_ns()
         with self._db.transaction() as tx:
-            tx.execute("INSERT OR REPLACE INTO build_cache VALUES (?, ?, ?, ?, ?, 1)", (key, layer or "", name, now, now))
+            tx.execute(
+                "INSERT OR REPLACE INTO build_cache VALUES (?, ?, ?, ?, ?, 1)",
+                (key, layer or "", name, now if created is None else created, now),
+            )
             if layer:
                 self._layers.keeps.keep(_keeper(key), layer)
 

@@ -11,7 +11,7 @@ from corten.oci.image import ImageConfig
 from corten.units import TRUE
 
 OLDEST_EPOCH = 315532800
-"""1980-01-01, the first date that zip and FAT can tell: the time of files where nothing gives a better one."""
+"""1980-01-01, the first date that zip and FAT can tell: the epoch of a reproducible build where nothing gives a better one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
-    """Sizes in bytes. `epoch` (seconds) is SOURCE_DATE_EPOCH; None takes the base image's creation time.
+    """Sizes in bytes. `epoch` (seconds) is SOURCE_DATE_EPOCH. A reproducible build without one takes the base image's creation time.
 
     `ca` is the path of a bundle of certificate authorities that RUN steps shall trust; "" leaves them alone.
     """
@@ -47,10 +47,16 @@ class BuildOptions:
     shm_size: int = 0
     ulimits: tuple[tuple[str, int, int], ...] = ()  # name, soft, hard
     epoch: int | None = None
+    reproducible: bool = False
     parallel: int = 2
     entitlements: frozenset[str] = frozenset()
     ca: str = ""
     limits: Limits = Limits()
+
+    @property
+    def has_one_time(self) -> bool:
+        """All files and the image get the build's epoch; else each its own time."""
+        return self.reproducible or self.epoch is not None
 
     @property
     def hostname(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from corten.build.imagestate import ImageState
 from corten.ids import DiffId
@@ -11,19 +11,30 @@ from corten.store.records.leases import Lease
 
 @dataclass(frozen=True, slots=True)
 class CacheRecord:
-    """The step of cache key `key`, on top of `parent`, made `layer`, or None for no files. `name` is for people."""
+    """The step of cache key `key`, on top of `parent`, made `layer`, or None for no files.
+
+    `name` is for people, `created` the history's time.
+    """
 
     key: str
     parent: str
     layer: DiffId | None
     name: str
+    created: str = ""
+
+
+class ImportedStep(NamedTuple):
+    """What a step made elsewhere, and when (ns since the epoch), where that is known."""
+
+    layer: DiffId | None
+    created: int | None = None
 
 
 class RemoteCache(Protocol):
     """Imported steps: from a registry, a folder, or an image's history."""
 
-    def find(self, key: str, state: ImageState, created_by: str, lease: Lease) -> tuple[DiffId | None] | None:
-        """(layer,) of the step on top of `state`, stored now and held by `lease`; None when it is not known. Blocks.
+    def find(self, key: str, state: ImageState, created_by: str, lease: Lease) -> ImportedStep | None:
+        """The step on top of `state`, its layer stored now and held by `lease`; None when it is not known. Blocks.
 
         `created_by` is its history line where that tells the whole of it, else "".
         """

@@ -25,15 +25,17 @@ MOST_LAYERS: Final = 500
 class LayerCommit(Protocol):
     """Makes a snapshot's upper directory a layer."""
 
-    def __call__(self, key: str, lease: Lease, *, newest: int) -> DiffId:
-        """The snapshot is gone afterwards. Times later than `newest` (ns) become `newest`."""
+    def __call__(self, key: str, lease: Lease, *, newest: int | None) -> DiffId:
+        """The snapshot is gone afterwards. Times later than `newest` (ns) become `newest`; None keeps all."""
         ...
 
 
 class BuildSnapshotter:
     """All methods block; call them in a thread. `lease` keeps what one build made while it goes on."""
 
-    def __init__(self, snapshots: Snapshots, layers: Layers, commit: LayerCommit, lease: Lease, newest: int, lookups: LayerLookups) -> None:
+    def __init__(
+        self, snapshots: Snapshots, layers: Layers, commit: LayerCommit, lease: Lease, newest: int | None, lookups: LayerLookups
+    ) -> None:
         self._snapshots = snapshots
         self._layers = layers
         self._commit = commit

@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
+from corten.build.dates import UNDATED, date_key, format_time, seconds_of
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
 from corten.build.dockerfile.lexer import lex_trigger
@@ -58,13 +58,13 @@ class StepFailed(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class SolveResult:
-    """The target stage's image; `epoch` (seconds) is the time of all files and of the image; `records` of all stages' steps, by key.
+    """The target stage's image; `epoch` (seconds) is a reproducible build's one time; `records` of all stages' steps, by key.
 
     `stages` are the images of all that were built, by number, `names` what BuildKit calls them.
     """
 
     state: ImageState
-    epoch: int
+    epoch: int | None
     records: Mapping[str, CacheRecord] = field(default_factory=dict)
     target: int = 0
     stages: Mapping[int, ImageState] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Build:
         self._room = asyncio.Semaphore(max(1, options.parallel))
         self._global = global_values(dockerfile, options)
         self._args = ArgValues({k: v for k, v in options.build_args.items() if v is not None}, self._global)
-        self._epoch = OLDEST_EPOCH
+        self._epoch: int | None = None
         self._records: dict[str, CacheRecord] = {}
         self._total = 0
         self._target: ins.Stage | None = None
@@ -101,7 +101,7 @@ class Build:
         needed = self._graph.needed(target)
         self._plan(needed)
         try:
-            self._epoch = await self._choose_epoch(target)
+            self._epoch = await self._choose_epoch(target) if self._options.has_one_time else None
             self._check_entitlements(needed)
             if self._options.parallel > 1:
                 for stage in needed:
@@ -155,7 +155,7 @@ class Build:
                 below = self._graph.find(name, stage.index)
                 if below is None:
                     base = await self._image(name, stage) if name != "scratch" else None
-                    return _seconds(base.config.created) if base else OLDEST_EPOCH
+                    return max(OLDEST_EPOCH, seconds_of(base.config.created) or 0) if base else OLDEST_EPOCH
             stage = below
         raise AssertionError("a chain of stages ends at an image")
 
@@ -216,13 +216,17 @@ class Build:
         if below is not None:
             return replace(await self._stage(below), has_cmd=False, escape=self._file.escape)
         if name == "scratch":
-            state = ImageState(key=EMPTY_KEY, escape=self._file.escape)
+            state = ImageState(key=self._root_key(EMPTY_KEY), escape=self._file.escape)
             return state.with_config(env=[f"PATH={DEFAULT_PATH}"], working_dir="/")
         base = await self._image(name, stage)
-        key = step_key("image", base.layers)
+        key = self._root_key(step_key("image", base.layers))
         history = tuple(base.config.history or ())
         state = ImageState(key=key, layers=base.layers, config=base.config.run, base=base.config, history=history, escape=self._file.escape)
         return state if "PATH" in state.env else state.with_config(env=[f"PATH={DEFAULT_PATH}", *(state.config.env or ())])
+
+    def _root_key(self, key: str) -> str:
+        marks = date_key(self._options)
+        return step_key(key, *marks) if marks else key
 
     def _base_name(self, stage: ins.Stage) -> str:
         name = Expander(self._global, escape=self._file.escape).word(stage.base.image)
@@ -262,14 +266,14 @@ class Build:
         step = ins.Copy(
             place=ins.SourceLocation(stage.base.place.start, stage.base.place.end, f"FROM {name}"), sources=("/",), target="/", from_=name
         )
-        done = await retry_on_change(lambda: copy_step(ImageState(key=EMPTY_KEY), step, ctx))
+        done = await retry_on_change(lambda: copy_step(ImageState(key=self._root_key(EMPTY_KEY)), step, ctx))
         platform = parse_platform(self._options.platform)
         config = ImageConfig(
             architecture=platform.architecture,
             os=platform.os,
             variant=platform.variant,
             config=RunConfig(env=[f"PATH={DEFAULT_PATH}"], working_dir="/"),
-            history=[History(created=ctx.created, created_by=f"FROM {name}", comment="buildkit.dockerfile.v0")],
+            history=[History(created=done.state.history[-1].created, created_by=f"FROM {name}", comment="buildkit.dockerfile.v0")],
         )
         return BaseImage(name, "", config, done.state.layers)
 
@@ -288,7 +292,7 @@ class Build:
         options = self._options
         if stage.name in options.no_cache_stages or str(stage.index) in options.no_cache_stages:
             options = replace(options, no_cache=True)
-        newest = self._epoch * 10**9
+        newest = None if self._epoch is None else self._epoch * 10**9
         return StepContext(
             snapshotter=self._worker.snapshotter(self._lease, newest),
             worker=self._worker,
@@ -298,7 +302,7 @@ class Build:
             emit=self._emit,
             stage=lambda name: self._origin(name, stage.index),
             newest=newest,
-            created=_rfc3339(self._epoch),
+            created=UNDATED if newest is None else format_time(newest),
         )
 
     async def _step(self, state: ImageState, step: ins.Instruction, begun: StepStarted, ctx: StepContext) -> ImageState:
@@ -313,7 +317,8 @@ class Build:
             shown_step = "" if error.reason in BEFORE_STEPS else begun.id
             raise StepFailed(error, step.place, begun.name, shown_step) from error
         if done.state.key != state.key:
-            self._records[done.state.key] = CacheRecord(done.state.key, state.key, done.layer, begun.name)
+            created = done.state.history[-1].created or ""
+            self._records[done.state.key] = CacheRecord(done.state.key, state.key, done.layer, begun.name, created)
         self._emit(StepEnded(begun.id, done.cached, done.layer or "", state=done.state.fingerprint))
         return done.state
 
@@ -392,16 +397,3 @@ def _refuse_foreign(platform: str, wanted: Platform) -> None:
             hint="a stage FROM scratch that copies from stages FROM --platform=$BUILDPLATFORM may be for any platform; "
             "RUN needs a machine of that kind: Corten uses no binfmt emulation",
         )
-
-
-def _seconds(created: str | None) -> int:
-    if not created:
-        return OLDEST_EPOCH
-    try:
-        return max(OLDEST_EPOCH, int(datetime.fromisoformat(created).timestamp()))
-    except ValueError:
-        return OLDEST_EPOCH
-
-
-def _rfc3339(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

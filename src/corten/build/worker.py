@@ -20,7 +20,7 @@ from corten.store.records.leases import Lease
 class Worker:
     """All of it outlives a build but `remote_cache`, which is what one build imports; `cancel_import` ends its downloads.
 
-    `snapshotter` takes the lease and the newest time (ns) of a build; `steps` are those under way.
+    `snapshotter` takes the lease and the newest time (ns) of a build, None in one that keeps times; `steps` are those under way.
     """
 
     cache: BuildCache
@@ -29,7 +29,7 @@ class Worker:
     fetched: FetchedSources
     tempdirs: TempDirs
     executor: Executor
-    snapshotter: Callable[[Lease, int], BuildSnapshotter]
+    snapshotter: Callable[[Lease, int | None], BuildSnapshotter]
     remote_cache: RemoteCache | None = None
     cancel_import: Callable[[], None] = lambda: None
 
@@ -40,9 +40,10 @@ class Worker:
         """
         found = self.cache.find(key, lease)
         if found is None and self.remote_cache is not None:
-            found = self.remote_cache.find(key, state, created_by, lease)
-            if found is not None:
-                self.cache.put(key, found[0], created_by)
+            imported = self.remote_cache.find(key, state, created_by, lease)
+            if imported is not None:
+                self.cache.put(key, imported.layer, created_by, imported.created)
+                found = (imported.layer,)
         return found
 
     async def run_once(self, key: str, output: Output, lease: Lease, work: Callable[[Output], Awaitable[DiffId | None]]) -> DiffId | None:

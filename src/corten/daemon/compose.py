@@ -11,6 +11,7 @@ from corten.engine import models, protection
 from corten.engine.build import builds
 from corten.engine.build.builds import Builds
 from corten.engine.build.executor import BuildExecutor
+from corten.engine.build.solve_options import BuildDefaults
 from corten.engine.cachemounts import open_caches
 from corten.engine.cleanup.gc.candidates import GcCandidates
 from corten.engine.cleanup.gc.collection import GarbageCollector, disk_of
@@ -135,7 +136,13 @@ class Composition:
         images = Images(store, users, events, pulls.refetch())
         executor = BuildExecutor(containers.resources, self.facts, containers.devices.registry)
         making = Builds(
-            store, executor, pulls=pulls, events=events, uses=volumes.uses, keeping=containers.caches, default_ca=config.build_ca
+            store,
+            executor,
+            pulls=pulls,
+            events=events,
+            uses=volumes.uses,
+            keeping=containers.caches,
+            defaults=BuildDefaults(config.build_ca, config.reproducible_builds),
         )
         cleanup = self._cleanup(volumes, containers, making, images, events)
         space.add_source(cleanup.trash.free_space)

@@ -35,7 +35,7 @@ def test_an_edit(engine: Daemon, base: None, tmp_path: Path, name: str, number: 
 def build(engine: Daemon, world: World, folder: Path, *flags: str) -> Said:
     folder.mkdir()
     world.write(folder)
-    said = corten(engine.host, "build", "--progress", "plain", "-t", "edited", *flags, *world.flags(), str(folder))
+    said = corten(engine.host, "build", "--reproducible", "--progress", "plain", "-t", "edited", *flags, *world.flags(), str(folder))
     assert said.status == 0, said.err
     return said
 

@@ -38,6 +38,8 @@ def context(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "Dockerfile").write_text(DOCKERFILE)
     (folder / "file").write_text("text\n")
+    for path in (folder / "Dockerfile", folder / "file", folder):
+        os.utime(path, (1577934245, 1577934245))  # whole seconds: a tar tells no more, and copied files keep their times
     return folder
 
 

@@ -178,7 +178,6 @@ def test_what_a_form_is_anyway(build: Build, engine: Daemon, tmp_path: Path) -> 
         ("type=image,oci-mediatypes=true", "oci-mediatypes=true is not supported"),
         ("type=oci,dest={}/x,oci-mediatypes=false", "oci-mediatypes=false is not supported"),
         ("type=image,push-by-digest=true", "push-by-digest=true is not supported"),
-        ("type=image,rewrite-timestamp=false", "rewrite-timestamp=false is not supported"),
         ("type=registry,store=false,name=x", "push=true with store=false is not supported"),
         ("type=oci,dest={}/x,push=true", "type=oci with push=true is not supported"),
         ("type=local,dest={}/x,mode=delete", "mode is not supported"),

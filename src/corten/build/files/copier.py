@@ -1,8 +1,8 @@
 """Copies the files of COPY and ADD into the root of a stage, through descriptors only.
 
 A directory over a directory is merged, and takes the source's owner and mode; files replace files; neither replaces the other
-kind. Owner and mode come from `--chown` and `--chmod`, else root's (for a context) or the source's own. Times are one fixed time,
-so that the same files make the same layer wherever and whenever they are copied.
+kind. Owner and mode come from `--chown` and `--chmod`, else root's (for a context) or the source's own. Times are the sources', or in
+a reproducible build one fixed time, so that the same files make the same layer wherever and whenever they are copied.
 """
 
 import os
@@ -85,9 +85,14 @@ class Copier:
             os.close(fd)
         path = self.source.resolved(named)
         if stat.S_ISDIR(found.st_mode):
+            is_new = not self._is_directory(destination)
+            if self.upper_writer is not None and not is_new:
+                self.upper_writer.merged = path
             folder = self.directory(destination, whole=True)
             try:
                 self._contents(path, folder)
+                if is_new and self.stamp.time is None:
+                    os.utime(folder, ns=(found.st_mtime_ns, found.st_mtime_ns))
             finally:
                 os.close(folder)
             self._hold(path, found)

@@ -4,7 +4,7 @@
 
 Of a context that was sent they are linked: it is thrown away when the build ends, and the bytes are neither read nor written. Overlayfs
 refuses a link from outside, so it is made beside it, in its upper directory, once nothing is mounted any more. Files of a shared folder
-are copied there, several at once. Only what would look the same as a plain copy goes this way: one owner, the sent mode, one time.
+are copied there, several at once. Only what would look the same as a plain copy goes this way: one owner, the sent mode.
 """
 
 import itertools
@@ -27,11 +27,12 @@ _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(slots=True)
 class UpperDirWriter:
-    """The files that one COPY leaves for `plant`. `time` (ns since the epoch) is what they and their directories get."""
+    """The files that one COPY leaves for `plant`. `time` (ns since the epoch) is what they and their directories get; None: their own."""
 
     source: Tree
-    time: int
+    time: int | None
     detector: ChangeDetector | None = None  # of a shared tree, whose files are to be copied
+    merged: str | None = None  # a directory of the source that went into one that was there: its time is now
     _targets: dict[str, str] = field(default_factory=dict)  # by directory of the source, the one in the target
     _names: dict[str, list[tuple[str, int]]] = field(default_factory=dict)  # and sizes
 
@@ -66,9 +67,10 @@ class UpperDirWriter:
         try:
             for name in names:
                 os.link(name, name, src_dir_fd=source, dst_dir_fd=to, follow_symlinks=False)
-                with Inode(name, to, stat.S_IFREG) as made:
-                    made.utime(self.time, self.time)
-            os.utime(to, ns=(self.time, self.time))
+                if self.time is not None:
+                    with Inode(name, to, stat.S_IFREG) as made:
+                        made.utime(self.time, self.time)
+            self._stamp_folder(folder, source, to)
         finally:
             os.close(source)
             os.close(to)
@@ -97,9 +99,17 @@ class UpperDirWriter:
         side_by_side(copy, [((folder, name), size) for folder, names in self._names.items() for name, size in names])
         for folder in self._names:
             source, to = self._opened(folder, root)
-            os.close(source)
-            os.utime(to, ns=(self.time, self.time))
-            os.close(to)
+            try:
+                self._stamp_folder(folder, source, to)
+            finally:
+                os.close(source)
+                os.close(to)
+
+    def _stamp_folder(self, folder: str, source: int, to: int) -> None:
+        """Last, since what is put into it changes its time."""
+        if self.time is not None or folder != self.merged:
+            time = os.fstat(source).st_mtime_ns if self.time is None else self.time
+            os.utime(to, ns=(time, time))
 
     def _copy(self, source: int, to: int, name: str, path: str, detector: ChangeDetector) -> None:
         try:
@@ -113,7 +123,8 @@ class UpperDirWriter:
             try:
                 copy_content(read, write)
                 os.fchmod(write, stat.S_IMODE(os.fstat(read).st_mode))
-                os.utime(write, ns=(self.time, self.time))
+                time = os.fstat(read).st_mtime_ns if self.time is None else self.time
+                os.utime(write, ns=(time, time))
                 detector.verify_file(path, read, write)
             finally:
                 os.close(write)

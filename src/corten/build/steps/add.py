@@ -96,7 +96,7 @@ def _fetch(url: str, checksum: str, headers: dict[str, str], ctx: StepContext, c
         raise
 
 
-def _downloaded(url: str, checksum: str, headers: dict[str, str], newest: int, folder: str, cancel: CancelToken) -> FetchedSource:
+def _downloaded(url: str, checksum: str, headers: dict[str, str], newest: int | None, folder: str, cancel: CancelToken) -> FetchedSource:
     import urllib3
 
     total = hashlib.sha256()
@@ -114,13 +114,20 @@ def _downloaded(url: str, checksum: str, headers: dict[str, str], newest: int, f
                 total.update(piece)
                 file.write(piece)
         modified = _modified(answer.headers.get("Last-Modified", ""))
-    time = newest if modified is None else min(modified, newest)
+    time = _time(modified, newest)
     os.chmod(path, 0o600)
     os.utime(path, ns=(time, time))
     digest = f"sha256:{total.hexdigest()}"
     if checksum and checksum != digest:
         raise Invalid(f"digest mismatch {digest}: {checksum}", reason="add-checksum", hint=f"{url} is not what --checksum expects")
     return FetchedSource(folder, name, digest, time)
+
+
+def _time(modified: int | None, newest: int | None) -> int:
+    """Of a file without Last-Modified it is the build's one time, else 1970 as in BuildKit."""
+    if newest is None:
+        return modified or 0
+    return newest if modified is None else min(modified, newest)
 
 
 def _file_name(url: str, disposition: str) -> str:

@@ -1,8 +1,10 @@
 """What a step works with: snapshotter, cache, the build's sources and options, and the stages that are done."""
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from corten.build.dates import format_time
 from corten.build.events import Emit
 from corten.build.files.tree import Tree
 from corten.build.imagestate import ImageState
@@ -25,7 +27,10 @@ class FromSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepContext:
-    """`stage` gives a finished stage or an image by the name that `--from` has; `created` is RFC 3339 for the history."""
+    """`stage` gives a finished stage or an image by the name that `--from` has.
+
+    A reproducible build has one time: `newest` in ns, `created` the same in RFC 3339 for the history. In others they are None and "".
+    """
 
     worker: Worker
     snapshotter: BuildSnapshotter
@@ -34,8 +39,15 @@ class StepContext:
     sources: Sources
     emit: Emit
     stage: Callable[[str], Awaitable[FromSource]]
-    newest: int
+    newest: int | None
     created: str
+
+    def created_at(self, *keys: str) -> str:
+        """For the history: when the step of the first known of these cache keys was run."""
+        if self.created:
+            return self.created
+        known = (at for key in keys if key and (at := self.worker.cache.created(key)) is not None)
+        return format_time(next(known, None) or time.time_ns())
 
     def cached(self, key: str, state: ImageState, created_by: str = "") -> tuple[DiffId | None] | None:
         """As `Worker.find`, None in a build or stage without cache."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
+from corten.build.dates import date_key
 from corten.build.dockerfile import instructions as ins
 from corten.build.dockerfile.expand import Expander
 from corten.build.dockerfile.lexer import Heredoc
@@ -154,7 +155,7 @@ def _cached_or_prepared(
     flags = (plan.target, plan.chown, plan.mode, step.parents and local, step.unpack, step.is_add)
     key = step_key(state.key, "link" if step.link else state.key, "COPY", *contents, flags)
     file_step = _FileStep(state, key, plan.written, ctx, plan.chown, plan.mode, found.own, step.place.start, upper_writer, found.detector)
-    file_step.link = step_key("link", *contents, flags) if is_linked else ""
+    file_step.link = step_key("link", *contents, flags, *date_key(ctx.options)) if is_linked else ""
     if (done := file_step.cached()) is not None:
         return done
 
@@ -343,7 +344,8 @@ class _FileStep:
         self.ctx.emit(CheckWarning("UnknownOwner", text, self.line))
 
     def _after(self, layer: DiffId | None, *, cached: bool) -> StepResult:
-        after = self.state.with_layer(self.key, layer).noted(self.created_by, self.ctx.created, empty=layer is None)
+        created = self.ctx.created_at(self.link, self.key)
+        after = self.state.with_layer(self.key, layer).noted(self.created_by, created, empty=layer is None)
         return StepResult(after, cached, layer)
 
 

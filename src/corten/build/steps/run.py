@@ -131,7 +131,7 @@ def _did_not_start(command: str, error: EngineError) -> EngineError:
 
 def _done(state: ImageState, key: str, layer: DiffId | None, created_by: str, ctx: StepContext, *, cached: bool) -> StepResult:
     after = state.with_layer(key, layer)
-    return StepResult(after.noted(created_by, ctx.created, empty=layer is None), cached, layer)
+    return StepResult(after.noted(created_by, ctx.created_at(key), empty=layer is None), cached, layer)
 
 
 def _command(state: ImageState, step: ins.Run) -> tuple[list[str], str]:

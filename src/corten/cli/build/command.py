@@ -29,6 +29,7 @@ CORTEN_ONLY = (
     "cache-to",
     "check",
     "check-reproducible",
+    "reproducible",
     "ca",
     "attest",
     "provenance",
@@ -81,7 +82,11 @@ def build_query(values: Values, proxies: Mapping[str, str]) -> dict[str, str | l
     for resources in values.items("resource"):
         query |= resources
     tables: dict[str, Any] = {
-        "buildargs": {**proxies, **{n: v if equals else os.environ.get(n) for n, equals, v in _pairs(values.texts("build-arg"))}},
+        "buildargs": {
+            **proxies,
+            **_epoch(),
+            **{n: v if equals else os.environ.get(n) for n, equals, v in _pairs(values.texts("build-arg"))},
+        },
         "labels": labels(values.texts("label"), ()),
         "cachefrom": [text for text in values.texts("cache-from") if "=" not in text],
         "ulimits": last_of_each(values.items("ulimit")),
@@ -97,6 +102,12 @@ def build_query(values: Values, proxies: Mapping[str, str]) -> dict[str, str | l
         query["platform"] = normalized_platform(values.text("platform"))
     query["networkmode"] = values.text("network")
     return query
+
+
+def _epoch() -> dict[str, str]:
+    """As buildx passes it on."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    return {"SOURCE_DATE_EPOCH": epoch} if epoch else {}
 
 
 def is_corten(api: Api) -> bool:
@@ -186,6 +197,7 @@ BUILD = Action(
         Flag("pull", BOOL, "Always attempt to pull all referenced images"),
         Flag("push", BOOL, "Push the result to its registry (short for --output type=registry)"),
         Flag("quiet", BOOL, "Print only the image ID", short="q"),
+        Flag("reproducible", BOOL, "Give all files and the image one time: SOURCE_DATE_EPOCH, or that of the base image"),
         Flag("resource", RESOURCE, "Limits of RUN steps (memory=2g,cpu-quota=50000)"),
         Flag("rm", BOOL, "Accepted for compatibility with Docker", default=True),
         Flag("secret", LIST, "Secret for RUN steps (id=name[,src=path|,env=variable])"),

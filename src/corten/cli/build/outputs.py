@@ -29,6 +29,7 @@ class Output(NamedTuple):
     unpacked: bool = False
     split: bool = False
     store: bool = True
+    rewrite: bool | None = None  # rewrite-timestamp, where it was given
 
     @property
     def is_stored(self) -> bool:
@@ -98,7 +99,7 @@ def _output(text: str, *, split: bool) -> Output:
         destination = "-"
     names = tuple(filter(None, values.get("name", "").split(",")))
     push, split = kind == "registry" or switches.get("push", False), kind == "local" and switches.get("platform-split", split)
-    return Output(kind, destination, names, push, unpacked, split, switches.get("store", True))
+    return Output(kind, destination, names, push, unpacked, split, switches.get("store", True), switches.get("rewrite-timestamp"))
 
 
 def _values(fields: Sequence[str]) -> dict[str, str]:

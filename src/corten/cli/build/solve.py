@@ -12,7 +12,7 @@ from corten.cli.build.outputs import ExportedImage, Output, read_outputs, stored
 from corten.cli.build.report import failure_text, warnings_text
 from corten.cli.build.solve_options import read_agents, read_attestations, read_caches, read_contexts, read_secrets
 from corten.cli.build.status import SolveStatus
-from corten.cli.build.unsupported import refuse_unsupported
+from corten.cli.build.unsupported import is_reproducible, refuse_unsupported
 from corten.cli.errors import Failure
 from corten.cli.flags import Values
 from corten.cli.session import Session
@@ -43,6 +43,8 @@ def solve(session: Session, values: Values, query: Query, where: str) -> int:
     query.pop("cachefrom", None)  # sent among the parts
     parts = _parts(session, values)
     parts.options["call"] = call.method
+    has_epoch = "SOURCE_DATE_EPOCH" in str(query.get("buildargs", ""))
+    parts.options["reproducible"] = is_reproducible(values, (output.rewrite for output in outputs), has_epoch=has_epoch)
     upload = _upload(session, parts, query, where, values.text("file"))
     kind = "quiet" if values.on("quiet") else values.text("progress")
     progress = SolveStatus()

@@ -1,7 +1,7 @@
 """Flags and options of `build` that are not supported: refused before anything is sent. A flag without effect is worse than none."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from corten.cli.errors import Failure
 from corten.cli.flags import Values
@@ -59,6 +59,16 @@ def check_file(flag: str, path: str) -> None:
         raise Failure(f"ERROR: --{flag}: invalid output path: open {path}: permission denied")
 
 
+def is_reproducible(values: Values, rewrites: Iterable[bool | None], *, has_epoch: bool) -> bool:
+    """Whether a build without SOURCE_DATE_EPOCH is to be one, too. Raises Failure for an output that wants its files' times kept."""
+    rewrites = set(rewrites)
+    asked = values.on("reproducible") or values.on("check-reproducible") or True in rewrites
+    if False in rewrites and (asked or has_epoch):
+        reason = "in a reproducible build no file is newer than SOURCE_DATE_EPOCH or the base image"
+        raise Failure(f"--output: rewrite-timestamp=false is not supported here: {reason}")
+    return asked
+
+
 def check_option(kind: str, destination: str, values: Mapping[str, str], switches: Mapping[str, bool]) -> None:
     """What an `--output` says of the form of its image, where that form is not the one that is written. Raises Failure."""
     reasons = {
@@ -75,7 +85,6 @@ def check_option(kind: str, destination: str, values: Mapping[str, str], switche
     wrong = {
         "push-by-digest": (True, "a push needs a tag"),
         "name-canonical": (True, "an image has its digest as a name once it is pushed"),
-        "rewrite-timestamp": (False, "no file is newer than SOURCE_DATE_EPOCH or the base image, so that builds are reproducible"),
         "force-compression": (not destination, "layers that came from a registry are pushed as they came"),
         "oci-mediatypes": (not oci, "archives have OCI's media types, pushed images Docker's"),
     }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from corten.build.events import Emit
     from corten.build.options import Executor
     from corten.engine.build.image_builder import ImageBuilder
+    from corten.engine.build.solve_options import BuildDefaults
 
 MIGRATIONS: Final = (*build_cache.MIGRATIONS, *cachemounts.MIGRATIONS)
 
@@ -49,15 +50,14 @@ class Builds:
         events: Events,
         uses: Uses,
         keeping: CacheMountService,
-        default_ca: str = "",
+        defaults: "BuildDefaults",
     ) -> None:
-        """`default_ca` is the engine's own `build-ca`."""
         self._store = store
         self._executor = executor
         self._pulls = pulls
         self._events = events
         self._uses = uses
-        self._default_ca = default_ca
+        self._defaults = defaults
         self.keeping = keeping
         self.caches = keeping.caches
         self.cache = BuildCache(store.db, store.layers)
@@ -97,7 +97,7 @@ class Builds:
                 uses=self._uses,
                 keeping=self.keeping,
                 tempdirs=self._tempdirs,
-                default_ca=self._default_ca,
+                defaults=self._defaults,
             )
         return self._builder
 

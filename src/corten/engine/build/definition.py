@@ -19,7 +19,7 @@ from corten.engine.build.image_resolver import BaseImageResolver
 from corten.engine.build.provenance import ProvenanceCapture
 from corten.engine.build.request import BuildRequest
 from corten.engine.build.sboms.options import ScanTarget, scan_targets
-from corten.engine.build.solve_options import SolveOptions, named_images, remote_contexts, with_solve_options
+from corten.engine.build.solve_options import BuildDefaults, SolveOptions, named_images, remote_contexts, with_solve_options
 from corten.engine.build.subrequests import answer_subrequest
 from corten.engine.build.vertices import InternalVertices
 from corten.store.opened import Store
@@ -66,12 +66,17 @@ class BuildDefinition:
 
 
 async def load_definition(
-    request: BuildRequest, store: Store, images: BaseImageResolver, default_ca: str, vertices: InternalVertices, stack: AsyncExitStack
+    request: BuildRequest,
+    store: Store,
+    images: BaseImageResolver,
+    defaults: BuildDefaults,
+    vertices: InternalVertices,
+    stack: AsyncExitStack,
 ) -> BuildDefinition:
     """The definition; `stack` keeps its sources open. Raises DockerfileError, and what the context source raises."""
     started = time.time()
     inputs = await stack.enter_async_context(request.source.opened(store, vertices))
-    options = with_solve_options(request.options, inputs.options, default_ca)
+    options = with_solve_options(request.options, inputs.options, defaults)
     for name, url in remote_contexts(inputs.options).items():
         tree = fetched_tree(url, store, vertices, keep_git_dir=options.keep_git_dir)
         inputs.named[name] = await stack.enter_async_context(tree)

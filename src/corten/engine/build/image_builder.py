@@ -4,13 +4,18 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
+
+import msgspec
 
 from corten.build.cache import BuildCache
+from corten.build.dates import UNDATED, dated, format_time, is_undated, latest, seconds_of
 from corten.build.events import Emit
 from corten.build.files.fetched import FetchedSources
 from corten.build.files.tempdirs import TempDirs
+from corten.build.imagestate import ImageState, step_key
 from corten.build.layer_lookups import LayerLookups
 from corten.build.options import BuildOptions, Executor
 from corten.build.remotecache import CacheRecord, RemoteCache, record_chain
@@ -28,6 +33,7 @@ from corten.engine.build.reproducible import compare, second_build_events
 from corten.engine.build.request import BuildRequest, BuildResult
 from corten.engine.build.sboms.options import SbomOptions, read_sbom_options
 from corten.engine.build.sboms.scanner import SbomScanner
+from corten.engine.build.solve_options import BuildDefaults
 from corten.engine.build.vertices import InternalVertices
 from corten.engine.cachemounts import CacheMountService
 from corten.engine.events import Events
@@ -44,7 +50,7 @@ from corten.store.records.uses import Uses
 
 
 class ImageBuilder:
-    """Belongs to the event loop. `default_ca` is the engine's own `build-ca`."""
+    """Belongs to the event loop."""
 
     def __init__(
         self,
@@ -56,7 +62,7 @@ class ImageBuilder:
         uses: Uses,
         keeping: CacheMountService,
         tempdirs: TempDirs,
-        default_ca: str,
+        defaults: BuildDefaults,
     ) -> None:
         self._store = store
         self._executor = executor
@@ -65,7 +71,7 @@ class ImageBuilder:
         self._uses = uses
         self._keeping = keeping
         self._tempdirs = tempdirs
-        self._default_ca = default_ca
+        self._defaults = defaults
         self._steps: SingleFlight[DiffId | None] = SingleFlight()
         self._pulling: SingleFlight[None] = SingleFlight()
         self._fetched = FetchedSources()
@@ -78,7 +84,7 @@ class ImageBuilder:
         vertices = InternalVertices(emit)
         async with AsyncExitStack() as stack:
             images = BaseImageResolver(self._store.images, self._uses, self._pulls, request.credentials, self._pulling)
-            definition = await load_definition(request, self._store, images, self._default_ca, vertices, stack)
+            definition = await load_definition(request, self._store, images, self._defaults, vertices, stack)
             given = definition.given
             exports, attestation = read_cache_exports(given.cache_to), read_provenance_options(given.provenance)
             sbom = read_sbom_options(given.sbom)
@@ -93,8 +99,9 @@ class ImageBuilder:
             of_image = record_chain(result.records, result.state.key)
             await caches.write(exports, of_image, list(result.records.values()))
             inline = of_image if definition.options.inline_cache or any(export.kind == "inline" for export in exports) else ()
-            raw = _encoded(result, request.options, inline)
-            sboms = await self._sboms(sbom, definition, result, lease, emit, ImageId(sha256_digest(raw))) if sbom else None
+            config = _image_config(self._dated(result, of_image), request.options, result.epoch)
+            raw = _encoded(config, inline)
+            sboms = await self._sboms(sbom, definition, result, lease, emit, _Made.of(raw, config)) if sbom else None
             capture = definition.capture(result)
             with vertices.step("exporting to image", internal=False) as step:
                 summary = provenance_summary(attestation or ProvenanceOptions(False), capture, time.time())
@@ -115,21 +122,37 @@ class ImageBuilder:
         with InternalVertices(emit, "compare").step("comparing two builds", internal=False):
             await asyncio.to_thread(compare, self._store.layers, first, second)
 
+    def _dated(self, result: SolveResult, steps: Sequence[CacheRecord]) -> ImageState:
+        """With all times in its history. Where no step made files, that is when this was first built."""
+        state = result.state
+        if not is_undated(state.history) or steps:
+            return replace(state, history=dated(state.history))
+        told = [entry.created_by for entry in state.history if entry.created == UNDATED]
+        key = step_key("config", state.key, msgspec.json.encode(state.config), told)
+        with self._store.db.transaction():
+            at = self._cache.created(key)
+            if at is None:
+                at = time.time_ns()
+                self._cache.put(key, None, told[-1] or "", at)
+        created = format_time(at)
+        history = (msgspec.structs.replace(e, created=created) if e.created == UNDATED else e for e in state.history)
+        return replace(state, history=tuple(history))
+
     async def _sboms(
-        self, options: SbomOptions, definition: BuildDefinition, result: SolveResult, lease: Lease, emit: Emit, image: ImageId
+        self, options: SbomOptions, definition: BuildDefinition, result: SolveResult, lease: Lease, emit: Emit, made: "_Made"
     ) -> Sboms:
         scanner = SbomScanner(
             options=definition.options,
             images=definition.images,
             executor=self._executor,
-            snapshotter=self._snapshotter(lease, result.epoch * 10**9),
+            snapshotter=self._snapshotter(lease, None if result.epoch is None else result.epoch * 10**9),
             tempdirs=self._tempdirs,
             layers=self._store.layers,
-            epoch=result.epoch,
+            epoch=made.created,
             emit=emit,
         )
         targets = definition.scan_targets(result)
-        return await scanner.stored_or_scan(options, targets, self._store.origins.attachments_of(image))
+        return await scanner.stored_or_scan(options, targets, self._store.origins.attachments_of(made.image))
 
     def _worker(self, remote_cache: RemoteCache | None, cancel_import: Callable[[], None] = lambda: None) -> Worker:
         return Worker(
@@ -144,7 +167,7 @@ class ImageBuilder:
             cancel_import=cancel_import,
         )
 
-    def _snapshotter(self, lease: Lease, newest: int) -> BuildSnapshotter:
+    def _snapshotter(self, lease: Lease, newest: int | None) -> BuildSnapshotter:
         return BuildSnapshotter(self._store.snapshots, self._store.layers, partial(_commit, self._store), lease, newest, self._lookups)
 
     def _record(self, raw: bytes, request: BuildRequest) -> BuildResult:
@@ -159,18 +182,29 @@ class ImageBuilder:
         return BuildResult(image_id, is_new)
 
 
-def _commit(store: Store, key: str, lease: Lease, *, newest: int) -> DiffId:
+def _commit(store: Store, key: str, lease: Lease, *, newest: int | None) -> DiffId:
     return seal_snapshot(store.snapshots, store.layers, key, lease, newest=newest).diff_id
 
 
-def _encoded(result: SolveResult, options: BuildOptions, inline: Sequence[CacheRecord]) -> bytes:
-    raw = encode_image_config(_image_config(result, options))
+class _Made(NamedTuple):
+    """An image that is not recorded yet, and when it was made, in seconds since the epoch."""
+
+    image: ImageId
+    created: int
+
+    @classmethod
+    def of(cls, raw: bytes, config: ImageConfig) -> "_Made":
+        return cls(ImageId(sha256_digest(raw)), seconds_of(config.created) or 0)
+
+
+def _encoded(config: ImageConfig, inline: Sequence[CacheRecord]) -> bytes:
+    raw = encode_image_config(config)
     return with_inline_cache(raw, inline) if inline else raw
 
 
-def _image_config(result: SolveResult, options: BuildOptions) -> ImageConfig:
-    state, platform = result.state, parse_platform(options.platform)
-    created = datetime.fromtimestamp(result.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _image_config(state: ImageState, options: BuildOptions, epoch: int | None) -> ImageConfig:
+    platform = parse_platform(options.platform)
+    created = latest(state.history) or state.base.created if epoch is None else format_time(epoch * 10**9)
     run = state.config
     return ImageConfig(
         architecture=state.base.architecture or platform.architecture,

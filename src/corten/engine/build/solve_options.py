@@ -1,7 +1,7 @@
 """Options of a solve that are no query parameters: entitlements, SSH agents, named contexts, attestations, caches, subrequests."""
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
@@ -28,6 +28,7 @@ class SolveOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contexts: dict[str, str] = {}
     call: Literal["build", "check", "outline", "targets"] = "build"
     check_reproducible: bool = False
+    reproducible: bool = False
     ca: str = ""
     provenance: dict[str, str] = {}
     sbom: dict[str, str] = {}
@@ -35,11 +36,21 @@ class SolveOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_from: list[dict[str, str]] = []
 
 
-def with_solve_options(options: BuildOptions, given: SolveOptions, usual_ca: str) -> BuildOptions:
-    """`usual_ca` is the engine's own `build-ca`. Raises Invalid for an unknown entitlement or value of `--ca`."""
+@dataclass(frozen=True, slots=True)
+class BuildDefaults:
+    """What daemon.json says of every build: its certificate authorities (`build-ca`), whether it is reproducible."""
+
+    ca: str = ""
+    reproducible: bool = False
+
+
+def with_solve_options(options: BuildOptions, given: SolveOptions, defaults: BuildDefaults) -> BuildOptions:
+    """Raises Invalid for an unknown entitlement or value of `--ca`."""
     check_entitlements(given.allow)
     stages = tuple(name.lower() for name in given.no_cache_filter)
-    return replace(options, no_cache_stages=stages, entitlements=frozenset(given.allow), ca=_bundle(given.ca or usual_ca))
+    reproducible = options.reproducible or given.reproducible or given.check_reproducible or defaults.reproducible
+    ca = _bundle(given.ca or defaults.ca)
+    return replace(options, no_cache_stages=stages, entitlements=frozenset(given.allow), ca=ca, reproducible=reproducible)
 
 
 def _bundle(wanted: str) -> str:

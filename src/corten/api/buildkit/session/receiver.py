@@ -51,6 +51,7 @@ class Receiver:
     _listed: bool = False
     _last: tuple[str, ...] = ()
     _kinds: dict[str, int] = field(default_factory=dict)
+    _folders: dict[str, int] = field(default_factory=dict)
     _requested: dict[int, _RequestedFile] = field(default_factory=dict)
 
     def take(self, packets: Iterable[Packet]) -> list[Packet]:
@@ -63,6 +64,7 @@ class Receiver:
             raise disk_error(error, "receiving the build context") from error
         if self._listed and not self._requested and not self.is_complete:
             self.is_complete = True
+            self._stamp_folders()
             answers.append(Packet(FINISHED))
         return answers
 
@@ -126,6 +128,7 @@ class Receiver:
         here = _lstat(parent, name)
         if kind == GO_DIRECTORY:
             self._kinds[found.path] = stat.S_IFDIR
+            self._folders[found.path] = found.mod_time
             _make_directory(parent, name, here, permissions(found.mode))
             return []
         if kind in (GO_SYMLINK, GO_PIPE):
@@ -204,6 +207,17 @@ class Receiver:
             made.chmod(permissions(requested.stat.mode))
             made.utime(moment, moment)
 
+    def _stamp_folders(self) -> None:
+        """Last, since what comes into a folder changes its time."""
+        for path, moment in self._folders.items():
+            folder, name = posixpath.split(path)
+            parent = self._opened(folder)
+            try:
+                with Inode(name, parent, stat.S_IFDIR) as made:
+                    made.utime(moment, moment)
+            finally:
+                os.close(parent)
+
     def _remove_others(self) -> None:
         """What was there and was not told."""
         for name in os.listdir(self.root):
@@ -250,13 +264,15 @@ def _make_directory(parent: int, name: str, here: os.stat_result | None, mode: i
 
 def _make_special(parent: int, name: str, here: os.stat_result | None, found: Stat, *, is_link: bool) -> None:
     """A symbolic link or a pipe."""
-    if is_link and here is not None and stat.S_ISLNK(here.st_mode) and os.readlink(name, dir_fd=parent) == found.linkname:
-        return
-    _clear(parent, name, here)
-    if is_link:
+    is_there = is_link and here is not None and stat.S_ISLNK(here.st_mode) and os.readlink(name, dir_fd=parent) == found.linkname
+    if not is_there:
+        _clear(parent, name, here)
+    if is_link and not is_there:
         os.symlink(found.linkname, name, dir_fd=parent)
-    else:
+    elif not is_link:
         os.mkfifo(name, permissions(found.mode), dir_fd=parent)
+    with Inode(name, parent, stat.S_IFLNK if is_link else stat.S_IFIFO) as made:
+        made.utime(found.mod_time, found.mod_time)
 
 
 def _clear(parent: int, name: str, here: os.stat_result | None) -> None:

@@ -5,14 +5,16 @@
 
 The form is BuildKit's (`application/vnd.buildkit.cacheconfig.v0`). In an image's config (`moby.buildkit.cache.v0`) stand the records
 alone, and the layers are the image's. The keys are ours, so that only a Corten finds steps that a Corten made. A record with `empty`
-says that its step made no files. What comes from elsewhere is hostile: every index and digest is checked.
+says that its step made no files, `created` when; a result says when its layer was made. What comes from elsewhere is hostile: every
+index and digest is checked.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
+from corten.build.dates import parse_time
 from corten.build.remotecache import CacheRecord
 from corten.errors import Invalid
 from corten.ids import DiffId
@@ -26,8 +28,20 @@ NAME: Final = "org.opencontainers.image.ref.name"
 LARGEST: Final = 16 << 20
 
 
-class _Result(msgspec.Struct, frozen=True):
+class KnownStep(NamedTuple):
+    """The digest of the layer that a step made, "" for no files; and when, in ns since the epoch."""
+
+    layer: str
+    created: int | None = None
+
+
+Steps = Mapping[str, KnownStep]
+"""By step key."""
+
+
+class _Result(msgspec.Struct, frozen=True, omit_defaults=True, rename={"created": "createdAt"}):
     layer: int = -1
+    created: str = ""
 
 
 class _Link(msgspec.Struct, frozen=True):
@@ -40,6 +54,7 @@ class _Record(msgspec.Struct, frozen=True, omit_defaults=True, rename={"results"
     inputs: list[list[_Link]] | None = None
     results: list[_Result] | None = None
     empty: bool = False
+    created: str = ""
 
 
 class _Layer(msgspec.Struct, frozen=True):
@@ -64,14 +79,14 @@ def encode(records: Sequence[CacheRecord], name: Callable[[DiffId], str]) -> byt
         inputs = [[_Link(positions[record.parent])]] if record.parent in positions else None
         if record.layer is None:
             tops[record.key] = below
-            made.append(_Record(f"sha256:{record.key}", inputs, empty=True))
+            made.append(_Record(f"sha256:{record.key}", inputs, empty=True, created=record.created))
             continue
         place = (name(record.layer), below)
         if place not in numbers:
             numbers[place] = len(layers)
             layers.append(_Layer(*place))
         tops[record.key] = numbers[place]
-        made.append(_Record(f"sha256:{record.key}", inputs, [_Result(numbers[place])]))
+        made.append(_Record(f"sha256:{record.key}", inputs, [_Result(numbers[place], record.created)]))
     return msgspec.json.encode(_Config(layers, made))
 
 
@@ -83,14 +98,14 @@ def encode_inline(records: Sequence[CacheRecord], layers: Sequence[str]) -> byte
     for record in records:
         inputs = [[_Link(positions[record.parent])]] if record.parent in positions else None
         if record.layer is None:
-            made.append(_Record(f"sha256:{record.key}", inputs, empty=True))
+            made.append(_Record(f"sha256:{record.key}", inputs, empty=True, created=record.created))
             continue
-        made.append(_Record(f"sha256:{record.key}", inputs, [_Result(number)]))
+        made.append(_Record(f"sha256:{record.key}", inputs, [_Result(number, record.created)]))
         number += 1
     return msgspec.json.encode(made)
 
 
-def decode_inline(raw: bytes, layers: Sequence[str]) -> Mapping[str, str]:
+def decode_inline(raw: bytes, layers: Sequence[str]) -> Steps:
     """As `decode`, of an image with these `layers`."""
     try:
         records = msgspec.json.decode(raw, type=list[_Record])
@@ -99,8 +114,8 @@ def decode_inline(raw: bytes, layers: Sequence[str]) -> Mapping[str, str]:
     return _table(records, layers)
 
 
-def decode(raw: bytes) -> Mapping[str, str]:
-    """By step key the digest of the layer that it made, "" for no files. Raises Invalid for what is no cache manifest."""
+def decode(raw: bytes) -> Steps:
+    """Raises Invalid for what is no cache manifest."""
     if len(raw) > LARGEST:
         raise Invalid(f"the cache manifest has {len(raw)} bytes: the limit is {LARGEST}", reason="bad-cache")
     try:
@@ -110,14 +125,14 @@ def decode(raw: bytes) -> Mapping[str, str]:
     return _table(config.records or (), [layer.blob for layer in config.layers or ()])
 
 
-def _table(records: Iterable[_Record], layers: Sequence[str]) -> Mapping[str, str]:
-    found: dict[str, str] = {}
+def _table(records: Iterable[_Record], layers: Sequence[str]) -> Steps:
+    found: dict[str, KnownStep] = {}
     for record in records:
         key = parse_digest(record.digest).removeprefix("sha256:")
         if record.empty:
-            found[key] = ""
+            found[key] = KnownStep("", parse_time(record.created))
         for result in (record.results or ())[:1]:
             if not 0 <= result.layer < len(layers):
                 raise Invalid(f"the cache manifest names layer {result.layer} of {len(layers)}", reason="bad-cache")
-            found[key] = parse_digest(layers[result.layer])
+            found[key] = KnownStep(parse_digest(layers[result.layer]), parse_time(result.created))
     return found

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
+from corten.build.dates import parse_time
 from corten.build.events import Emit
 from corten.build.imagestate import ImageState
-from corten.engine.build.remotecache.config import CONFIG_TYPE, INLINE, LARGEST, NAME, UNCOMPRESSED, decode, decode_inline
+from corten.build.remotecache import ImportedStep
+from corten.engine.build.remotecache.config import CONFIG_TYPE, INLINE, LARGEST, NAME, UNCOMPRESSED, Steps, decode, decode_inline
 from corten.engine.build.vertices import InternalVertices
 from corten.engine.transfer.layers import LayerPull, RemoteLayer
 from corten.engine.transfer.partial_pulls import keeper_of
@@ -35,9 +37,9 @@ _PIECE: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class CachedLayers:
-    """What a cache holds: by step key the layer ("" for no files), by layer its location."""
+    """What a cache holds: the steps, by layer its location."""
 
-    steps: Mapping[str, str]
+    steps: Steps
     layers: Mapping[str, RemoteLayer]
 
 
@@ -50,15 +52,15 @@ class ImportedCache:
         self._emit = emit
         self._bring = bring
 
-    def find(self, key: str, state: ImageState, created_by: str, lease: Lease) -> tuple[DiffId | None] | None:
-        name = self._cached.steps.get(key)
-        if name is None:
+    def find(self, key: str, state: ImageState, created_by: str, lease: Lease) -> ImportedStep | None:
+        known = self._cached.steps.get(key)
+        if known is None:
             return None
-        if not name:
-            return (None,)
-        layer = self._cached.layers[name]
+        if not known.layer:
+            return ImportedStep(None, known.created)
+        layer = self._cached.layers[known.layer]
         if self._store.layers.hold(layer.diff_id, lease) is not None:
-            return (layer.diff_id,)
+            return ImportedStep(layer.diff_id, known.created)
         try:
             with InternalVertices(self._emit, f"import-{key[:12]}").step(
                 f"importing cached layer {short_id(layer.digest)}", internal=False
@@ -67,7 +69,7 @@ class ImportedCache:
                 self._store.layers.keeps.let_go(keeper_of(layer.diff_id))  # the step's row keeps it, no pull is to go on
         except EngineError:  # told as the step's
             return None
-        return (layer.diff_id,)
+        return ImportedStep(layer.diff_id, known.created)
 
 
 class ImageHistory:
@@ -81,21 +83,24 @@ class ImageHistory:
         self._image = image
         self._steps = _inline(image.raw)
 
-    def find(self, key: str, state: ImageState, created_by: str, lease: Lease) -> tuple[DiffId | None] | None:
-        if (name := self._steps.get(key)) is not None:
-            return self._held(DiffId(name) if name in self._image.layers else None, lease) if name else (None,)
+    def find(self, key: str, state: ImageState, created_by: str, lease: Lease) -> ImportedStep | None:
+        if (known := self._steps.get(key)) is not None:
+            found = DiffId(known.layer) if known.layer in self._image.layers else None
+            return self._held(found, known.created, lease) if known.layer else ImportedStep(None, known.created)
         lines = self._image.config.history or []
         count = len(state.history)
         if not created_by or len(lines) <= count or lines[count].created_by != created_by:
             return None
         if self._image.layers[: len(state.layers)] != state.layers or not _same(lines[:count], state):
             return None
+        created = parse_time(lines[count].created or "")
         if lines[count].empty_layer:
-            return (None,)
-        return self._held(self._image.layers[len(state.layers)] if len(self._image.layers) > len(state.layers) else None, lease)
+            return ImportedStep(None, created)
+        layer = self._image.layers[len(state.layers)] if len(self._image.layers) > len(state.layers) else None
+        return self._held(layer, created, lease)
 
-    def _held(self, layer: DiffId | None, lease: Lease) -> tuple[DiffId | None] | None:
-        return (layer,) if layer and self._store.layers.hold(layer, lease) is not None else None
+    def _held(self, layer: DiffId | None, created: int | None, lease: Lease) -> ImportedStep | None:
+        return ImportedStep(layer, created) if layer and self._store.layers.hold(layer, lease) is not None else None
 
 
 class CombinedCaches:
@@ -104,7 +109,7 @@ class CombinedCaches:
     def __init__(self, sources: Sequence[Any]) -> None:
         self._sources = sources
 
-    def find(self, key: str, state: ImageState, created_by: str, lease: Lease) -> tuple[DiffId | None] | None:
+    def find(self, key: str, state: ImageState, created_by: str, lease: Lease) -> ImportedStep | None:
         found = (source.find(key, state, created_by, lease) for source in self._sources)
         return next((answer for answer in found if answer is not None), None)
 
@@ -148,7 +153,7 @@ def read_manifest(manifest: Manifest, config: bytes, repository: str) -> CachedL
         steps = _inline(config)
         if not steps:
             raise NotFound("the image holds no cache", reason="no-cache-inside", hint="it is written with --cache-to type=inline")
-    if lost := next((name for name in steps.values() if name and name not in layers), ""):
+    if lost := next((known.layer for known in steps.values() if known.layer and known.layer not in layers), ""):
         raise Invalid(f"the cache names layer {lost}, which its manifest has not", reason="bad-cache")
     return CachedLayers(steps, layers)
 
@@ -238,7 +243,7 @@ def _diff_id(annotations: dict[str, str] | None) -> DiffId:
     return DiffId(parse_digest((annotations or {}).get(UNCOMPRESSED, "")))
 
 
-def _inline(config: bytes) -> Mapping[str, str]:
+def _inline(config: bytes) -> Steps:
     """The cache inside an image's config; {} for none, or for one of BuildKit's, whose keys are others."""
     try:
         fields = msgspec.json.decode(config, type=dict[str, Any])

@@ -7,17 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corten.build.remotecache import CacheRecord, record_chain
-from corten.engine.build.remotecache.config import LARGEST, decode, decode_inline, encode, encode_inline
+from corten.engine.build.remotecache.config import LARGEST, KnownStep, decode, decode_inline, encode, encode_inline
 from corten.errors import Invalid
 from corten.ids import DiffId, is_hex64
 
 BASE, ONE, TWO, THREE = (letter * 64 for letter in "0123")
 LAYER = DiffId("sha256:" + "a" * 64)
-RECORDS = [CacheRecord(ONE, BASE, LAYER, "RUN a"), CacheRecord(TWO, ONE, None, "RUN true"), CacheRecord(THREE, TWO, LAYER, "RUN b")]
+FIRST, SECOND = "2026-11-24T14:06:50.000000007Z", "2026-11-24T14:06:51Z"
+RECORDS = [
+    CacheRecord(ONE, BASE, LAYER, "RUN a", FIRST),
+    CacheRecord(TWO, ONE, None, "RUN true", SECOND),
+    CacheRecord(THREE, TWO, LAYER, "RUN b", SECOND),
+]
+AT = 1795529210 * 10**9 + 7
+KNOWN = {ONE: KnownStep(LAYER, AT), TWO: KnownStep("", AT + 10**9 - 7), THREE: KnownStep(LAYER, AT + 10**9 - 7)}
 
 
 def test_written_and_read() -> None:
-    assert decode(encode(RECORDS, str)) == {ONE: LAYER, TWO: "", THREE: LAYER}
+    assert decode(encode(RECORDS, str)) == KNOWN
 
 
 def test_form_is_buildkits() -> None:
@@ -25,15 +32,15 @@ def test_form_is_buildkits() -> None:
     found = json.loads(encode(RECORDS, str))
     assert [layer["parent"] for layer in found["layers"]] == [-1, 0]
     assert found["records"][2]["inputs"] == [[{"link": 1, "selector": ""}]]
-    assert found["records"][2]["layers"] == [{"layer": 1}]
+    assert found["records"][2]["layers"] == [{"layer": 1, "createdAt": SECOND}]
 
 
 def test_inside_an_image_stand_records_alone() -> None:
     """`layers` are the image's, those of its base first."""
     raw = encode_inline(RECORDS, ["sha256:" + "f" * 64, LAYER, LAYER])
     found = json.loads(raw)
-    assert [record.get("layers") for record in found] == [[{"layer": 1}], None, [{"layer": 2}]]
-    assert decode_inline(raw, ["sha256:" + "f" * 64, LAYER, LAYER]) == {ONE: LAYER, TWO: "", THREE: LAYER}
+    assert [record.get("layers") for record in found] == [[{"layer": 1, "createdAt": FIRST}], None, [{"layer": 2, "createdAt": SECOND}]]
+    assert decode_inline(raw, ["sha256:" + "f" * 64, LAYER, LAYER]) == KNOWN
     with pytest.raises(Invalid):
         decode_inline(raw, [LAYER])
 
@@ -43,7 +50,7 @@ def test_what_buildkit_writes_is_read() -> None:
     record: dict[str, object] = {"layers": [{"layer": 0, "createdAt": "2026-11-24T14:06:50Z"}], "digest": f"sha256:{TWO}"}
     record["inputs"] = [[{"selector": f"sha256:{ONE}", "link": 0}]]
     raw = json.dumps([{"digest": f"sha256:{ONE}"}, record]).encode()
-    assert decode_inline(raw, [LAYER]) == {TWO: LAYER}
+    assert decode_inline(raw, [LAYER]) == {TWO: KnownStep(LAYER, AT - 7)}
 
 
 def test_chain_of_an_image() -> None:
