@@ -34,4 +34,4 @@ def test_what_lacks_is_told_in_sentences() -> None:
     )  # fmt: skip
     assert len(missing(nothing)) == 6
     assert all(sentence.endswith((".", ").")) for sentence in missing(nothing))
-    assert len(shortcomings(nothing)) == 11
+    assert len(shortcomings(nothing)) == 12

@@ -43,6 +43,8 @@ class Daemon:
         self.exec_root = self.root / "run"
         self.log = self.root / "daemon.log"
         self.flags = flags
+        self.prefix: tuple[str, ...] = ()
+        """A program, with arguments, that starts the daemon's command."""
         self._process: subprocess.Popen[bytes] | None = None
         self._keeper: subprocess.Popen[bytes] | None = None
 
@@ -68,7 +70,7 @@ class Daemon:
             _await_namespaces(self._keeper.pid)
         command = [sys.executable, "-m", "corten.daemon", "-H", self.host, "--data-root", str(self.data_root)]
         command += ["--exec-root", str(self.exec_root), "--pidfile", str(self.root / "cortend.pid"), *self.flags]
-        self._process = self._launch("--join", str(self.namespace_pid), *command)
+        self._process = self._launch("--join", str(self.namespace_pid), *self.prefix, *command)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -6,8 +6,6 @@ import socket
 
 from corten.kernel.libc import check, syscall
 
-CLOSE_RANGE_UNSHARE = 1 << 1
-CLOSE_RANGE_CLOEXEC = 1 << 2
 _LAST = 0xFFFFFFFF
 _SYS_CLOSE_RANGE = 436
 
@@ -39,9 +37,5 @@ def recv_message(sock: socket.socket, size: int, maxfds: int = 0) -> tuple[bytes
 
 
 def close_range(first: int, last: int = _LAST, flags: int = 0) -> None:
+    """Linux 5.9; its flags are newer (5.11)."""
     check(syscall(_SYS_CLOSE_RANGE, first, last, flags), "close_range")
-
-
-def set_cloexec_from(first: int) -> None:
-    """Every fd from `first` on closes at exec."""
-    close_range(first, _LAST, CLOSE_RANGE_CLOEXEC)

@@ -22,19 +22,18 @@ from corten.kernel.netlink.socket import Netlink
 from corten.kernel.nftables.batch import Chain, NftSocket, define_table
 
 _NEW_EVERYWHERE = {
-    "pidfd_send_signal": 424,
-    "open_tree": 428,
-    "move_mount": 429,
-    "fsopen": 430,
-    "pidfd_open": 434,
-    "clone3": 435,
-    "close_range": 436,
-    "openat2": 437,
-    "pidfd_getfd": 438,
-    "mount_setattr": 442,
-    "statmount": 457,
-    "open_tree_attr": 467,
+    "pidfd_send_signal": 424,  # Linux 5.1
+    "open_tree": 428,  # 5.2
+    "move_mount": 429,  # 5.2
+    "fsopen": 430,  # 5.2
+    "pidfd_open": 434,  # 5.3
+    "clone3": 435,  # 5.3
+    "close_range": 436,  # 5.9
+    "openat2": 437,  # 5.6
+    "pidfd_getfd": 438,  # 5.6
+    "mount_setattr": 442,  # 5.12
 }
+_REQUIRED = frozenset(_NEW_EVERYWHERE) - {"mount_setattr"}
 _BPF, _SECCOMP, _FANOTIFY_INIT = by_machine(321, 280), by_machine(317, 277), by_machine(300, 262)
 _SECCOMP_GET_ACTION_AVAIL = 2
 _FAN_CLASS_PRE_CONTENT, _FAN_CLOEXEC = 0x8, 0x1
@@ -99,8 +98,8 @@ def missing(features: KernelFeatures) -> list[str]:
         (features.machine in ("x86_64", "aarch64"), f"Corten runs on x86_64 and aarch64, and this machine is {features.machine}."),
         ("CAP_SYS_ADMIN" in features.capabilities, "The daemon needs root (CAP_SYS_ADMIN): start it as root, or give it that capability."),
         (
-            features.syscalls >= {"clone3", "openat2", "pidfd_open", "close_range"},
-            f"Linux 5.9 or newer is needed for clone3, openat2, pidfd_open and close_range; this is {features.release}.",
+            features.syscalls >= _REQUIRED,
+            f"Linux 5.10 or newer is needed: {features.release} lacks {', '.join(sorted(_REQUIRED - features.syscalls))}.",
         ),
         (
             features.namespaces >= {"mount", "network", "pid", "ipc", "uts"},
@@ -124,6 +123,10 @@ def shortcomings(features: KernelFeatures) -> list[str]:
         ("cpu-quota" in features.limits, "No cpu cfs quota support"),
         ("cpuset" in features.limits, "No cpuset support"),
         ("pids" in features.limits, "No pids limit support"),
+        (
+            "mount_setattr" in features.syscalls,
+            "No mount_setattr (Linux 5.12): a read-only bind mount does not cover what is mounted below it, and none can be id-mapped.",
+        ),
         ("user" in features.namespaces, "No user namespaces: --userns-remap does not work."),
         ("CAP_SYS_RESOURCE" in features.capabilities, "No CAP_SYS_RESOURCE: --ulimit can lower limits, not raise them."),
         (

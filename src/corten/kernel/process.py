@@ -10,8 +10,8 @@ from corten.kernel.libc import by_machine, check, libc, pylibc, syscall
 
 CLONE_PARENT = 0x00008000
 CLONE_PIDFD = 0x00001000
-CLONE_CLEAR_SIGHAND = 0x100000000
-CLONE_INTO_CGROUP = 0x200000000
+CLONE_CLEAR_SIGHAND = 0x100000000  # Linux 5.5
+CLONE_INTO_CGROUP = 0x200000000  # Linux 5.7
 
 PR_SET_PDEATHSIG = 1
 PR_GET_DUMPABLE = 3
@@ -32,15 +32,15 @@ _SYS_RT_SIGACTION = by_machine(13, 134)
 _LAST_SIGNAL = 64
 _UNCHANGEABLE = frozenset((signal.SIGKILL, signal.SIGSTOP))
 _DEFAULT_ACTION = ctypes.create_string_buffer(32)  # struct kernel_sigaction: SIG_DFL is 0
-_SYS_CLONE3 = 435
-_SYS_PIDFD_OPEN = 434
-_SYS_PIDFD_SEND_SIGNAL = 424
-_SYS_PIDFD_GETFD = 438
+_SYS_CLONE3 = 435  # Linux 5.3
+_SYS_PIDFD_OPEN = 434  # Linux 5.3
+_SYS_PIDFD_SEND_SIGNAL = 424  # Linux 5.1
+_SYS_PIDFD_GETFD = 438  # Linux 5.6
 _SYS_IOPRIO_SET = by_machine(251, 30)
 _SYS_SCHED_SETATTR = by_machine(314, 274)
 _SYS_KEYCTL = by_machine(250, 219)
 
-_PIDFD_GET_INFO = 0xC040FF0B  # _IOWR(0xFF, 11, 64 bytes)
+_PIDFD_GET_INFO = 0xC040FF0B  # Linux 6.13, with the exit status from 6.15; _IOWR(0xFF, 11, 64 bytes)
 _PIDFD_INFO_EXIT = 1 << 3
 _PIDFD_INFO_LENGTH = 64
 _PIDFD_INFO_EXIT_CODE_OFFSET = 60

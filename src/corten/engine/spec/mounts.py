@@ -109,7 +109,11 @@ def _read_only(placement: Placement, request: MountRequest | None = None) -> str
         if request.read_only_force_recursive:
             raise Invalid("mount options conflict: ReadOnlyNonRecursive && BindOptions.ReadOnlyForceRecursive", reason="bad-mount")
         return "ro"
-    return "rro" if placement.machine.has_recursive_read_only else "ro"
+    if placement.machine.has_recursive_read_only:
+        return "rro"
+    if request is not None and request.read_only_force_recursive:
+        raise Invalid("rro is not supported: kernel is older than 5.12", reason="no-recursive-read-only")
+    return "ro"
 
 
 def propagation_of(options: Sequence[str]) -> str:
