@@ -83,6 +83,7 @@ class Config:
     runtimes: Mapping[str, str] = field(default_factory=dict)
     default_shm_size: int = 0
     compat_shm: bool = False
+    bind_user: str = ""
     default_ulimits: tuple[DefaultUlimit, ...] = ()
     default_cgroupns_mode: str = ""
     default_ipc_mode: str = ""
@@ -101,7 +102,7 @@ class Config:
     remove_networks: bool = False
 
 
-Kind = Literal["text", "ip", "path", "switch", "number", "size", "list", "map", "pools", "ulimits", "gc", "rules"]
+Kind = Literal["text", "ip", "path", "switch", "number", "size", "list", "map", "pools", "ulimits", "gc", "rules", "me"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ OPTIONS: Final = (
         "default-shm-size", "size", "default_shm_size", "size of /dev/shm (default: half of the memory limit, else of the machine's memory)"
     ),
     Option("compat-shm", "switch", "compat_shm", "give /dev/shm 64 MB by default, as Docker does"),
+    Option("user", "me", "bind_user", "me: what containers write into bind mounts belongs to the user who made them"),
     Option("default-ulimit", "ulimits", "default_ulimits", "NAME=SOFT[:HARD] for every container", key="default-ulimits"),
     Option("default-cgroupns-mode", "text", "default_cgroupns_mode", "host or private"),
     Option("default-ipc-mode", "text", "default_ipc_mode", "shareable or private"),
@@ -392,6 +394,12 @@ def _read_ip(text: str) -> str:
         raise ValueError(f'failed to parse IP: "{text}"') from None
 
 
+def _read_me(text: str) -> str:
+    if text not in ("", "me"):
+        raise ValueError("expected me, or nothing")
+    return text
+
+
 def _read_pair(text: str) -> dict[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
@@ -425,6 +433,7 @@ _READERS: Final[Mapping[Kind, Callable[[str], Any]]] = {
     "map": _read_pair,
     "pools": _read_pool,
     "ulimits": _read_ulimit,
+    "me": _read_me,
     "gc": parse_gc_policy,
 }
 

@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -115,3 +117,61 @@ def test_nonsense(docker_cli: DockerCli, spec: str, text: str) -> None:
     done = docker_cli("run", "--rm", "-v", spec, "busybox", "true")
     assert done.returncode == 125
     assert text in done.stderr
+
+
+OWNER = 21034
+WRITE = "id -u; cat /data/before; echo inside > /data/made; mkdir /data/folder; stat -c %u /data/before"
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A folder of a user of the host, that nobody else may enter."""
+    (tmp_path / "mine").mkdir(mode=0o700)
+    (tmp_path / "mine/before").write_text("mine\n")
+    for path in (tmp_path / "mine", tmp_path / "mine/before"):
+        os.chown(path, OWNER, OWNER)
+    return tmp_path / "mine"
+
+
+def corten(engine: Daemon, *words: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "SUDO_UID": str(OWNER), "SUDO_GID": str(OWNER)}
+    command = [sys.executable, "-m", "corten.cli.main", "-H", engine.host, *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("user", ["0:0", "1000:1000", f"{OWNER}:{OWNER}"])
+def test_what_it_writes_is_mine(engine: Daemon, mine: Path, user: str) -> None:
+    done = corten(engine, "run", "--rm", "--as-me", "-u", user, "-v", f"{mine}:/data", "busybox", "sh", "-c", WRITE)
+    uid = user.partition(":")[0]
+    assert (done.stdout, done.returncode) == (f"{uid}\nmine\n{uid}\n", 0), done.stderr
+    assert {path.name: (path.stat().st_uid, path.stat().st_gid) for path in mine.iterdir()} == dict.fromkeys(
+        ("before", "made", "folder"), (OWNER, OWNER)
+    )
+
+
+def test_others_in_the_container_do_not_become_me(engine: Daemon, mine: Path) -> None:
+    """Who has my id in there can write nothing; root, where the container's user is another, stays root."""
+    done = corten(engine, "run", "-d", "--as-me", "-u", "1000", "-v", f"{mine}:/data", "busybox", "sleep", "100")
+    refused = corten(engine, "exec", "-u", str(OWNER), done.stdout.strip(), "touch", "/data/other")
+    by_root = corten(engine, "exec", "-u", "0", done.stdout.strip(), "touch", "/data/root")
+    corten(engine, "rm", "-f", done.stdout.strip())
+    assert (refused.returncode, by_root.returncode) == (1, 0)
+    assert not (mine / "other").exists()
+    assert (mine / "root").stat().st_uid == 0
+
+
+def test_volumes_are_as_ever(engine: Daemon, name: str) -> None:
+    done = corten(engine, "run", "--rm", "--as-me", "-v", f"{name}:/v", "busybox", "sh", "-c", "touch /v/x; stat -c %u /v/x")
+    corten(engine, "volume", "rm", name)
+    assert done.stdout == "0\n"
+
+
+def test_an_owner_that_is_none_is_refused(docker_cli: DockerCli) -> None:
+    done = docker_cli("create", "--annotation", "corten.bind-owner=me", "busybox")
+    assert (done.returncode, "expected UID:GID" in done.stderr) == (1, True)
+
+
+def test_a_file_system_that_cannot_map_ids_is_named(engine: Daemon) -> None:
+    done = corten(engine, "run", "--rm", "--as-me", "-v", "/sys/kernel:/data", "busybox", "true")
+    assert done.returncode != 0
+    assert "its file system cannot map ids" in done.stderr

@@ -182,6 +182,9 @@ class Creation:
                     handed.callback(os.close, userns)
                 sources[index] = open_source(plan, userns)
             except OSError as e:
+                if plan.idmap and e.errno == errno.EINVAL:
+                    told = f"error {plan}: its file system cannot map ids, or the mount is id-mapped already"
+                    raise EngineError(told, reason="mount-failed", hint="mount it without id mapping (without --as-me)") from e
                 raise EngineError(f"error {plan}: {e}", reason="mount-failed") from e
             handed.callback(os.close, sources[index])
         inherited.sources = sources

@@ -1,5 +1,6 @@
 """The body of POST /containers/create out of the flags of `create` and `run`: the one Docker's CLI sends for the same flags."""
 
+import os
 from typing import Any
 
 from corten.cli.flags import Values
@@ -116,7 +117,10 @@ def _life(values: Values) -> Json:
         "ConsoleSize": [0, 0],
         "Isolation": values.text("isolation"),
     }
-    if annotations := dict(values.items("annotation")):
+    annotations = dict(values.items("annotation"))
+    if values.on("as-me"):
+        annotations["corten.bind-owner"] = _me()
+    if annotations:
         life["Annotations"] = annotations
     if options := policies.storage_options(values.texts("storage-opt")):
         life["StorageOpt"] = options
@@ -125,6 +129,13 @@ def _life(values: Values) -> Json:
     if values.given("init"):
         life["Init"] = values.on("init")
     return life
+
+
+def _me() -> str:
+    """Who types, also behind sudo."""
+    if os.getuid() == 0 and os.environ.get("SUDO_UID", "").isdecimal() and os.environ.get("SUDO_GID", "").isdecimal():
+        return f"{os.environ['SUDO_UID']}:{os.environ['SUDO_GID']}"
+    return f"{os.getuid()}:{os.getgid()}"
 
 
 def _names(values: Values) -> Json:

@@ -50,6 +50,7 @@ IDENTITY = (
     Flag("disable-content-trust", BOOL, "Accepted for Docker's sake", default=True).hide(),
 )
 FILES_AND_VOLUMES = (
+    Flag("as-me", BOOL, "What it writes into bind mounts belongs to you, whoever it is inside (Linux 5.12, id-mapped mounts)"),
     Flag("mount", MOUNT, "Mount (type=bind|volume|tmpfs|image,source=…,target=…[,readonly])"),
     Flag("read-only", BOOL, "Make the container's root file system read-only"),
     Flag("shm-size", BYTES, "Size of /dev/shm"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from corten.engine.spec import seccomp
+from corten.engine.spec.bind_owner import owner_mappings, parse_bind_owner
 from corten.engine.spec.capabilities import container_capabilities
 from corten.engine.spec.devices import default_rules, mapped_devices, parse_cgroup_rules, privileged_devices
 from corten.engine.spec.environment import container_environment, replace_or_append
@@ -56,6 +57,7 @@ def build_spec(container: Container, placement: Placement) -> Spec:
     writable_cgroups = host.privileged if security.writable_cgroups is None else security.writable_cgroups
     mounts, root_propagation = container_mounts(container, placement, writable_cgroups=writable_cgroups)
     process = _process(container, placement, capabilities, security)
+    _own_binds(container, mounts, (process["user"]["uid"], process["user"]["gid"]))
     if _wants_init(host, machine):
         process["args"] = [INIT_PATH, "--", *process["args"]]
         mounts.append({"destination": INIT_PATH, "type": "bind", "source": machine.init_path, "options": ["bind", "ro"]})
@@ -73,6 +75,17 @@ def build_spec(container: Container, placement: Placement) -> Spec:
     if root_propagation:
         spec["linux"]["rootfsPropagation"] = root_propagation
     return spec
+
+
+def _own_binds(container: Container, mounts: list[dict[str, Any]], user: tuple[int, int]) -> None:
+    """What the host's user asked to stay his own: binds, not volumes and not the engine's files."""
+    owner = parse_bind_owner(container.host.annotations)
+    if owner is None:
+        return
+    binds = {point.destination for point in container.mounts if point.type == "bind"}
+    for mount in mounts:
+        if mount["destination"] in binds:
+            mount.update(owner_mappings(owner, user))
 
 
 def build_exec(container: Container, request: ExecRequest, placement: Placement) -> dict[str, Any]:

@@ -22,12 +22,14 @@ from corten.http.response import Reply, Response
 async def container_create(request: Request) -> Reply:
     body = await request.json(CreateBody)
     meant = as_meant(Creation(*body.to_engine()), request.version)
+    peer = request.http.peer
     wanted = CreateRequest(
         config=meant.config,
         host=meant.host,
         endpoints=meant.endpoints,
         name=request.text("name").removeprefix("/"),
         platform=request.text("platform"),
+        client=(peer.uid, peer.gid) if peer else None,
     )
     created = await request.app.creation.create(wanted)
     return json_response(CreateAnswer(id=created.id, warnings=[*created.warnings, *meant.warnings]), 201)

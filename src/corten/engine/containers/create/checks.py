@@ -11,6 +11,7 @@ from corten.config import Config
 from corten.engine.containers.restart_policy import check_policy
 from corten.engine.host import HostFacts, parse_list
 from corten.engine.signals import parse_signal
+from corten.engine.spec.bind_owner import parse_bind_owner
 from corten.engine.spec.masked_paths import READ_ONLY, masked_paths
 from corten.engine.spec.security import parse_security_options
 from corten.engine.values.container import BUILT_IN_RUNTIMES, ContainerConfig, HealthCheck, HostConfig, LogConfig, PortBinding, Resources
@@ -44,6 +45,7 @@ def check(config: ContainerConfig, host: HostConfig, facts: HostFacts, runtimes:
     _check_ports(host)
     check_log_config(host.log_config)
     check_resources(host.resources, facts)
+    parse_bind_owner(host.annotations)
 
 
 def with_defaults(host: HostConfig, facts: HostFacts, config: Config) -> HostConfig:

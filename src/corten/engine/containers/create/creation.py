@@ -23,6 +23,7 @@ from corten.engine.host import HostFacts
 from corten.engine.images.catalog import ImageCatalog
 from corten.engine.records.containers import ContainerCatalog, name_in_use
 from corten.engine.space import SpaceReclaimer
+from corten.engine.spec.bind_owner import ANNOTATION
 from corten.engine.spec.checks import check_options
 from corten.engine.spec.limits import discard_unsupported
 from corten.engine.spec.placement import Machine
@@ -35,13 +36,14 @@ from corten.store.images import Image
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateRequest:
-    """`name` "" = make one up."""
+    """`name` "" = make one up. `client`: uid and gid of the process that asks, where the kernel tells."""
 
     config: ContainerConfig
     host: HostConfig = field(default_factory=HostConfig)
     endpoints: Sequence[EndpointConfig] = ()
     name: str = ""
     platform: str = ""
+    client: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,9 @@ class Creation:
         """The container with everything settled but its mounts."""
         container_id = new_container_id()
         host = self._settled(with_defaults(request.host, self._defaults.facts, self._defaults.config))
+        if self._defaults.config.bind_user == "me" and request.client is not None:
+            owner = "{}:{}".format(*request.client)
+            host = replace(host, annotations={ANNOTATION: owner, **host.annotations})
         config = merged(request.config, image.config.run)
         command = argv(config)
         if not config.hostname:
