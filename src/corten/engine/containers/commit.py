@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from corten.engine.containers.create.merge import merged
 from corten.engine.containers.mount_stubs import remove_own, without_own
 from corten.engine.containers.run.lifecycle import Lifecycle
 from corten.engine.events import Events
@@ -15,7 +16,8 @@ from corten.engine.records.containers import ContainerCatalog
 from corten.engine.space import SpaceReclaimer
 from corten.engine.timestamps import format_moment
 from corten.engine.values.container import Container, ContainerConfig, HealthCheck
-from corten.ids import DiffId, ImageId, random_hex64
+from corten.errors import Conflict, EngineError, NotFound
+from corten.ids import ContainerId, DiffId, ImageId, random_hex64
 from corten.oci.image import Healthcheck, History, ImageConfig, RootFs, RunConfig, encode_image_config
 from corten.oci.platform import host_platform
 from corten.oci.reference import Reference
@@ -31,7 +33,7 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitRequest:
-    """`pause`: a running container stands still meanwhile, so that its files fit each other."""
+    """`pause`: a running container stands still meanwhile, so that its files fit each other. `config` goes over the container's own."""
 
     container: str
     reference: Reference | None = None
@@ -39,6 +41,7 @@ class CommitRequest:
     author: str = ""
     pause: bool = True
     changes: Sequence[str] = ()
+    config: ContainerConfig | None = None
 
 
 class Commits:
@@ -57,20 +60,37 @@ class Commits:
 
     async def _commit(self, request: CommitRequest) -> ImageId:
         container = self._containers.get(request.container).value
-        run = apply_changes(_run_config(container.config), request.changes)
-        stands_still = request.pause and container.state.status == "running"
-        if stands_still:
-            await self._lifecycle.pause(container.id)
+        config = container.config if request.config is None else merged(request.config, _run_config(container.config))
+        run = apply_changes(_run_config(config), request.changes)
+        stands_still = request.pause and await self._paused(container.id)
         try:
             with self._store.layers.lease() as lease:
                 layer = await asyncio.to_thread(self._layer, container, lease)
                 image_id = self._record(container, run, layer, request)
         finally:
             if stands_still:
-                await self._lifecycle.unpause(container.id)
+                await self._resume(container.id)
         self._store.durability.settle_later()
         self._events.container(container, "commit", comment=request.comment, imageID=image_id, imageRef=_familiar(request.reference))
         return image_id
+
+    async def _paused(self, container_id: ContainerId) -> bool:
+        """Whether it stands still now, by our doing. One that ends meanwhile stands still anyway."""
+        if self._containers.get(container_id).state.status != "running":
+            return False
+        try:
+            await self._lifecycle.pause(container_id)
+        except (Conflict, NotFound):
+            return False
+        return True
+
+    async def _resume(self, container_id: ContainerId) -> None:
+        try:
+            await self._lifecycle.unpause(container_id)
+        except EngineError:
+            entry = self._containers.find(container_id)
+            if entry is not None and entry.state.status == "paused":
+                raise
 
     def _layer(self, container: Container, lease: Lease) -> DiffId | None:
         """A copy of the writable layer, since the container keeps its own; None when nothing was written."""

@@ -11,7 +11,7 @@ from corten.engine.containers.protocols import MonitorClient
 from corten.engine.containers.start_errors import exec_failure
 from corten.engine.events import Events
 from corten.engine.records.containers import ContainerCatalog
-from corten.engine.records.state import require
+from corten.engine.records.state import is_up, require
 from corten.engine.values.container import Container
 from corten.engine.values.exec import Exec, ExecConfig
 from corten.errors import Conflict, EngineError, Invalid, NotFound
@@ -97,14 +97,12 @@ class Execs:
         """What inspect shows as ExecIDs."""
         return [s.value.id for s in self._sessions.values() if s.value.container_id == container_id and s.value.running]
 
-    def check_start(self, exec_id: str) -> Exec:
-        """What forbids a start, before the client's socket is taken over: NotFound, or Conflict when it ran or its container does not."""
-        value = self._session(exec_id).value
-        if value.started:
-            verb = "is already running" if value.running else "has already run"
-            raise Conflict(f"exec command {value.id} {verb}", reason="exec-started")
-        require("exec", self._catalog.get(value.container_id).value)
-        return value
+    def check_startable(self, exec_id: str) -> None:
+        """What forbids a start, before the client's socket is taken over: NotFound, also when its container has ended; Conflict."""
+        container = self._catalog.get(self._session(exec_id).value.container_id).value
+        if not is_up(container.state):
+            raise NotFound(f"No such exec instance: {exec_id}", reason="no-such-exec")
+        require("exec", container)
 
     async def start(
         self, exec_id: str, *, sock_fd: int | None, initial: bytes = b"", console_size: tuple[int, int] = (0, 0), framed: bool | None = None
@@ -113,7 +111,11 @@ class Execs:
 
         Raises what prevented it, with Docker's text; its exit code is then 126 or 127 as a shell would say."""
         session = self._session(exec_id)
-        value = self.check_start(exec_id)
+        value = session.value
+        if value.started:
+            verb = "is already running" if value.running else "has already run"
+            raise Conflict(f"exec command {value.id} {verb}", reason="exec-started")
+        self.check_startable(exec_id)
         size = console_size if any(console_size) else value.config.console_size
         config = replace(value.config, console_size=size)
         self._set(session, replace(value, started=True))

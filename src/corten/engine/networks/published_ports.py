@@ -15,7 +15,7 @@ _LOOPBACK6 = ip_address("::1")
 def exposed_ports(container: Container) -> tuple[str, ...]:
     """Every "80/tcp" that the image, `--expose` or `-p` names, in order of number and protocol."""
     found = {text for spec in container.config.exposed_ports for text in _expand(spec)} | set(container.host.port_bindings)
-    return tuple(sorted((f"{number}/{protocol}" for number, protocol in map(parse_port, found)), key=_port_order))
+    return tuple(sorted({f"{number}/{protocol}" for number, protocol in map(parse_port, found)}, key=_port_order))
 
 
 def _expand(spec: str) -> Iterable[str]:
@@ -32,9 +32,13 @@ def _port_order(text: str) -> tuple[int, str]:
 def publish_requests(container: Container) -> list[PublishRequest]:
     """One for each binding; `-P` adds an ephemeral one for each exposed port that has none."""
     found: list[PublishRequest] = []
+    asked: dict[tuple[int, str], tuple[PortBinding, ...]] = {}
+    for text, bindings in container.host.port_bindings.items():
+        port = parse_port(text)
+        asked[port] = (*asked.get(port, ()), *bindings)
     for text in exposed_ports(container):
         number, protocol = parse_port(text)
-        bindings = container.host.port_bindings.get(text, ())
+        bindings = asked.get((number, protocol), ())
         if not bindings and container.host.publish_all_ports:
             bindings = (PortBinding(),)
         for binding in bindings:

@@ -35,10 +35,10 @@ async def test_start_twice(tmp_path: Path) -> None:
         exec_id = execs.create("web", CONFIG)
         await execs.start(exec_id, sock_fd=None)
         with pytest.raises(Conflict, match=f"exec command {exec_id} is already running"):
-            execs.check_start(exec_id)
+            await execs.start(exec_id, sock_fd=None)
         w.monitors.exec_exit(container_id, exec_id, 0)
         with pytest.raises(Conflict, match=f"exec command {exec_id} has already run"):
-            execs.check_start(exec_id)
+            await execs.start(exec_id, sock_fd=None)
 
 
 async def test_refusals(tmp_path: Path) -> None:

@@ -35,18 +35,21 @@ async def exec_create(request: Request) -> Reply:
 
 
 async def exec_start(request: Request) -> Reply:
-    """Once the head is out, a failure can only be told in the stream, as Docker does; the exit code is in inspect."""
+    """Once the head is out, a failure can only be told in the stream, as Docker does, a second start too; the exit code is in inspect.
+
+    Whether the stream has frames goes by this request's Tty, whatever the exec was made with.
+    """
     exec_id, execs = request.params["id"], request.app.execs
-    execs.check_start(exec_id)
     body = await request.json(ExecStartBody, default=ExecStartBody())
+    execs.check_startable(exec_id)
     size = _console_size(body.console_size)
     if body.detach:
         await execs.start(exec_id, sock_fd=None, console_size=size)
         return Response(200)
-    framed = not execs.get(exec_id).config.tty
+    framed = not body.tty
     with await request.hijack_stream(multiplexed=framed) as taken:
         try:
-            await execs.start(exec_id, sock_fd=taken.fileno(), initial=taken.initial, console_size=size)
+            await execs.start(exec_id, sock_fd=taken.fileno(), initial=taken.initial, console_size=size, framed=framed)
         except EngineError as error:
             await _tell(taken, f"{error.message}\r\n".encode(), framed=framed)
     return TAKEN

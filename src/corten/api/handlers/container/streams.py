@@ -22,6 +22,8 @@ async def container_attach(request: Request) -> Reply:
         "framed": not streams.is_tty(ref),
         "detach_keys": request.text("detachKeys"),
     }
+    if request.headers.get("content-length"):
+        await request.body()  # some clients send their options as JSON; it is nothing that was typed
     async with streams.attaching(ref, options["detach_keys"]):
         with await request.hijack_stream(multiplexed=options["framed"]) as taken:
             await streams.attach(ref, options, taken.fileno(), taken.initial)

@@ -101,7 +101,7 @@ class Bundles:
         owner = container
         mode = container.host.network_mode
         if is_container_mode(mode):
-            owner = self.joined(mode, "network")
+            owner = self._network_owner(mode)
         else:
             self._write_etc(container, attachment)
         folder = self._paths.container(owner.id)
@@ -136,6 +136,13 @@ class Bundles:
     def _joined_namespaces(self, container: Container) -> dict[str, str]:
         modes = {"pid": container.host.pid_mode, "ipc": container.host.ipc_mode}
         return {kind: f"/proc/{self.joined(mode, kind).state.pid}/ns/{kind}" for kind, mode in modes.items() if is_container_mode(mode)}
+
+    def _network_owner(self, mode: str) -> Container:
+        """The container whose network and files in /etc are those of one in `mode`; what it names may have joined another itself."""
+        owner = self.joined(mode, "network")
+        while is_container_mode(owner.host.network_mode):
+            owner = self.joined(owner.host.network_mode, "network")
+        return owner
 
     def joined(self, mode: str, kind: str) -> Container:
         """The running container that `mode` (`container:ID`) names."""

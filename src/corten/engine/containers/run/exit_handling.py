@@ -102,8 +102,7 @@ class ExitHandler:
             self._reasons.record(replace(before, state=state), before.state.pid)
         lasted = str(ending.lasted // 1_000_000_000)
         self._events.container(before, "die", execDuration=lasted, exitCode=str(exit.exit_code))
-        if not again:
-            self._answer(entry)
+        self._answer(entry)
         if goes:
             await self._deletion.delete(entry, volumes=True)
         entry.cleanup = self._tasks.spawn(self._resources.release(before), f"clean-up after {before.name}")

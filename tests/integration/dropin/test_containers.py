@@ -1,0 +1,124 @@
+"""What clients do with containers, from waiting to committing, where Docker's answer was not ours."""
+
+import json
+import socket
+import time
+import urllib.parse
+from typing import Any
+
+import pytest
+
+from tests.integration.dropin.conftest import Peer, eventually
+
+pytestmark = pytest.mark.privileged
+
+
+@pytest.mark.parametrize("condition", ["", "not-running", "next-exit"])
+def test_wait_answers_at_the_first_exit_of_what_starts_again(peer: Peer, condition: str) -> None:
+    peer.run(Cmd=["sh", "-c", "sleep 1; exit 3"], HostConfig={"RestartPolicy": {"Name": "always"}})
+    assert peer.call("POST", f"/containers/{peer.name}/wait?condition={condition}").ok()["StatusCode"] == 3
+    assert peer.inspect()["State"]["Running"]
+
+
+def test_a_port_without_a_protocol_is_tcp(peer: Peer) -> None:
+    peer.run(ExposedPorts={"8000": {}}, HostConfig={"PortBindings": {"8000": [{"HostIp": "127.0.0.1", "HostPort": ""}]}})
+    found = peer.inspect()
+    (binding,) = found["NetworkSettings"]["Ports"]["8000/tcp"]
+    assert int(binding["HostPort"]) > 0
+    assert found["Config"]["ExposedPorts"] == {"8000": {}}
+
+
+def test_the_body_of_attach_is_not_typed(peer: Peer) -> None:
+    peer.run(Cmd=["cat"], OpenStdin=True, AttachStdin=True)
+    body = json.dumps({"stream": True}).encode()
+    target = f"/containers/{peer.name}/attach?stream=1&stdin=1&stdout=1"
+    head = f"POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(peer.host.removeprefix("unix://"))
+        client.sendall(f"{head}Upgrade: tcp\r\nConnection: Upgrade\r\n\r\n".encode() + body)
+        said = b""
+        while b"\r\n\r\n" not in said:
+            said += client.recv(4096)
+        time.sleep(0.3)
+        client.sendall(b"typed\n")
+        while b"typed\n" not in said:
+            said += client.recv(4096)
+    assert b'"stream"' not in said
+    assert b'"stream"' not in peer.call("GET", f"/containers/{peer.name}/logs?stdout=1").body
+
+
+class TestExecs:
+    def made(self, peer: Peer, *command: str, **more: Any) -> str:
+        identity: str = peer.call(
+            "POST", f"/containers/{peer.name}/exec", {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True, **more}
+        ).ok()["Id"]
+        return identity
+
+    @pytest.mark.parametrize(
+        ("made", "started", "said"),
+        [
+            (False, False, b"\x01\0\0\0\0\0\0\x03hi\n"),
+            (False, True, b"hi\n"),
+            (True, False, b"\x01\0\0\0\0\0\0\x04hi\r\n"),
+            (True, True, b"hi\r\n"),
+        ],
+    )
+    def test_frames_go_by_the_start(self, peer: Peer, made: bool, started: bool, said: bytes) -> None:
+        peer.run()
+        assert peer.call("POST", f"/exec/{self.made(peer, 'echo', 'hi', Tty=made)}/start", {"Tty": started}).body == said
+
+    @pytest.mark.parametrize("tty", [False, True])
+    def test_a_second_start_is_refused_in_the_stream(self, peer: Peer, tty: bool) -> None:
+        peer.run()
+        identity = self.made(peer, "true")
+        peer.call("POST", f"/exec/{identity}/start", {}).ok()
+        again = peer.call("POST", f"/exec/{identity}/start", {"Tty": tty})
+        assert again.status == 200
+        text = f"exec command {identity} has already run\r\n".encode()
+        assert again.body == (text if tty else b"\x01\0\0\0\0\0\0" + bytes([len(text)]) + text)
+        detached = peer.call("POST", f"/exec/{identity}/start", {"Detach": True})
+        assert (detached.status, detached.json()["message"]) == (409, f"exec command {identity} has already run")
+
+    def test_of_a_container_that_has_ended(self, peer: Peer) -> None:
+        peer.run()
+        identity = self.made(peer, "true")
+        peer.call("POST", f"/containers/{peer.name}/kill").ok()
+        assert eventually(lambda: peer.call("POST", f"/exec/{identity}/start", {"Detach": True}).status == 404)
+
+
+def test_what_joins_a_container_that_joined_another(peer: Peer) -> None:
+    peer.run()
+    peer.run(f"{peer.name}-middle", HostConfig={"NetworkMode": f"container:{peer.name}"})
+    command = ["sh", "-c", "cat /etc/hostname; sleep 600"]
+    peer.run(f"{peer.name}-outer", Cmd=command, HostConfig={"NetworkMode": f"container:{peer.name}-middle"})
+    shown = peer.inspect()["Config"]["Hostname"]
+    assert eventually(lambda: shown.encode() in peer.call("GET", f"/containers/{peer.name}-outer/logs?stdout=1").body)
+
+
+class TestCommit:
+    def test_the_bodys_config_goes_over_the_containers(self, peer: Peer) -> None:
+        peer.create(Env=["A=1", "B=2"], Labels={"kept": "yes", "both": "container"}, User="nobody")
+        body = {"Env": ["A=9"], "Labels": {"both": "body"}, "Cmd": ["other"], "ExposedPorts": {"80/tcp": {}}}
+        changes = urllib.parse.quote("LABEL changed=1")
+        peer.call("POST", f"/commit?container={peer.name}&repo={peer.name}&tag=made&changes={changes}", body).ok()
+        config = peer.call("GET", f"/images/{peer.name}:made/json").ok()["Config"]
+        assert config["Env"][0] == "A=9"
+        assert "B=2" in config["Env"]
+        assert config["Labels"] == {"kept": "yes", "both": "body", "changed": "1"}
+        assert (config["Cmd"], config["User"], config["ExposedPorts"]) == (["other"], "nobody", {"80/tcp": {}})
+
+    @pytest.mark.parametrize("body", [None, {}])
+    def test_without_one(self, peer: Peer, body: Any) -> None:
+        peer.create(Labels={"kept": "yes"})
+        peer.call("POST", f"/commit?container={peer.name}&repo={peer.name}&tag=made", body).ok()
+        assert peer.call("GET", f"/images/{peer.name}:made/json").ok()["Config"]["Labels"] == {"kept": "yes"}
+
+    def test_of_one_that_ends_meanwhile(self, peer: Peer) -> None:
+        """Nothing is left half-made, and the answer is an image or a sentence about the container."""
+        for number in range(8):
+            name = f"{peer.name}-{number}"
+            peer.run(name, Cmd=["sh", "-c", f"head -c 2000000 /dev/zero > /big; sleep 0.{number}"])
+            answer = peer.call("POST", f"/commit?container={name}&repo={peer.name}&tag=n{number}")
+            assert answer.status == 201, answer.body
+            assert peer.call("GET", f"/images/{peer.name}:n{number}/json").status == 200
