@@ -100,6 +100,7 @@ class Config:
     cache_rules: tuple[BuildCacheRule, ...] = ()
     validate: bool = False
     remove_networks: bool = False
+    ignore_unsupported: bool = False
 
 
 Kind = Literal["text", "ip", "path", "switch", "number", "size", "list", "map", "pools", "ulimits", "gc", "rules", "me"]
@@ -184,6 +185,7 @@ OPTIONS: Final = (
     Option("gc", "gc", "gc", "high=85%,low=75%,trash=72h,keep=14d,pin=NAME: when what is cleared away"),
     Option("validate", "switch", "validate", "check the configuration and exit", key="-"),
     Option("remove-networks", "switch", "remove_networks", "remove the networks that a former daemon left on this host, and exit", key="-"),
+    Option("ignore-unsupported", "switch", "ignore_unsupported", "start although an option that protects has no effect here", key="-"),
     # Containers always live on.
     Option("live-restore", "switch", "-"),
     Option("shutdown-timeout", "number", "-"),
@@ -211,16 +213,25 @@ _BY_SHORT: Final = {option.short: option for option in OPTIONS if option.short}
 _BY_KEY: Final = {option.key or option.flag: option for option in OPTIONS if option.key != "-"}
 _NEEDS_NO_WARNING: Final = {"storage-driver": ("overlay2", "overlay"), "exec-opt": ("native.cgroupdriver=cgroupfs",)}
 
+_PROTECTS: Final = {
+    "authorization-plugin": "no plug-in would be asked about requests",
+    "userns-remap": "root in containers would stay the host's root",
+    "selinux-enabled": "containers would run without SELinux labels",
+    "rootless": "the engine would run with the caller's privileges",
+}
+"""What it would mean to start without them: these are not passed over."""
+
 Values = dict[str, Any]
 """Parsed values by option flag."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`warnings`: one line for each accepted option that has no effect."""
+    """`warnings`: one line for each accepted option that has no effect. `declines_tls`: TLS was turned off by name."""
 
     config: Config
     warnings: tuple[str, ...] = ()
+    declines_tls: bool = False
 
 
 def load_settings(arguments: Sequence[str]) -> Settings:
@@ -461,8 +472,21 @@ def _settings(values: Values) -> Settings:
         raise Invalid(f"build-ca is {config.build_ca!r}: host or none", reason="bad-option")
     if config.log_level not in ("debug", "info", "warn", "error", "fatal"):
         raise Invalid(f"invalid logging level: {config.log_level}")
-    warnings = [_warning(name) for name, value in values.items() if not _BY_FLAG[name].field and not _is_silent(name, value)]
-    return Settings(config, tuple(warnings))
+    without = [name for name, value in values.items() if not _BY_FLAG[name].field and not _is_silent(name, value)]
+    if not config.ignore_unsupported:
+        _refuse_unprotected(without)
+    declines = values.get("tls") is False or values.get("tlsverify") is False
+    return Settings(config, tuple(map(_warning, without)), declines)
+
+
+def _refuse_unprotected(names: Sequence[str]) -> None:
+    for name in names:
+        if name in _PROTECTS:
+            raise Invalid(
+                f"option {name} of dockerd is not built in Corten: {_PROTECTS[name]}",
+                reason="unsupported-protection",
+                hint="take it away, or start with --ignore-unsupported",
+            )
 
 
 def _warning(name: str) -> str:
@@ -472,4 +496,4 @@ def _warning(name: str) -> str:
 def _is_silent(name: str, value: Any) -> bool:
     """A value that asks for what Corten does anyway."""
     asked = value if isinstance(value, tuple) else (value,)
-    return all(item in _NEEDS_NO_WARNING.get(name, ()) for item in asked) or value is False
+    return all(item in _NEEDS_NO_WARNING.get(name, ()) for item in asked) or value in (False, "")

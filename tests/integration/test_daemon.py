@@ -105,3 +105,15 @@ def test_two_addresses(daemon: Daemon) -> None:
         ["curl", "-s", "--unix-socket", str(second), "http://x/version"], capture_output=True, text=True, timeout=10, check=True
     )
     assert json.loads(answer.stdout)["ApiVersion"] == "1.51"
+
+
+def test_an_address_that_others_reach_wants_tls_or_a_word(tmp_path: Path) -> None:
+    """A name's loopback addresses start with a warning; `--tls=false` insists."""
+    roots = ["--data-root", str(tmp_path / "data"), "--exec-root", str(tmp_path / "run"), "--validate"]
+    done = cortend("-H", "tcp://0.0.0.0:2375", *roots)
+    assert done.returncode == 1
+    assert "tcp://0.0.0.0:2375 without TLS: everybody who reaches it gets root access on this machine" in done.stderr
+    for words in (["-H", "tcp://127.0.0.1:2375"], ["-H", "tcp://0.0.0.0:2375", "--tls=false"]):
+        done = cortend(*words, *roots)
+        assert done.returncode == 0, done.stderr
+        assert "without --tlsverify" in done.stderr

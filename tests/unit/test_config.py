@@ -121,6 +121,33 @@ def test_dockerds_own_options_give_one_warning_each(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("flags", "file"),
+    [
+        (["--authorization-plugin=x"], ""), (["--userns-remap=default"], ""), (["--selinux-enabled"], ""), (["--rootless"], ""),
+        ([], '{"authorization-plugins": ["x"]}'), ([], '{"userns-remap": "default"}'), ([], '{"selinux-enabled": true}'),
+    ],
+)  # fmt: skip
+def test_an_option_that_protects_is_not_passed_over(tmp_path: Path, flags: list[str], file: str) -> None:
+    path = tmp_path / "daemon.json"
+    path.write_text(file)
+    words = ["--config-file", str(path), *flags]
+    with pytest.raises(Invalid, match="is not built in Corten"):
+        load_settings(words)
+    assert len(load_settings([*words, "--ignore-unsupported"]).warnings) == 1
+
+
+def test_an_option_that_protects_and_is_off_asks_for_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "daemon.json"
+    path.write_text('{"selinux-enabled": false, "authorization-plugins": [], "userns-remap": ""}')
+    assert load_settings(["--config-file", str(path), "--rootless=false"]).warnings == ()
+
+
+@pytest.mark.parametrize(("flag", "declined"), [("--tls=false", True), ("--tlsverify=false", True), ("--tls", False), ("--debug", False)])
+def test_turning_tls_off_by_name_is_told(flag: str, declined: bool) -> None:
+    assert load_settings([flag]).declines_tls is declined
+
+
 def test_options_are_said_once_and_fill_real_fields() -> None:
     flags = [option.flag for option in OPTIONS]
     assert len(flags) == len(set(flags))

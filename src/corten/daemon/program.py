@@ -22,7 +22,7 @@ from corten.api.app import COMMON_HEADERS, App
 from corten.api.routes import ROUTES
 from corten.config import Config, load_settings, usage
 from corten.daemon.compose import MIGRATIONS, Composition, Engine
-from corten.daemon.listeners import listeners_of
+from corten.daemon.listeners import check_hosts, listeners_of
 from corten.daemon.machine import machine_of
 from corten.daemon.networks import make_networks, remove_networks
 from corten.daemon.permissions import restrict_roots
@@ -62,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str]) -> int:
     settings = load_settings(words)
     config = settings.config
+    check_hosts(config, declines_tls=settings.declines_tls)
     if config.validate:
         sys.stdout.write("configuration OK\n")
         return 0

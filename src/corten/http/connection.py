@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Final
 
 import h11
 
+from corten.errors import Invalid
 from corten.http.message import Headers
+from corten.http.origin import is_foreign
 from corten.http.reader import RequestReader, is_persistent
 from corten.http.request import ClientGone, Hijacked, Peer, Request
 from corten.http.response import NO_BODY, HeadWriter, Reply, Response, Stream, Taken
@@ -46,6 +48,13 @@ PEER_CHECK_SECONDS: Final = 5.0
 _CREDENTIALS: Final = struct.Struct("=iII")  # struct ucred
 
 
+_FOREIGN: Final = Response(
+    403,
+    b'{"message":"the request comes from a web page, or names a host that is not this one: listen on that name (-H), or use TLS"}\n',
+    "application/json",
+)
+
+
 class HttpConnection(asyncio.Protocol):
     """`on_open` starts `serve` in a task; `on_close` says that the connection is no longer the server's."""
 
@@ -56,7 +65,10 @@ class HttpConnection(asyncio.Protocol):
         *,
         on_open: Callable[["HttpConnection"], None],
         on_close: Callable[["HttpConnection"], None],
+        names: frozenset[str] | None = None,
     ) -> None:
+        """`names`: see `origin`; None where no browser gets."""
+        self._names = names
         self._handler = handler
         self._heads = heads
         self._on_open = on_open
@@ -66,6 +78,7 @@ class HttpConnection(asyncio.Protocol):
         self._inbox_size = 0
         self._eof = False
         self._gone = False
+        self._broken = False
         self._closing = False
         self._lingering = False
         self._busy = False
@@ -148,12 +161,20 @@ class HttpConnection(asyncio.Protocol):
         return _peer(self._transport)
 
     async def read_chunk(self) -> bytes:
-        while (chunk := self._reader.next_chunk()) is None:
+        while (chunk := self._next_chunk()) is None:
             if self._reader.expects_continue and not self._inbox:
                 self._transport.write(self._reader.grant_continue())
             if not await self._feed_more():
                 raise ClientGone("the client went away before its request was complete")
         return chunk
+
+    def _next_chunk(self) -> bytes | None:
+        """What cannot be read is the handler's to answer, once: nothing more is read of this connection."""
+        try:
+            return self._reader.next_chunk()
+        except h11.RemoteProtocolError as error:
+            self._broken = True
+            raise Invalid(f"bad request body: {error}", reason="bad-body") from None
 
     async def take_over(self, head: bytes) -> Hijacked:
         self._taken = True
@@ -183,7 +204,8 @@ class HttpConnection(asyncio.Protocol):
         self._set_timer(None)
         request = Request(head.method.decode("ascii"), head.target.decode("latin-1"), Headers(head.headers), self)
         self._busy = True
-        reply = await self._handler(request)
+        foreign = self._names is not None and is_foreign(request.headers, self._names)
+        reply = _FOREIGN if foreign else await self._handler(request)
         self._busy = False
         if self._taken or isinstance(reply, Taken):
             return False
@@ -233,14 +255,17 @@ class HttpConnection(asyncio.Protocol):
     async def _discard_body(self) -> bool:
         """Reads what is left of the request's body, within reason; whether it came to its end."""
         size = 0
-        while not self._reader.is_complete:
+        while not self._broken and not self._reader.is_complete:
             if self._reader.expects_continue or size > DRAIN_LIMIT or self._gone:
                 return False
-            chunk = self._reader.next_chunk()
+            try:
+                chunk = self._reader.next_chunk()
+            except h11.RemoteProtocolError:  # the answer has been sent
+                return False
             if chunk is None and not await self._feed_more():
                 return False
             size += len(chunk or b"")
-        return True
+        return not self._broken
 
     async def _linger(self) -> None:
         """Half-closes and reads on for a moment: closing with unread bytes would reset the answer away."""

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import socket
 from types import TracebackType
 from typing import Final, Self
 
 from corten.http.connection import Handler, HttpConnection
 from corten.http.listen import Listener
+from corten.http.origin import host_names
 from corten.http.response import Fields, HeadWriter
 
 logger = logging.getLogger("corten.http")
@@ -52,15 +54,17 @@ class Server:
         loop = asyncio.get_running_loop()
         context = listener.tls
         if context is None:
-            server = await loop.create_server(self._new_connection, sock=listener.sock)
+            plain = listener.sock.family != socket.AF_UNIX
+            names = host_names((listener.address.host,)) if plain else None
+            server = await loop.create_server(lambda: self._new_connection(names), sock=listener.sock)
         else:
             from corten.http.tls import TlsLayer
 
             server = await loop.create_server(lambda: TlsLayer(context, self._new_connection), sock=listener.sock)
         self._listening.append((server, listener))
 
-    def _new_connection(self) -> HttpConnection:
-        return HttpConnection(self._handler, self._heads, on_open=self._opened, on_close=self._closed)
+    def _new_connection(self, names: frozenset[str] | None = None) -> HttpConnection:
+        return HttpConnection(self._handler, self._heads, on_open=self._opened, on_close=self._closed, names=names)
 
     def _opened(self, connection: HttpConnection) -> None:
         self._emptied.clear()

@@ -8,7 +8,7 @@ A call with both conditional and unconditional rules: conditions are tried first
 
 import ctypes
 import struct
-from typing import Any
+from typing import Any, Final
 
 from corten.kernel.libc import by_machine, check, syscall
 from corten.kernel.seccomp_program import Branch, Leaf, Section, Test, assemble
@@ -59,7 +59,7 @@ def compile_profile(profile: Profile, arch: str) -> bytes:
     if arch not in _MACHINES:
         raise ValueError(f"seccomp is not built for {arch}: x86_64 or aarch64")
     default = _action(profile.get("defaultAction", ""), profile.get("defaultErrnoRet"))
-    rules = [(rule["names"], _branch(rule)) for rule in profile.get("syscalls") or []]
+    rules = [pair for rule in profile.get("syscalls") or [] for pair in _branches(rule)]
     listed = profile.get("architectures") or []
     sections = []
     for index, (name, table, audit_arch, is_64bit) in enumerate(_MACHINES[arch]):
@@ -99,6 +99,21 @@ def install(program: bytes, flags: int = 0) -> int:
     return check(syscall(_NR_SECCOMP, _SET_MODE_FILTER, flags, fprog), "seccomp")
 
 
+_INTS: Final = {
+    **dict.fromkeys(("socket", "socketpair"), "012"),
+    **dict.fromkeys(("personality", "clone", "prctl", "keyctl", "bpf", "io_uring_setup", "userfaultfd", "epoll_create1"), "0"),
+    **dict.fromkeys(("setns", "ioctl", "fcntl", "kill", "listen", "shutdown", "flock"), "01"),
+    **dict.fromkeys(("setsockopt", "getsockopt", "kcmp", "tgkill", "dup3"), "012"),
+    **dict.fromkeys(("bind", "connect", "mlockall"), "0"),
+    **dict.fromkeys(("open", "accept4", "pipe2", "eventfd2", "memfd_create"), "1"),
+    **dict.fromkeys(("openat",), "02"),
+}
+"""Arguments that the kernel takes as int or unsigned int, or of which it uses no more (clone): by position.
+
+libseccomp compares 64 bits, so a value with a bit above is "not equal" to what the kernel then reads.
+"""
+
+
 def _action(name: str, errno_ret: int | None) -> int:
     if name not in _ACTIONS:
         raise ValueError(f"unknown seccomp action {name!r}")
@@ -110,16 +125,23 @@ def _action(name: str, errno_ret: int | None) -> int:
     return _ACTIONS[name]
 
 
-def _branch(rule: dict[str, Any]) -> list[Branch]:
+def _branches(rule: dict[str, Any]) -> list[tuple[list[str], list[Branch]]]:
+    """Names and what they get. Which half of an argument counts is each call's own matter, so with tests each name stands alone."""
+    if not rule.get("args"):
+        return [(rule["names"], _branch(rule, ""))]
+    return [([name], _branch(rule, name)) for name in rule["names"]]
+
+
+def _branch(rule: dict[str, Any], name: str) -> list[Branch]:
     """A rule's branches: one with all its tests, or one per test where two tests name the same argument (runc's reading: any of them)."""
     ret = _action(rule.get("action", ""), rule.get("errnoRet"))
-    tests = [_test(arg) for arg in rule.get("args") or []]
+    tests = [_test(arg, _INTS.get(name, "")) for arg in rule.get("args") or []]
     if len({test.argument for test in tests}) < len(tests):
         return [Branch((test,), ret) for test in tests]
     return [Branch(tuple(tests), ret)]
 
 
-def _test(arg: dict[str, Any]) -> Test:
+def _test(arg: dict[str, Any], ints: str) -> Test:
     op = arg.get("op", "").removeprefix("SCMP_CMP_")
     index, value, value_two = arg.get("index", 0), arg.get("value", 0), arg.get("valueTwo", 0)
     if op not in _OPS:
@@ -128,7 +150,7 @@ def _test(arg: dict[str, Any]) -> Test:
         raise ValueError(f"seccomp argument index {index}: a system call has arguments 0 to 5")
     if not (0 <= value < 1 << 64 and 0 <= value_two < 1 << 64):
         raise ValueError("seccomp argument values are unsigned 64-bit numbers")
-    return Test(index, op, value, value_two)
+    return Test(index, op, value, value_two, str(index) in ints)
 
 
 def _leaves(rules: list[tuple[list[str], list[Branch]]], table: dict[str, int], default: int) -> dict[int, Leaf]:

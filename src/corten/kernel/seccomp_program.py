@@ -18,12 +18,16 @@ _MASK32 = 0xFFFFFFFF
 
 
 class Test(NamedTuple):
-    """One comparison of an argument (0..5). `op`: EQ NE LT LE GT GE, or MASKED_EQ (`value` is the mask, `value_two` what is left)."""
+    """One comparison of an argument (0..5). `op`: EQ NE LT LE GT GE, or MASKED_EQ (`value` is the mask, `value_two` what is left).
+
+    `is_int`: the kernel reads the argument's lower half only, so the upper one must not decide.
+    """
 
     argument: int
     op: str
     value: int
     value_two: int = 0
+    is_int: bool = False
 
 
 class Branch(NamedTuple):
@@ -85,7 +89,7 @@ class _Assembler:
         return if_true
 
     def _test(self, test: Test, is_64bit: bool, if_true: int, if_false: int) -> int:
-        op = test.op
+        op, is_64bit = test.op, is_64bit and not test.is_int
         if op in ("NE", "LT", "LE"):
             op = {"NE": "EQ", "LT": "GE", "LE": "GT"}[op]
             if_true, if_false = if_false, if_true

@@ -58,7 +58,7 @@ class Transport:
 
     def _pool_for(self, url: str) -> "urllib3.PoolManager":
         """Connections to our own host, or to others, which are never shown the client's certificate; each proxy has its own."""
-        key = _same_host(url, self.endpoint.url), self._proxies.find(url)
+        key = same_origin(url, self.endpoint.url), self._proxies.find(url)
         with self._lock:
             if key not in self._pools:
                 self._pools[key] = _pool(self.endpoint, *key)
@@ -98,9 +98,9 @@ class Transport:
         raise AssertionError("a policy has at least one attempt")
 
     def _follow(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Answer:
-        origin = urlsplit(url).netloc
+        origin = url
         for _ in range(6):
-            own = dict(self.endpoint.headers) if _same_host(url, self.endpoint.url) else {}
+            own = dict(self.endpoint.headers) if same_origin(url, self.endpoint.url) else {}
             answer = self._pool_for(url).request(
                 method,
                 url,
@@ -117,7 +117,7 @@ class Transport:
             answer.drain_conn()
             answer.release_conn()
             url = urljoin(url, target)
-            if urlsplit(url).netloc != origin:
+            if not same_origin(url, origin):
                 headers = {k: v for k, v in headers.items() if k.lower() != "authorization"}
         raise Unavailable(f"{url}: too many redirects", reason="registry-redirects")
 
@@ -151,8 +151,17 @@ def _pool(endpoint: Endpoint, is_own: bool, proxy: str | None) -> "urllib3.PoolM
     )
 
 
-def _same_host(a: str, b: str) -> bool:
-    return urlsplit(a)[:2] == urlsplit(b)[:2]
+def same_origin(a: str, b: str) -> bool:
+    """Whether credentials for `a` may go to `b`: the same scheme, host and port. A redirect from https to http of one host is none."""
+    try:
+        return _origin(a) == _origin(b)
+    except ValueError:  # a port that is none
+        return False
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 def _may_pass(error: "urllib3.exceptions.HTTPError") -> bool:

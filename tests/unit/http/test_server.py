@@ -7,11 +7,15 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import h11
 import pytest
 
 from corten.errors import Invalid
+from corten.http.address import Address
+from corten.http.listen import open_listeners
 from corten.http.request import ClientGone, Request
 from corten.http.response import TAKEN, Reply, Response, Stream
+from corten.http.server import Server
 from tests.unit.http.serving import connect_blocking, connected, get, post, serving
 
 
@@ -407,3 +411,41 @@ async def test_a_client_that_reads_past_its_buffer_loses_nothing(path: Path) -> 
 
     async with serving(handler, path):
         assert await asyncio.to_thread(ask) == b"output"
+
+
+async def test_a_page_in_a_browser_gets_nowhere_on_plain_tcp() -> None:
+    """Its name for this machine (DNS rebinding), or its own site's name, without a body too; the unix socket knows no such thing."""
+    async with Server(echo) as server:
+        (listener,) = open_listeners(Address("tcp", host="127.0.0.1", port=0))
+        port = listener.sock.getsockname()[1]
+        await server.listen(listener)
+        for fields, status in (
+            (f"Host: 127.0.0.1:{port}", "200"),
+            (f"Host: attacker.example:{port}", "403"),
+            (f"Host: localhost:{port}\r\nOrigin: http://attacker.example", "403"),
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"GET /x HTTP/1.1\r\n{fields}\r\nConnection: close\r\n\r\n".encode())
+            answer = await reader.read()
+            assert answer.split(b" ")[1].decode() == status, (fields, answer)
+            writer.close()
+
+
+async def test_a_bad_chunk_is_refused_once(path: Path) -> None:
+    """Also by a handler that answers the error itself."""
+
+    async def handler(request: Request) -> Reply:
+        try:
+            return Response(200, await request.body())
+        except (Invalid, h11.RemoteProtocolError) as error:
+            return Response(400, str(error).encode())
+
+    async def deaf(request: Request) -> Reply:
+        return Response(200, b"OK")
+
+    for one, status in ((handler, b" 400 "), (deaf, b" 200 ")):
+        async with serving(one, path), connected(path) as peer:
+            await peer.send(b"POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n")
+            answer = await peer.rest()
+        assert answer.count(b"HTTP/1.1") == 1
+        assert status in answer

@@ -165,7 +165,21 @@ def test_32_bit_arguments_have_no_upper_half() -> None:
     program = compile_profile(profile(rule("personality", args=minus_one)), "x86_64")
     assert run_seccomp(program, I386, 136, [0xFFFFFFFF])[0] == ALLOW
     assert run_seccomp(program, X86_64, 135, [0xFFFFFFFF])[0] == ALLOW
-    assert run_seccomp(program, X86_64, 135, [2**64 - 1])[0] == EPERM
+    assert run_seccomp(program, X86_64, 135, [0xFFFFFFFE])[0] == EPERM
+
+
+@pytest.mark.parametrize("family", [40, 40 | 1 << 32, 40 | 1 << 63])
+def test_bits_that_the_kernel_does_not_read_make_no_other_argument(family: int) -> None:
+    """socket(2) takes an int: AF_VSOCK with a bit above is AF_VSOCK."""
+    other = [{"index": 0, "op": "SCMP_CMP_NE", "value": 40}]
+    program = compile_profile(profile(rule("socket", args=other)), "x86_64")
+    assert run_seccomp(program, X86_64, 41, [family])[0] == EPERM
+    assert run_seccomp(program, X86_64, 41, [2])[0] == ALLOW
+
+
+def test_whole_arguments_stay_whole() -> None:
+    program = compile_profile(profile(rule("read", args=[{"index": 2, "op": "SCMP_CMP_EQ", "value": 1}])), "x86_64")
+    assert run_seccomp(program, X86_64, 0, [0, 0, 1 | 1 << 32])[0] == EPERM
 
 
 def test_far_jumps_are_bridged() -> None:
