@@ -17,8 +17,9 @@ demo: setup ## the main job, from nothing: a real model answers from a container
 test: setup check ## everything CI runs
 	sh tools/suites.sh
 
-test-vm: setup ## cgroup v2, with and without systemd, in a virtual machine: needs qemu-system-x86; 8 min
-	$(PY) -m pytest --privileged -m slow tests/kernel/test_cgroup_v2.py
+test-vm: setup ## all of the product on Linux 5.10, 6.1, 6.12 and the newest, cgroup v1 and v2, in virtual machines; 40 min
+	$(PY) -m pytest --privileged -rs tests/machines
+	$(PY) -m pytest --privileged -m slow tests/kernel/test_cgroup_v2.py tests/kernel/test_nfs.py
 
 check: setup ## the inner loop: format, lint, types, arrows, sizes, unit (< 15 s)
 	@sh tools/check.sh

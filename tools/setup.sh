@@ -13,6 +13,10 @@ if [ -n "$need" ]; then
     apt-cache show docker-cli >/dev/null 2>&1 || need=$(echo "$need" | sed 's/docker-cli/docker.io/')
     DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $need
 fi
+if ! command -v qemu-system-x86_64 >/dev/null; then
+    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends qemu-system-x86; } ||
+        echo "qemu-system-x86 cannot be installed here: nothing is tested on other kernels than this one"
+fi
 [ -x .venv/bin/python ] || python3 -m venv .venv
 .venv/bin/python -m pip install -q --disable-pip-version-check -r requirements.lock
 .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -9,3 +9,5 @@ python -m pytest --privileged -m "not slow" tests/conformance
 python -m pytest --privileged -m "not slow" tests/api tests/clients \
     --deselect tests/clients/test_cli_bodies.py::test_recording_is_what_the_stock_cli_does
 python -m pytest --privileged -m "not slow" tests/integration
+# A virtual machine with Debian 12's kernel; the others are for `make test-vm`.
+python -m pytest --privileged -m "not slow" -rs tests/machines
