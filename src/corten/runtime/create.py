@@ -193,8 +193,12 @@ class Creation:
             handed.callback(os.close, inherited.root_tree)
 
     def _is_born_inside(self) -> bool:
-        """On v2 the child is cloned into its cgroup. On v1 it enters by itself, and the directories are made while it mounts."""
-        return self.hierarchies is not None and self.hierarchies.version == 2 and self.plan.namespaces.path("user") is None
+        """On v2 the child is cloned into its cgroup. On v1 it enters by itself, and the directories are made while it mounts; so does one
+        with a cpuset, which CLONE_INTO_CGROUP leaves its parent's processors and memory nodes before Linux 6.4."""
+        cpu = self.plan.resources.get("cpu") or {}
+        has_cpuset = bool(cpu.get("cpus") or cpu.get("mems"))
+        is_v2 = self.hierarchies is not None and self.hierarchies.version == 2
+        return is_v2 and not has_cpuset and self.plan.namespaces.path("user") is None
 
     def _make_cgroup(self) -> list[int]:
         """The cgroup with its limits; fds to enter it by. It goes when something fails, after the process that is in it."""
