@@ -124,6 +124,27 @@ def test_the_firewall_mends_itself() -> None:
     assert isolated(body) == (3, 1, sum(len(chain.rules) for chain in chains()))
 
 
+def test_what_a_cut_off_removal_left_in_the_firewall_is_in_nobodys_way() -> None:
+    """Elements of a network that is not remembered do not refuse the next one with its subnet; a subnet that is in use does."""
+
+    def body() -> tuple[int, bool]:
+        firewall, other = Firewall("t"), Firewall("t")
+        firewall.open()
+        other.open()
+        firewall.rebuild([], [])
+        subnet = ip_network("172.30.0.0/16")
+        other.add_network(NetworkRules(bridge="br-lost", subnets=(subnet,)))
+        firewall.add_network(NetworkRules(bridge="br-new", subnets=(subnet,)))
+        names = len(list_elements(NftSocket().netlink, "t", "subnets4"))
+        try:
+            firewall.add_network(NetworkRules(bridge="br-third", subnets=(subnet,)))
+        except OSError as error:
+            return names, error.errno == errno.EEXIST
+        return names, False
+
+    assert isolated(body) == (1, True)
+
+
 def test_tracked_flows_are_read_and_forgotten() -> None:
     def body() -> tuple[int, int]:
         firewall = Firewall("t")

@@ -133,11 +133,14 @@ class Firewall:
         return [message for name, members in elements.items() for message in delete_elements(self._table, name, members)]
 
     def _apply(self, messages: list[Message]) -> None:
-        """ENOENT: somebody took the table or an element away; what is remembered is written anew first."""
+        """ENOENT: somebody took the table or an element away. EEXIST: an element stayed that is nobody's any more, of a removal that was
+
+        cut off. What is remembered is written anew first.
+        """
         try:
             self._nft.run(messages)
         except OSError as error:
-            if error.errno != errno.ENOENT:
+            if error.errno not in (errno.ENOENT, errno.EEXIST):
                 raise
             self.restore()
             self._retry(messages)

@@ -74,6 +74,19 @@ def _check_security(host: HostConfig, machine: Machine) -> None:
     options = parse_security_options(host.security_opt)
     if options.seccomp not in ("", UNCONFINED, BUILTIN):
         load_profile(options.seccomp, (), machine.arch, machine.kernel)
+    if options.apparmor not in ("", UNCONFINED) and not machine.has_apparmor:
+        raise Invalid(
+            f"--security-opt apparmor={options.apparmor}: AppArmor is not enabled on this kernel, the container would run without it",
+            reason="no-apparmor",
+            hint="take the option away, or say apparmor=unconfined",
+        )
+    for label in options.labels:
+        if label != "disable":
+            raise Invalid(
+                f"--security-opt label={label}: SELinux labels are not built in Corten, the container would run without it",
+                reason="no-selinux",
+                hint="take the option away, or say label=disable",
+            )
 
 
 def _check_resources(host: HostConfig, machine: Machine) -> None:

@@ -82,6 +82,17 @@ def test_a_profile_is_read_at_create() -> None:
         check_options(ContainerConfig(), HostConfig(security_opt=("seccomp=[]",)), MACHINE)
 
 
+@pytest.mark.parametrize("option", ["apparmor=docker-default", "apparmor:p", "label=type:x", "label:user:x", "label=level:s0"])
+def test_a_protection_that_cannot_be_applied_is_refused(option: str) -> None:
+    with pytest.raises(Invalid, match=r"the container would run without it") as raised:
+        check_options(ContainerConfig(), HostConfig(security_opt=(option,)), MACHINE)
+    assert option.partition("=")[0].partition(":")[0] in raised.value.message
+
+
+def test_an_apparmor_profile_where_the_kernel_has_it() -> None:
+    check_options(ContainerConfig(), HostConfig(security_opt=("apparmor=p",)), Machine(capabilities=list(CAPS), has_apparmor=True))
+
+
 def test_systemd_wants_slices() -> None:
     systemd = Machine(cgroup_manager="systemd")
     check_options(ContainerConfig(), HostConfig(resources=Resources(cgroup_parent="my.slice")), systemd)
@@ -93,7 +104,7 @@ def test_ordinary_requests_pass() -> None:
     host = HostConfig(
         network_mode="container:x",
         cap_add=("ALL", "net_admin"),
-        security_opt=("label=disable", "apparmor=unconfined", "seccomp=unconfined", "no-new-privileges", "label:user:x"),
+        security_opt=("label=disable", "apparmor=unconfined", "seccomp=unconfined", "no-new-privileges", "label:disable"),
         tmpfs={"/x": "size=1m,mode=700,exec"},
         resources=Resources(
             device_cgroup_rules=("c *:* rwm", "a 1:2 m"), blkio_weight=10, ulimits=(Ulimit(name="CORE", soft=-1, hard=-1),)
