@@ -1,4 +1,4 @@
-"""Runs `checks.txt` in a virtual machine: `python -m tests.machines.guest FOLDER all|rebooted`. One line per check, with its seconds.
+"""Runs `checks.txt` in a virtual machine: `python -m tests.machines.guest FOLDER all|rebooted|LANE`. One line per check, with its seconds.
 
 A table is lanes ("== name") of checks: "- name", "$ command" for the shell, "> regex" that its output (both streams, and "[status]" in
 a line of its own where that is not 0) must contain. A check without an expression wants status 0. The lanes `first` and `last` run
@@ -104,19 +104,22 @@ def run_command(command: str, environment: dict[str, str]) -> tuple[int, str]:
 
 
 def run_lane(name: str, checks: list[Check], prepared: str) -> bool:
-    work = PLACE / "work" / name
-    work.mkdir(parents=True)
-    environment = {
+    environment = environment_of(name, prepared)
+    Path(environment["W"]).mkdir(parents=True)
+    passed = [run_check(name, check, environment) for check in checks]
+    return all(passed)
+
+
+def environment_of(lane: str, prepared: str) -> dict[str, str]:
+    return {
         **os.environ,
         "DOCKER_HOST": f"unix://{PLACE}/s",
         "DOCKER_CONFIG": str(PLACE / "docker"),
         "S": prepared,
-        "W": str(work),
+        "W": str(PLACE / "work" / lane),
         "P": str(PLACE / "pid"),
         "C": str(Path(sys.executable).with_name("corten")),
     }
-    passed = [run_check(name, check, environment) for check in checks]
-    return all(passed)
 
 
 def set_up(prepared: str) -> None:
@@ -129,10 +132,10 @@ def set_up(prepared: str) -> None:
     subprocess.run(["systemctl", "daemon-reload"], check=True)
     subprocess.run(["systemctl", "start", "smoke-cortend"], check=True)
     begin = time.monotonic()
-    while not (PLACE / "s").exists():
-        if time.monotonic() - begin > SECONDS_EACH:
+    while run_command("docker version", environment_of("first", prepared))[0]:
+        if time.monotonic() - begin > 2 * SECONDS_EACH:
             raise TimeoutError(f"cortend did not start:\n{(PLACE / 'log').read_text()}")
-        time.sleep(0.1)
+        time.sleep(0.5)
     print(f"the daemon started in {time.monotonic() - begin:.1f} s", flush=True)
 
 
@@ -142,6 +145,9 @@ def waves(lanes: dict[str, list[Check]], phase: str) -> Iterator[list[str]]:
         yield ["rebooted"]
         return
     yield ["first"]
+    if phase != "all":
+        yield [phase]
+        return
     yield [name for name in lanes if name not in ("first", "last", "rebooted")]
     yield ["last"]
 

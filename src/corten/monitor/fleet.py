@@ -23,6 +23,9 @@ SPARE_PLACES = 4
 REPAIR_SECONDS = 15.0
 """How long a request waits for a dead launcher or monitor to be replaced."""
 
+START_SECONDS = 60.0
+"""How long the daemon's own start waits for them: on a slow machine an interpreter alone takes some seconds to start."""
+
 _ANSWER_SECONDS = 10.0
 _T = TypeVar("_T")
 
@@ -66,8 +69,12 @@ class Fleet:
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        async with asyncio.timeout(REPAIR_SECONDS):
-            await self._converge()
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._converge()
+        except TimeoutError:
+            text = f"the launcher did not answer within {START_SECONDS:.0f} seconds"
+            raise Unavailable(text, reason="launcher-unreachable", hint="see launcher.log in the exec root") from None
         self._task = asyncio.create_task(self._supervise(), name="monitor fleet")
 
     async def close(self) -> None:
