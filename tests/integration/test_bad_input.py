@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -174,3 +175,39 @@ def test_a_zip_bomb_meets_the_limit(daemon: Daemon) -> None:
     kept = sum(path.lstat().st_size for path in daemon.data_root.rglob("*") if path.is_file() and "zeros" in path.name)
     assert kept == 0
     assert len(daemon.call("GET", "/images/json").ok()) == 1
+
+
+DEEP = '{"label":' + "[" * 10_000 + "]" * 10_000 + "}"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "text"),
+    [
+        ("GET", f"/containers/json?filters={quote(DEEP)}", "invalid filter"),
+        ("GET", "/events?until=1&since=" + "9" * 5000, "value out of range"),
+        ("POST", "/images/create?fromSrc=[]", "not an http or https URL"),
+        ("POST", f"/images/create?fromSrc={quote('http://[::1')}", "not an http or https URL"),
+        ("POST", f"/images/create?fromSrc={quote('http://h:999999/')}", "not an http or https URL"),
+        ("POST", "/images/create?fromSrc=%00", "null byte"),
+    ],
+)
+def test_what_a_query_cannot_say(engine: Daemon, method: str, target: str, text: str) -> None:
+    refused(engine.call(method, target), 400, text)
+
+
+def test_a_dockerfile_outside_of_the_context(engine: Daemon) -> None:
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("Dockerfile"))
+    for path in ("../..", "../../etc/passwd"):
+        refused(engine.call("POST", f"/build?dockerfile={path}", context.getvalue()), 400, f"Cannot locate specified Dockerfile: {path}")
+
+
+def test_figures_and_paths_that_no_container_has(engine: Daemon, name: str) -> None:
+    engine.call("POST", f"/containers/create?name={name}", {"Image": IMAGE, "Cmd": ["true"]}).ok()
+    try:
+        assert engine.call("GET", f"/containers/{name}/logs?stdout=1&tail=" + "9" * 5000).status == 200, "more than there are: all"
+        refused(engine.call("GET", f"/containers/{name}/logs?stdout=1&since=" + "9" * 5000), 400, "value out of range")
+        refused(engine.call("GET", f"/containers/{name}/archive?path=%00"), 400, "null byte")
+    finally:
+        engine.call("DELETE", f"/containers/{name}?force=1").ok()

@@ -56,7 +56,7 @@ def filter_until(filters: dict[str, list[str]]) -> int:
 def _read_object(text: str) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):  # nested deeper than any filter is
         value = None
     if not isinstance(value, dict):
         raise Invalid("invalid filter", reason="bad-filter")

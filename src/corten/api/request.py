@@ -43,8 +43,10 @@ class Request:
         return self.http.headers
 
     def text(self, name: str, default: str = "") -> str:
-        """The first value of that name in the query."""
+        """The first value of that name in the query. Raises Invalid for a null byte, which no name or path holds."""
         values = self.http.query.get(name)
+        if values and "\0" in values[0]:
+            raise Invalid(f"invalid value for {name}: it holds a null byte", reason="null-byte")
         return values[0] if values else default
 
     def values(self, name: str) -> list[str]:

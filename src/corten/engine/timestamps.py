@@ -17,6 +17,8 @@ def parse_unix(text: str) -> int:
     match = _UNIX.fullmatch(text)
     if match is None:
         raise Invalid(f'strconv.ParseInt: parsing "{text}": invalid syntax', reason="bad-time")
+    if len(match[1]) > 18:
+        raise Invalid(f'strconv.ParseInt: parsing "{text}": value out of range', reason="bad-time")
     return int(match[1]) * 10**9 + int((match[2] or "").ljust(9, "0"))
 
 

@@ -5,6 +5,7 @@ most make none, so that three things are filled in: the container and the image 
 image; and whether an instruction that makes no files counts as cached follows from what comes after it.
 """
 
+import posixpath
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -224,7 +225,10 @@ def failure(error: EngineError) -> tuple[str, int]:
 def refusal(error: EngineError, dockerfile: str) -> EngineError:
     """An error from before the first step, in the classic builder's words."""
     if error.reason == "no-dockerfile":
-        return EngineError(f"Cannot locate specified Dockerfile: {dockerfile}", reason=error.reason, hint=error.hint)
+        text = f"Cannot locate specified Dockerfile: {dockerfile}"
+        if posixpath.normpath(dockerfile).startswith("../") or posixpath.normpath(dockerfile) == "..":
+            return Invalid(text, reason=error.reason, hint="it lies outside of the build context")
+        return EngineError(text, reason=error.reason, hint=error.hint)
     if error.message == NO_INSTRUCTIONS:
         return Invalid(f"the Dockerfile ({dockerfile}) cannot be empty", reason=error.reason)
     return error

@@ -231,8 +231,12 @@ def _call(loop: asyncio.AbstractEventLoop, function: Tell, message: Message) -> 
 def check_url(text: str) -> str:
     """`text` as an http or https URL; one without a scheme means http, as in Docker. Raises Invalid."""
     url = text if "://" in text else f"http://{text}"
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets without an address, a port that is none
+        is_good = False
+    if not is_good:
         raise Invalid(f'cannot import from "{text}": not an http or https URL', reason="bad-url")
     return url
 

@@ -81,7 +81,7 @@ def _log_query(request: Request) -> LogQuery:
         stderr=stderr,
         since=max(0, parse_unix(since)) if since else 0,
         until=max(0, parse_unix(until)) if until else 0,
-        tail=int(tail) if tail.isdecimal() else -1,
+        tail=int(tail) if tail.isdecimal() and len(tail) < 19 else -1,  # more than 64 bits hold means all, as in Docker
         timestamps=request.flag("timestamps"),
         details=request.flag("details"),
     )
