@@ -18,7 +18,7 @@ def all_subclasses(kind: type[EngineError]) -> Iterator[type[EngineError]]:
 @pytest.mark.parametrize("kind", list(all_subclasses(EngineError)), ids=lambda kind: kind.__name__)
 def test_every_kind_has_a_status(kind: type[EngineError]) -> None:
     """A new kind of its own is a new row of the table; a subclass of a known kind inherits its row."""
-    assert kind is EngineError or status_of(kind("x")) != 500
+    assert kind is EngineError or status_of(kind.__new__(kind)) != 500, "whatever its constructor wants"
 
 
 def test_the_table_knows_every_kind() -> None:
