@@ -52,7 +52,7 @@ class App:
         except EngineError as error:
             reply = error_response(error)
             if reply.status >= 500 and reply.status not in (501, 503):
-                logger.exception("%s %s failed", match.route.method, request.http.path)
+                logger.warning("%s %s failed: %s", match.route.method, request.http.path, error.message)
             return reply
         except ClientGone:
             raise

@@ -73,11 +73,13 @@ class Request:
         return parse_filters(self.text("filters"), accepted)
 
     async def json(self, kind: type[T], *, default: T | None = None) -> T:
-        """The body as `kind`. `default` stands for an empty body; without one that is an error. Raises Invalid."""
+        """The body as `kind`. `default` stands for an empty body; without one that is an error where JSON was announced. Raises Invalid."""
         data = await self.http.body()
         if not data and default is not None:
             return default
         content_type = self.headers.get("content-type")
+        if not data and not content_type:
+            return wire.decode(kind, b"{}")
         if content_type.partition(";")[0].strip().lower() != "application/json":
             raise _wrong_content_type(content_type)
         return wire.decode(kind, data)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
+from corten import __version__
 from corten.engine.values.container import ContainerConfig, EndpointConfig, HostConfig, MountRequest
 from corten.errors import Invalid
 from corten.http.response import Response
@@ -10,6 +11,8 @@ from corten.http.response import Response
 Version = tuple[int, int]
 
 MINIMUM: Final[Version] = (1, 24)
+DOCKER_COMPATIBLE: Final = f"28.5.2+corten.{__version__}"
+"""The engine's version as clients that gate on Docker's read it: the Docker whose API is served, and ours as build metadata."""
 CURRENT: Final[Version] = (1, 51)
 
 MULTIPLEXED: Final = "application/vnd.docker.multiplexed-stream"

@@ -131,7 +131,7 @@ class Composition:
         config, store = self.config, self.store
         volumes = _Volumes(self, events, space)
         containers = _Containers(self, volumes, tasks, events, space)
-        settings, users = registry_settings(config), users_of(containers.catalog)
+        settings, users = registry_settings(config), users_of(containers.catalog, store.images)
         pulls = Pulls(store, settings, events, reclaimable_by(store, users))
         images = Images(store, users, events, pulls.refetch())
         executor = BuildExecutor(containers.resources, self.facts, containers.devices.registry)

@@ -71,9 +71,12 @@ class Events:
             self._listeners.discard(listener)
 
     async def stream(self, filters: Filters, *, since: int | None = None, until: int | None = None) -> AsyncIterator[Event]:
-        """Past events from `since` (none without it), then those that come, until `until` or for ever. Times are ns."""
+        """Past events from `since`, then those that come, until `until` or for ever. Times are ns.
+
+        Without `since` it begins now, or with all that is known if there is an `until`."""
+        begin = 0 if since is None and until is not None else since
         with self.listening(filters) as listener:
-            for event in self.past(since, until, filters) if since is not None else ():
+            for event in self.past(begin, until, filters) if begin is not None else ():
                 yield event
             async for event in listener.until(until):
                 yield event

@@ -138,6 +138,7 @@ class Volumes:
             self._removal.check(volume)
         if volume is not None and not volume.users:
             unmount_volume(self.mountpoint(volume))  # or its removal would empty what is mounted there
+            for_good = for_good or not os.path.isdir(os.path.dirname(self.mountpoint(volume)))  # of one that is gone nothing is kept
         self._removal.remove(name, size=size, for_good=for_good)
         self._locks.pop(name, None)
         self._events.publish("volume", "destroy", name, {"driver": DRIVER})

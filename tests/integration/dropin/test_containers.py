@@ -1,14 +1,18 @@
 """What clients do with containers, from waiting to committing, where Docker's answer was not ours."""
 
 import json
+import re
+import shutil
 import socket
 import time
 import urllib.parse
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.dropin.conftest import Peer, eventually
+from tests.support.daemon import IMAGE, Daemon
 
 pytestmark = pytest.mark.privileged
 
@@ -122,3 +126,98 @@ class TestCommit:
             answer = peer.call("POST", f"/commit?container={name}&repo={peer.name}&tag=n{number}")
             assert answer.status == 201, answer.body
             assert peer.call("GET", f"/images/{peer.name}:n{number}/json").status == 200
+
+
+def test_a_local_name_server_that_was_asked_for_is_kept(peer: Peer) -> None:
+    peer.run(Cmd=["cat", "/etc/resolv.conf"], HostConfig={"Dns": ["127.0.0.1"]})
+    said = eventually(lambda: peer.call("GET", f"/containers/{peer.name}/logs?stdout=1").body)
+    assert b"nameserver 127.0.0.1\n" in said
+
+
+def test_a_mounted_image_is_in_use(peer: Peer) -> None:
+    peer.create(f"{peer.name}-base", Env=["OTHER=1"], Cmd=["true"])
+    peer.call("POST", f"/containers/{peer.name}-base/start").ok()
+    peer.call("POST", f"/commit?container={peer.name}-base&repo={peer.name}&tag=mounted&changes=LABEL+only={peer.name}").ok()
+    peer.run(HostConfig={"Mounts": [{"Type": "image", "Source": f"{peer.name}:mounted", "Target": "/mounted"}]})
+    refused = peer.call("DELETE", f"/images/{peer.name}:mounted")
+    assert refused.status == 409
+    assert "(must force) - container" in refused.json()["message"]
+
+
+class TestCreate:
+    @pytest.mark.parametrize(
+        ("body", "status", "message"),
+        [
+            ({"HostConfig": {"Tmpfs": {"/": ""}}}, 400, "invalid specification: destination can't be '/'"),
+            ({"HostConfig": {"Tmpfs": {"/a/..": ""}}}, 400, "invalid specification: destination can't be '/'"),
+        ],
+    )
+    def test_refused(self, peer: Peer, body: dict[str, Any], status: int, message: str) -> None:
+        answer = peer.call("POST", f"/containers/create?name={peer.name}", {"Image": peer.image, **body})
+        assert (answer.status, answer.json()["message"]) == (status, message)
+
+    def test_a_negative_user_is_out_of_range(self, peer: Peer) -> None:
+        peer.create(User="-1")
+        answer = peer.call("POST", f"/containers/{peer.name}/start")
+        assert answer.status >= 400
+        assert "uids and gids must be in range 0-2147483647" in answer.json()["message"]
+
+    def test_the_working_directory_is_normalised(self, peer: Peer) -> None:
+        peer.create(WorkingDir="/a/../b//c/")
+        assert peer.inspect()["Config"]["WorkingDir"] == "/b/c"
+
+
+class TestUpdate:
+    def test_no_restart_policy_for_what_is_removed_by_itself(self, peer: Peer) -> None:
+        identity = peer.create(HostConfig={"AutoRemove": True})
+        answer = peer.call("POST", f"/containers/{peer.name}/update", {"RestartPolicy": {"Name": "always"}})
+        text = "Restart policy cannot be updated because AutoRemove is enabled for the container"
+        assert (answer.status, answer.json()["message"]) == (409, f"Cannot update container {identity}: {text}")
+
+    def test_minus_one_lifts_the_limit_of_processes(self, peer: Peer) -> None:
+        peer.run(HostConfig={"PidsLimit": 50})
+        peer.call("POST", f"/containers/{peer.name}/update", {"PidsLimit": -1}).ok()
+        assert peer.inspect()["HostConfig"]["PidsLimit"] == 0
+
+
+def test_a_volume_whose_directory_is_gone_is_removed(daemon: Daemon, name: str) -> None:
+    daemon.call("POST", "/volumes/create", {"Name": name}).ok()
+    shutil.rmtree(Path(daemon.call("GET", f"/volumes/{name}").ok()["Mountpoint"]).parent)
+    assert daemon.call("DELETE", f"/volumes/{name}").status == 204
+    assert daemon.call("GET", f"/volumes/{name}").status == 404
+
+
+def test_events_until_a_moment_begin_with_what_is_known(peer: Peer) -> None:
+    peer.create()
+    filters = urllib.parse.quote(json.dumps({"container": [peer.name]}))
+    body = peer.call("GET", f"/events?until={time.time():.9f}&filters={filters}").body
+    assert [json.loads(line)["Action"] for line in body.splitlines()] == ["create"]
+
+
+def test_the_version_satisfies_clients_that_gate_on_dockers(peer: Peer) -> None:
+    found = peer.call("GET", "/version").ok()
+    match = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)(\+[0-9A-Za-z.-]+)?", found["Version"])
+    assert match, found["Version"]
+    assert tuple(map(int, match.groups()[:3])) >= (28, 5, 2)
+    assert peer.call("GET", "/info").ok()["ServerVersion"] == found["Version"]
+    if peer.kind == "corten":
+        assert {c["Name"] for c in found["Components"]} == {"Engine", "Corten"}
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("/containers/nope/exec", "No exec command specified"),
+        ("/containers/nope/update", "No such container: nope"),
+        ("/networks/create", "invalid name: name is empty"),
+    ],
+)
+def test_no_body_is_an_empty_one(peer: Peer, target: str, message: str) -> None:
+    assert peer.call("POST", target).json()["message"] == message
+
+
+def test_an_expected_refusal_leaves_no_traceback(daemon: Daemon, name: str) -> None:
+    peer = Peer("corten", daemon.host, IMAGE, name)
+    peer.create()
+    assert daemon.call("POST", f"/containers/{name}/unpause").status == 500
+    assert "Traceback" not in daemon.log.read_text()

@@ -68,10 +68,10 @@ class Execs:
         """Raises Conflict when the container does not run, Invalid without a command, for keys that are none, for an unknown user.
 
         `kept` False: known while it runs only, for what the engine itself executes."""
-        entry = self._catalog.get(ref)
-        require("exec", entry.value, ref)
         if not config.cmd:
             raise Invalid("No exec command specified", reason="no-command")
+        entry = self._catalog.get(ref)
+        require("exec", entry.value, ref)
         self._check(entry.value, config)
         session = _Session(Exec(id=new_exec_id(), container_id=entry.id, config=config), kept=kept)
         if kept:

@@ -125,6 +125,8 @@ def requested(config: ContainerConfig, host: HostConfig, others: Sequence[MountP
     for target in host.tmpfs:
         if not target.startswith("/"):
             raise Invalid(f"invalid mount path: '{target}' mount path must be absolute", reason="bad-mount")
+        if posixpath.normpath(target).strip("/") == "":
+            raise Invalid("invalid specification: destination can't be '/'", reason="bad-mount")
     _refuse_duplicates([*(p.destination for p in points), *(posixpath.normpath(t) for t in host.tmpfs)])
     taken = {p.destination for p in points} | {posixpath.normpath(t) for t in host.tmpfs}
     points = [*(p for p in others if p.destination not in taken), *points]

@@ -35,11 +35,14 @@ class ContainerUpdate:
             require("update", entry.value, ref)
             host = entry.value.host
             resources = merged_resources(host.resources, wanted, container_id=entry.id)
+            if resources.pids_limit is not None and resources.pids_limit < 0:
+                resources = replace(resources, pids_limit=0)
             check_resources(resources, self._facts)
             if policy is not None:
                 check_policy(policy)
                 if host.auto_remove and policy.name not in ("", "no"):
-                    raise Invalid("Restart policy cannot be updated because AutoRemove is enabled for the container", reason="auto-remove")
+                    text = "Restart policy cannot be updated because AutoRemove is enabled for the container"
+                    raise Conflict(f"Cannot update container {entry.id}: {text}", reason="auto-remove")
             if resources != host.resources and has_process(entry.state):
                 await self._monitors.of(entry.id).update(linux_resources(resources))
             changed = replace(host, resources=resources, restart_policy=policy or host.restart_policy)

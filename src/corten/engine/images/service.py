@@ -9,6 +9,10 @@ from corten.engine.images.removal import ImageRemoval
 from corten.engine.images.verification import Refetch, Verification
 from corten.engine.records.containers import ContainerCatalog as Containers
 from corten.engine.records.state import is_up
+from corten.engine.values.container import MountPoint
+from corten.errors import Invalid
+from corten.ids import ImageId
+from corten.store.images import Images as StoredImages
 from corten.store.layertar.unpack import UNLIMITED, Limits
 from corten.store.opened import Store
 
@@ -23,9 +27,26 @@ class Images:
         self.verification = Verification(store, refetch, events)
 
 
-def users_of(containers: Containers) -> ImageUsers:
-    """Containers as the image side needs them."""
-    return lambda: [ImageUser(entry.value.id, entry.value.image_id, is_up(entry.value.state)) for entry in containers]
+def users_of(containers: Containers, images: StoredImages) -> ImageUsers:
+    """Containers as the image side needs them: an image that one mounts is used by it, too."""
+
+    def users() -> list[ImageUser]:
+        found = [ImageUser(entry.value.id, entry.value.image_id, is_up(entry.value.state)) for entry in containers]
+        mounted = [(entry.value, point) for entry in containers for point in entry.value.mounts if point.type == "image"]
+        used = [(container, image) for container, point in mounted if (image := _mounted(point, images))]
+        return [*found, *(ImageUser(container.id, image, is_up(container.state)) for container, image in used)]
+
+    return users
+
+
+def _mounted(point: MountPoint, images: StoredImages) -> ImageId | None:
+    """The image, as long as its name means the one that is mounted."""
+    try:
+        found = images.find_id(point.name)
+    except Invalid:
+        return None
+    image = images.by_id(found) if found else None
+    return image.id if image is not None and image.layers == point.layers else None
 
 
 def reclaimable_by(store: Store, users: ImageUsers) -> Callable[[], int]:

@@ -19,12 +19,17 @@ def resolver_of(container: Container, settings: NetworkSettings) -> hostfiles.Re
 
 
 def resolv_conf(container: Container, settings: NetworkSettings, *, embedded: bool) -> str:
-    """`embedded`: our own server on 127.0.0.11 answers, and forwards to the resolver's servers."""
+    """`embedded`: our own server on 127.0.0.11 answers, and forwards to the resolver's servers.
+
+    Local servers of the host are of no use in a container; one that a user gave is what he wants.
+    """
     resolver = resolver_of(container, settings)
     if container.host.network_mode == "host":
         return hostfiles.format_resolv_conf(resolver)
     if embedded:
         return hostfiles.format_resolv_conf(hostfiles.behind_embedded_server(resolver))
+    if container.host.dns or settings.dns:
+        return hostfiles.format_resolv_conf(resolver)
     return hostfiles.format_resolv_conf(hostfiles.without_local_servers(resolver))
 
 

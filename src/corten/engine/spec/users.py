@@ -70,13 +70,15 @@ def _find_group(name: str, groups: Iterable[_Group]) -> int:
 
 
 def _number(text: str, otherwise: str) -> int:
+    if text.startswith("-") and text[1:].isdecimal():
+        return _in_range(int(text))
     if not text.isdecimal():
         raise EngineError(otherwise, reason="unknown-user", hint=_HINT)
     return int(text)
 
 
 def _in_range(number: int) -> int:
-    if number > _MAX_ID:
+    if not 0 <= number <= _MAX_ID:
         raise Invalid(f"uids and gids must be in range 0-{_MAX_ID}", reason="id-out-of-range")
     return number
 

@@ -46,7 +46,7 @@ async def test_refusals_change_nothing(tmp_path: Path) -> None:
             await update("web", Resources(memory=1), None)
         with pytest.raises(Conflict, match="Memory limit should be smaller than already set memoryswap limit"):
             await update("web", Resources(memory=512 * MB), None)
-        with pytest.raises(Invalid, match="Restart policy cannot be updated because AutoRemove is enabled"):
+        with pytest.raises(Conflict, match="Restart policy cannot be updated because AutoRemove is enabled"):
             await update("web", Resources(), RestartPolicy(name="always"))
         assert w.get("web") == before
         await update("web", Resources(pids_limit=7), replace(RestartPolicy(), name="no"))

@@ -3,7 +3,7 @@
 import pytest
 
 from corten.engine.spec.users import ResolvedUser, resolve_user
-from corten.errors import EngineError
+from corten.errors import EngineError, Invalid
 from tests.unit.engine.spec.cases import GROUP, PASSWD
 
 
@@ -36,7 +36,13 @@ def test_odd_lines_do_no_harm() -> None:
     assert resolve_user("bob", passwd, "g:x:3:bob\nbroken\n") == ResolvedUser(0, 0, (0, 3), "/")
 
 
-@pytest.mark.parametrize("user", ["alice", "-1", "bob:nogroup", "alice:0"])
+@pytest.mark.parametrize("user", ["alice", "bob:nogroup", "alice:0"])
 def test_unlisted_names_are_refused(user: str) -> None:
     with pytest.raises(EngineError, match="unable to find"):
+        resolve_user(user, PASSWD, GROUP)
+
+
+@pytest.mark.parametrize("user", ["-1", "0:-1", "2147483648"])
+def test_numbers_out_of_range_are_refused(user: str) -> None:
+    with pytest.raises(Invalid, match="uids and gids must be in range 0-2147483647"):
         resolve_user(user, PASSWD, GROUP)

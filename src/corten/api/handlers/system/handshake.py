@@ -7,7 +7,7 @@ from typing import Final
 from corten import __version__
 from corten.api.request import Request
 from corten.api.types.system import Component, PlatformName, VersionAnswer
-from corten.api.versions import CURRENT, MINIMUM, format_version
+from corten.api.versions import CURRENT, DOCKER_COMPATIBLE, MINIMUM, format_version
 from corten.api.wire import json_response
 from corten.errors import NotFound
 from corten.http.response import Reply, Response
@@ -43,8 +43,11 @@ async def version(request: Request) -> Reply:
     }
     answer = VersionAnswer(
         platform=PlatformName(name="Corten"),
-        components=[Component(name="Engine", version=__version__, details=details)],
-        version=__version__,
+        components=[
+            Component(name="Engine", version=DOCKER_COMPATIBLE, details=details),
+            Component(name="Corten", version=__version__, details={}),
+        ],
+        version=DOCKER_COMPATIBLE,
         api_version=format_version(CURRENT),
         min_api_version=format_version(MINIMUM),
         arch=arch,

@@ -5,10 +5,9 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from corten import __version__
 from corten.api.request import Request
 from corten.api.types.info import DeviceInfo, IndexInfo, InfoAnswer, PluginsInfo, RegistryInfo, RuntimeInfo
-from corten.api.versions import Version, has_discovered_devices
+from corten.api.versions import DOCKER_COMPATIBLE, Version, has_discovered_devices
 from corten.api.wire import json_response
 from corten.engine.devices.registry import CdiRegistry, RegistryScan
 from corten.engine.system import LOG_DRIVERS, NETWORK_DRIVERS, VOLUME_DRIVERS, SystemInfo
@@ -68,7 +67,7 @@ def info_answer(found: SystemInfo, registry: CdiRegistry, version: Version) -> I
         docker_root_dir=config.data_root,
         name=facts.hostname,
         labels=list(config.labels),
-        server_version=__version__,
+        server_version=DOCKER_COMPATIBLE,
         runtimes={name: RuntimeInfo(path=path) for name, path in found.runtimes.items()},
         default_runtime=config.default_runtime,
         security_options=_security_options(found),

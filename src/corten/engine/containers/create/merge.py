@@ -4,6 +4,7 @@ Environment, labels, ports and volumes are joined (the user's entries win and co
 image's command; anything else the user did not say is the image's.
 """
 
+import posixpath
 from dataclasses import replace
 
 from corten.engine.values.container import ContainerConfig, HealthCheck
@@ -23,7 +24,7 @@ def merged(config: ContainerConfig, image: RunConfig) -> ContainerConfig:
         entrypoint=entrypoint,
         cmd=cmd,
         labels=(image.labels or {}) | config.labels,
-        working_dir=config.working_dir or image.working_dir,
+        working_dir=_clean(config.working_dir or image.working_dir),
         volumes=_joined(config.volumes, image.volumes),
         stop_signal=config.stop_signal or image.stop_signal,
         healthcheck=_healthcheck(config.healthcheck, image.healthcheck),
@@ -51,6 +52,11 @@ def _command(config: ContainerConfig, image: RunConfig) -> tuple[tuple[str, ...]
         if entrypoint is None and image.entrypoint is not None:
             entrypoint = tuple(image.entrypoint)
     return entrypoint, cmd
+
+
+def _clean(path: str) -> str:
+    """`/a/../b//c/` is `/b/c`; a relative path is for a check to refuse."""
+    return "/" + posixpath.normpath(path).lstrip("/") if path.startswith("/") else path
 
 
 def _joined(own: tuple[str, ...], inherited: dict[str, object] | None) -> tuple[str, ...]:
