@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.build.building import corten
 from tests.integration.dropin.conftest import Peer, eventually
 from tests.support.daemon import IMAGE, Daemon
 
@@ -221,3 +222,26 @@ def test_an_expected_refusal_leaves_no_traceback(daemon: Daemon, name: str) -> N
     peer.create()
     assert daemon.call("POST", f"/containers/{name}/unpause").status == 500
     assert "Traceback" not in daemon.log.read_text()
+
+
+def test_resizing_an_exec_of_what_has_ended(peer: Peer) -> None:
+    identity = peer.run()
+    made = peer.call("POST", f"/containers/{peer.name}/exec", {"Cmd": ["true"], "AttachStdout": True}).ok()["Id"]
+    peer.call("POST", f"/exec/{made}/start", {}).ok()
+    peer.call("POST", f"/containers/{peer.name}/kill").ok()
+    answer = eventually(lambda: (a := peer.call("POST", f"/exec/{made}/resize?h=1&w=1")).status == 409 and a)
+    assert answer.json()["message"] == f"container {identity} is not running"
+
+
+@pytest.mark.parametrize("name", ["label", "label!"])
+def test_the_build_cache_has_no_labels_to_ask_for(peer: Peer, name: str) -> None:
+    """`docker system prune --filter label=…` passes its filter on to it; `id` keeps this test from other tests' caches."""
+    filters = urllib.parse.quote(json.dumps({name: ["nobody=has-it"], "id": ["none"]}))
+    assert peer.call("POST", f"/build/prune?filters={filters}").ok()["SpaceReclaimed"] == 0
+
+
+def test_run_without_arguments_is_an_error(engine: Daemon, name: str, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(f"FROM {IMAGE}\nRUN []\n")
+    said = corten(engine.host, "build", "-t", name, str(tmp_path))
+    assert said.status == 1
+    assert "arguments are required" in said.err

@@ -14,7 +14,7 @@ from corten.build.steps.cancel import CancelToken
 from corten.build.steps.context import StepContext, StepResult
 from corten.build.steps.entitlements import check_allowed
 from corten.build.steps.mounts import MountedExtras, mount_key, opened_mounts
-from corten.errors import EngineError
+from corten.errors import EngineError, Invalid
 from corten.ids import DiffId
 from corten.oci.defaults import DEFAULT_PATH
 from corten.quoting import go_quoted
@@ -37,6 +37,8 @@ async def run_step(state: ImageState, step: ins.Run, step_id: str, ctx: StepCont
     """Raises RunFailed, Denied for what needs an entitlement, Invalid for a bad mount."""
     devices = check_allowed(step, ctx.options.entitlements, ctx.worker.executor.devices)
     argv, shown = _command(state, step)
+    if not argv:
+        raise Invalid("arguments are required", reason="run-without-command")
     env = _environment(state, ctx.options)
     key = step_key(
         state.key, "RUN", argv, [e for e in env if e.partition("=")[0] not in PROXY_ARGS], state.config.user, state.workdir, step.network

@@ -138,6 +138,9 @@ class Execs:
     async def resize(self, exec_id: str, height: int, width: int) -> None:
         """Raises Invalid before it was started, NotFound when it is over. A resize that comes while it starts waits."""
         session = self._session(exec_id)
+        container = self._catalog.get(session.value.container_id).value
+        if not is_up(container.state):
+            raise Conflict(f"container {container.id} is not running", reason="not-running")
         if not session.value.started or (session.begun.is_set() and session.value.pid == 0):
             raise Invalid("exec process is not started", reason="exec-not-started")
         if session.value.pid == 0:

@@ -30,7 +30,7 @@ FILTERS: Final[Mapping[str, tuple[str, ...]]] = {
     "network": ("label", "label!", "until"),
     "volume": ("label", "label!"),
     "image": ("label", "label!", "until"),
-    "build-cache": ("until", "unused-for", "id", "type", "description", "parent", "shared", "private", "inuse"),
+    "build-cache": ("until", "unused-for", "id", "type", "description", "parent", "shared", "private", "inuse", "label", "label!"),
 }
 """What each kind knows. `system prune` hands every kind what it knows and leaves out the rest."""
 

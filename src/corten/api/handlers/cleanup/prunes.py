@@ -26,7 +26,8 @@ from corten.engine.images.removal import PRUNE_FILTERS, ImagePruneReport
 from corten.errors import Invalid
 from corten.http.response import Reply
 
-_BUILD_FILTERS = ("until", "unused-for", "id", "inuse", "shared", "private", "type", "description", "parent")
+_BUILD_FILTERS = ("until", "unused-for", "id", "inuse", "shared", "private", "type", "description", "parent", "label", "label!")
+"""Nothing in the cache bears a label: as in Docker, `system prune` may ask for one and the cache takes no notice."""
 
 
 async def container_prune(request: Request) -> Reply:
