@@ -17,7 +17,6 @@ from corten.api.handlers.unsupported import NO_CLUSTER_VOLUMES, NO_SWARM_MODE, N
 from corten.api.router import Route
 
 _CHECKPOINT = unbuilt("checkpointing containers", "checkpoint-unbuilt", "pause the container")
-_WEBSOCKET = unbuilt("attaching through a web socket", "attach-ws-unbuilt", "attach with POST and Upgrade: tcp")
 _COMMIT = unbuilt("committing containers", "commit-unbuilt", "write what you did into a Dockerfile")
 _PLUGINS = unbuilt("plugins", "plugins-unbuilt", "Corten's drivers are built in")
 
@@ -40,7 +39,7 @@ ROUTES: Final = (
     Route("GET", "/containers/{id}/changes", container_files.changes),
     Route("GET", "/containers/{id}/export", container_files.export),
     Route("GET", "/containers/{id}/stats", container_stats.container_stats),
-    Route("GET", "/containers/{id}/attach/ws", _WEBSOCKET),
+    Route("GET", "/containers/{id}/attach/ws", streams.container_attach_ws),
     Route("POST", "/containers/{id}/attach", streams.container_attach),
     Route("POST", "/containers/{id}/resize", streams.container_resize),
     Route("POST", "/containers/{id}/start", lifecycle.container_start),

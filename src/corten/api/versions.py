@@ -7,6 +7,7 @@ from corten import __version__
 from corten.engine.values.container import ContainerConfig, EndpointConfig, HostConfig, MountRequest
 from corten.errors import Invalid
 from corten.http.response import Response
+from corten.http.websocket import Opcode
 
 Version = tuple[int, int]
 
@@ -46,6 +47,16 @@ def find_refusal(text: str, version: Version) -> Response | None:
 def stream_type(version: Version, *, multiplexed: bool) -> str:
     """The content type of attach, exec and log streams: 1.42 tells framed ones apart."""
     return MULTIPLEXED if multiplexed and version >= (1, 42) else RAW
+
+
+def websocket_opcode(version: Version) -> Opcode:
+    """What attach by WebSocket sends: 1.28 brought binary messages."""
+    return Opcode.BINARY if version >= (1, 28) else Opcode.TEXT
+
+
+def chooses_websocket_streams(version: Version) -> bool:
+    """Whether stdin, stdout and stderr are asked for by name; before 1.42 attach by WebSocket gave all of them."""
+    return version >= (1, 42)
 
 
 @dataclass(frozen=True, slots=True)

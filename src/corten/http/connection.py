@@ -17,22 +17,18 @@ import socket
 import struct
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import h11
 
 from corten.errors import Invalid
 from corten.http.message import Headers
 from corten.http.origin import is_foreign
+from corten.http.pump import End, InnerEnd, Pump
 from corten.http.reader import RequestReader, is_persistent
 from corten.http.request import ClientGone, Hijacked, Peer, Request
 from corten.http.response import NO_BODY, HeadWriter, Reply, Response, Stream, Taken
-from corten.lazy import LazyModule
-
-if TYPE_CHECKING:
-    from corten.http import tls
-else:
-    tls = LazyModule("corten.http.tls")
+from corten.http.websocket import Opcode, websocket_ends
 
 Handler = Callable[[Request], Awaitable[Reply]]
 
@@ -177,6 +173,20 @@ class HttpConnection(asyncio.Protocol):
             raise Invalid(f"bad request body: {error}", reason="bad-body") from None
 
     async def take_over(self, head: bytes) -> Hijacked:
+        initial = await self._part_with(head)
+        if self._transport.get_extra_info("ssl_object") is not None:
+            return Hijacked(await self._pumped(End(), InnerEnd(), b""), initial)
+        sock = _duplicate(self._transport)
+        self._transport.close()
+        return Hijacked(sock, initial)
+
+    async def take_over_websocket(self, head: bytes, opcode: Opcode) -> Hijacked:
+        initial = await self._part_with(head)
+        outer, inner = websocket_ends(opcode)
+        return Hijacked(await self._pumped(outer, inner, initial), b"")
+
+    async def _part_with(self, head: bytes) -> bytes:
+        """No more requests come from here: sends `head` and gives what was received behind the last one."""
         self._taken = True
         self._transport.pause_reading()
         initial = self._reader.release() + b"".join(self._inbox)
@@ -184,13 +194,11 @@ class HttpConnection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(0)
         self._transport.write(head)
         await self._drain()
-        if self._transport.get_extra_info("ssl_object") is not None:
-            assert isinstance(self._transport, tls.TlsTransport)
-            sock = await tls.take_over(self._transport, eof=self._eof, on_end=lambda: self._on_close(self))
-        else:
-            sock = _duplicate(self._transport)
-            self._transport.close()
-        return Hijacked(sock, initial)
+        return initial
+
+    async def _pumped(self, outer: End, inner: InnerEnd, initial: bytes) -> socket.socket:
+        ends = Pump(outer, inner, lambda: self._on_close(self))
+        return await ends.start(self._transport, initial=initial, eof=self._eof)
 
     # The inside.
 

@@ -1,6 +1,11 @@
-"""Copies bytes both ways between two transports, with backpressure and half-close: for TLS clients whose stream was taken over."""
+"""Copies bytes both ways between two transports, with backpressure and half-close.
+
+For clients whose stream was taken over and whose socket cannot be given away as it is, because what travels on it is encrypted
+(`corten.http.tls`) or framed (`corten.http.websocket`).
+"""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Final
 
@@ -8,19 +13,23 @@ LEAVE_SECONDS: Final = 10.0
 """How long a client may stay after the monitor has ended the stream."""
 
 
-class _End(asyncio.Protocol):
-    """Receives on one transport and sends on the other."""
+class End(asyncio.Protocol):
+    """Receives on one transport and sends on the other. A Pump joins two of them."""
 
-    def __init__(self, on_lost: Callable[[], None]) -> None:
-        self._on_lost = on_lost
+    def __init__(self) -> None:
+        self.on_lost: Callable[[], None] | None = None
         self.source: asyncio.Transport | None = None
-        self.peer: _End | None = None
+        self.peer: End | None = None
+
+    @property
+    def own(self) -> asyncio.Transport:
+        assert self.source is not None
+        return self.source
 
     @property
     def sink(self) -> asyncio.Transport:
         assert self.peer is not None
-        assert self.peer.source is not None
-        return self.peer.source
+        return self.peer.own
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -36,7 +45,8 @@ class _End(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.sink.close()
-        self._on_lost()
+        assert self.on_lost is not None
+        self.on_lost()
 
     def pause_writing(self) -> None:
         """This transport's buffer is full: stop reading what would fill it."""
@@ -46,7 +56,7 @@ class _End(asyncio.Protocol):
         self.sink.resume_reading()
 
 
-class _InnerEnd(_End):
+class InnerEnd(End):
     """Its end of input is the end of the stream: the monitor shuts its socket when all output is out."""
 
     def eof_received(self) -> bool:
@@ -61,20 +71,34 @@ class Pump:
     `on_end` is called once, when both transports are closed.
     """
 
-    def __init__(self, client: asyncio.Transport, on_end: Callable[[], None]) -> None:
+    def __init__(self, outer: End, inner: InnerEnd, on_end: Callable[[], None]) -> None:
         self._on_end = on_end
         self._open = 2
-        self.outer, self.inner = _End(self._lost), _InnerEnd(self._lost)
-        self.outer.peer, self.inner.peer = self.inner, self.outer
-        self.outer.source = client
+        self._outer, self._inner = outer, inner
+        outer.peer, inner.peer = inner, outer
+        outer.on_lost = inner.on_lost = self._lost
 
-    def start(self, *, eof: bool) -> None:
-        """`eof`: the client has already ended its input."""
-        if eof:
-            self.outer.eof_received()
+    async def start(self, client: asyncio.Transport, *, initial: bytes = b"", eof: bool) -> socket.socket:
+        """Takes the client's transport, whose reading is paused; returns the socketpair's far end.
+
+        `initial` are bytes of the client that had come before; `eof`: it has already ended its input.
+        """
+        mine, theirs = socket.socketpair()
+        mine.setblocking(False)
+        theirs.setblocking(False)
+        self._outer.connection_made(client)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: self._inner, mine)
+        client.set_protocol(self._outer)
+        client.set_write_buffer_limits()
+        if initial:
+            self._outer.data_received(initial)
+        if client.is_closing():
+            self._inner.own.close()
+        elif eof:
+            self._outer.eof_received()
         else:
-            assert self.outer.source is not None
-            self.outer.source.resume_reading()
+            client.resume_reading()
+        return theirs
 
     def _lost(self) -> None:
         self._open -= 1

@@ -7,11 +7,14 @@ import termios
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 
 from corten.errors import Invalid
 from corten.http.message import Headers, find_redirect, parse_query, split_target
 from corten.http.response import Fields, encode_plain_head
+
+if TYPE_CHECKING:
+    from corten.http.websocket import Opcode
 
 BODY_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of body that `Request.body` collects unless told otherwise. Archives come through `stream`."""
@@ -28,7 +31,7 @@ class Hijacked:
     """A client's socket, taken over, with the bytes that arrived before it was.
 
     `sock` is a duplicate, non-blocking, owned by whoever holds this value: leave the `with` block to close it.
-    For a TLS client it is one end of a socketpair whose other end is pumped to the client.
+    For a TLS client and a WebSocket it is one end of a socketpair whose other end is pumped to the client.
     """
 
     sock: socket.socket
@@ -64,6 +67,10 @@ class Channel(Protocol):
 
     async def take_over(self, head: bytes) -> Hijacked:
         """Writes `head`, waits until it has left, and gives the socket up."""
+        ...
+
+    async def take_over_websocket(self, head: bytes, opcode: "Opcode") -> Hijacked:
+        """As `take_over`; what the socket carries is the payload of frames, which are sent with `opcode`."""
         ...
 
 
@@ -121,6 +128,10 @@ class Request:
         if self.headers.get("user-agent").startswith(BUFFERING_CLIENT):
             await _head_is_read(taken.sock)
         return taken
+
+    async def hijack_websocket(self, fields: Fields, opcode: "Opcode") -> Hijacked:
+        """Answers 101 with `fields` (of `websocket.accept_handshake`); a pump puts into frames what the socket carries."""
+        return await self._channel.take_over_websocket(encode_plain_head("HTTP/1.1 101 Switching Protocols", fields), opcode)
 
 
 async def _head_is_read(sock: socket.socket) -> None:

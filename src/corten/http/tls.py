@@ -10,14 +10,12 @@ side (`echo | docker run -i`) still waits for output. So the record layer is dri
 
 import asyncio
 import logging
-import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from corten.errors import Invalid
-from corten.http.pump import Pump
 
 HANDSHAKE_SECONDS: Final = 60.0
 READ_SIZE: Final = 256 * 1024
@@ -95,7 +93,7 @@ class TlsLayer(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self._upper is None:
             return False
-        self._upper.end()
+        self._end(self._upper)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -110,6 +108,12 @@ class TlsLayer(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self._upper is not None:
             self._upper.protocol.resume_writing()
+
+    def _end(self, upper: "TlsTransport") -> None:
+        """The peer will send no more."""
+        if not upper.ended:
+            upper.ended = True
+            upper.protocol.eof_received()
 
     def flush(self) -> None:
         if records := self.outgoing.read():
@@ -137,7 +141,7 @@ class TlsLayer(asyncio.Protocol):
             return
         except ssl.SSLZeroReturnError:
             pass
-        self._upper.end()
+        self._end(self._upper)
 
 
 class TlsTransport(asyncio.Transport):
@@ -157,6 +161,10 @@ class TlsTransport(asyncio.Transport):
         if data and not self.is_closing():
             self._layer.session.write(data)
             self._layer.flush()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, asyncio.Protocol)
+        self.protocol = protocol
 
     def can_write_eof(self) -> bool:
         return True
@@ -191,29 +199,9 @@ class TlsTransport(asyncio.Transport):
     def abort(self) -> None:
         self._layer.wire.abort()
 
-    def end(self) -> None:
-        """The peer will send no more."""
-        if not self.ended:
-            self.ended = True
-            self.protocol.eof_received()
-
     def _send_close_notify(self) -> None:
         try:
             self._layer.session.unwrap()
         except ssl.SSLError:  # "want read": the peer has not closed its side yet, which is its right
             pass
         self._layer.flush()
-
-
-async def take_over(transport: TlsTransport, *, eof: bool, on_end: Callable[[], None]) -> socket.socket:
-    """One end of a socketpair whose other end is pumped to and from the transport, until `on_end` is called."""
-    mine, theirs = socket.socketpair()
-    mine.setblocking(False)
-    theirs.setblocking(False)
-    pump = Pump(transport, on_end)
-    loop = asyncio.get_running_loop()
-    await loop.connect_accepted_socket(lambda: pump.inner, mine)
-    transport.protocol = pump.outer
-    transport.set_write_buffer_limits()
-    pump.start(eof=eof or transport.ended)
-    return theirs

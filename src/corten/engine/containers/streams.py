@@ -67,7 +67,7 @@ class Streams:
         """Give the client its streams; `sock_fd` stays the caller's. Inside `attaching`."""
         entry = self._catalog.get(ref)
         config = entry.value.config
-        wanted: AttachOptions = {**options, "stdin": options["stdin"] and config.open_stdin, "framed": not config.tty}
+        wanted: AttachOptions = {**options, "stdin": options["stdin"] and config.open_stdin, "framed": options["framed"] and not config.tty}
         await self._monitors.attach(entry.id, wanted, sock_fd, initial)
         self._events.container(entry.value, "attach")
 

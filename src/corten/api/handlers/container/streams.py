@@ -2,12 +2,13 @@
 
 from corten.api.request import Request
 from corten.api.types.containers import TopAnswer
-from corten.api.versions import stream_type
+from corten.api.versions import chooses_websocket_streams, stream_type, websocket_opcode
 from corten.api.wire import json_response
 from corten.engine.containers.streams import LogQuery
 from corten.engine.timestamps import parse_unix
 from corten.errors import Invalid
 from corten.http.response import TAKEN, Reply, Response, encode_plain_head
+from corten.http.websocket import VERSION, BadHandshake, accept_handshake
 from corten.monitor.values import AttachOptions
 
 
@@ -27,6 +28,28 @@ async def container_attach(request: Request) -> Reply:
     async with streams.attaching(ref, options["detach_keys"]):
         with await request.hijack_stream(multiplexed=options["framed"]) as taken:
             await streams.attach(ref, options, taken.fileno(), taken.initial)
+    return TAKEN
+
+
+async def container_attach_ws(request: Request) -> Reply:
+    ref, streams, chosen = request.params["id"], request.app.streams, chooses_websocket_streams(request.version)
+    streams.is_tty(ref)
+    try:
+        fields = accept_handshake(request.headers)
+    except BadHandshake as error:
+        return Response(400, str(error).encode(), "text/plain; charset=utf-8", (("Sec-WebSocket-Version", VERSION),))
+    options: AttachOptions = {
+        "stdin": not chosen or request.flag("stdin"),
+        "stdout": not chosen or request.flag("stdout"),
+        "stderr": not chosen or request.flag("stderr"),
+        "stream": request.flag("stream"),
+        "logs": request.flag("logs"),
+        "framed": False,
+        "detach_keys": request.text("detachKeys"),
+    }
+    async with streams.attaching(ref, options["detach_keys"]):
+        with await request.http.hijack_websocket(fields, websocket_opcode(request.version)) as taken:
+            await streams.attach(ref, options, taken.fileno())
     return TAKEN
 
 
