@@ -38,6 +38,19 @@ def test_what_is_refused(tmp_path: Path) -> None:
     assert "the following directives don't match any configuration option: nonsense" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (["--log-driver", "foo"], 'failed to set log opts: error looking up logging plugin foo: plugin "foo" not found'),
+        (["--log-opt", "foo=1"], "failed to set log opts: unknown log opt 'foo' for json-file log driver"),
+        (["--log-opt", "max-size=foo"], "failed to set log opts: invalid size: 'foo'"),
+    ],
+)
+def test_log_defaults_that_no_container_could_use(flags: list[str], text: str) -> None:
+    done = cortend("--validate", *flags)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, f"cortend: {text}")
+
+
 def test_one_daemon_to_a_data_root(daemon: Daemon) -> None:
     flags = ["-H", f"unix://{daemon.root}/other.sock", "--data-root", str(daemon.data_root), "--exec-root", str(daemon.exec_root)]
     done = cortend(*flags, "--pidfile", str(daemon.root / "other.pid"))

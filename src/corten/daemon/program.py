@@ -27,12 +27,14 @@ from corten.daemon.machine import machine_of
 from corten.daemon.networks import make_networks, remove_networks
 from corten.daemon.permissions import restrict_roots
 from corten.daemon.process import configure_logging, locked, pidfile, raise_file_limit, settle_memory
+from corten.engine.containers.log_config import check_log_config
 from corten.engine.events import Events
 from corten.engine.host import read_host_facts
 from corten.engine.records.state import has_process
 from corten.engine.space import SpaceReclaimer
 from corten.engine.tasks import Tasks
-from corten.errors import EngineError, Unavailable
+from corten.engine.values.container import LogConfig
+from corten.errors import EngineError, Invalid, Unavailable
 from corten.http.listen import Listener
 from corten.http.server import Server
 from corten.kernel.probe import KernelFeatures, missing, probe, shortcomings
@@ -63,6 +65,7 @@ def _run(words: Sequence[str]) -> int:
     settings = load_settings(words)
     config = settings.config
     check_hosts(config, declines_tls=settings.declines_tls)
+    _check_log_defaults(config)
     if config.validate:
         sys.stdout.write("configuration OK\n")
         return 0
@@ -84,6 +87,13 @@ def _run(words: Sequence[str]) -> int:
         except ExceptionGroup as group:
             raise _only_error(group) from group
     return 0
+
+
+def _check_log_defaults(config: Config) -> None:
+    try:
+        check_log_config(LogConfig(type=config.log_driver, config=dict(config.log_options)))
+    except Invalid as error:
+        raise Invalid(f"failed to set log opts: {error.message}", reason=error.reason, hint=error.hint) from None
 
 
 def _only_error(group: ExceptionGroup[Exception]) -> Exception:

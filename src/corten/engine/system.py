@@ -17,7 +17,6 @@ from corten.store.opened import Store
 
 NETWORK_DRIVERS = ("bridge", "host", "ipvlan", "macvlan", "null")
 VOLUME_DRIVERS = (DRIVER,)
-LOG_DRIVERS = ("json-file", "local", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

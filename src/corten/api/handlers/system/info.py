@@ -9,8 +9,9 @@ from corten.api.request import Request
 from corten.api.types.info import DeviceInfo, IndexInfo, InfoAnswer, PluginsInfo, RegistryInfo, RuntimeInfo
 from corten.api.versions import DOCKER_COMPATIBLE, Version, has_discovered_devices
 from corten.api.wire import json_response
+from corten.engine.containers.log_config import LOG_OPTIONS
 from corten.engine.devices.registry import CdiRegistry, RegistryScan
-from corten.engine.system import LOG_DRIVERS, NETWORK_DRIVERS, VOLUME_DRIVERS, SystemInfo
+from corten.engine.system import NETWORK_DRIVERS, VOLUME_DRIVERS, SystemInfo
 from corten.engine.timestamps import format_moment
 from corten.http.response import Reply
 
@@ -40,7 +41,7 @@ def info_answer(found: SystemInfo, registry: CdiRegistry, version: Version) -> I
             ("Native Overlay Diff", "true"),
             ("userxattr", "false"),
         ],
-        plugins=PluginsInfo(volume=list(VOLUME_DRIVERS), network=list(NETWORK_DRIVERS), log=list(LOG_DRIVERS)),
+        plugins=PluginsInfo(volume=list(VOLUME_DRIVERS), network=list(NETWORK_DRIVERS), log=list(LOG_OPTIONS)),
         memory_limit="memory" in limits,
         swap_limit="swap" in limits,
         cpu_cfs_period="cpu-quota" in limits,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from corten.config import Config
+from corten.engine.containers.log_config import check_log_config
 from corten.engine.containers.restart_policy import check_policy
 from corten.engine.host import HostFacts, parse_list
 from corten.engine.signals import parse_signal
@@ -20,13 +21,6 @@ from corten.oci.platform import Platform, can_run, normalise
 
 MIN_MEMORY = 6 << 20
 DOCKER_SHM_SIZE = 64 << 20
-LOG_OPTIONS: Mapping[str, frozenset[str]] = {
-    "json-file": frozenset(
-        ("max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size")
-    ),
-    "local": frozenset(("max-size", "max-file", "compress", "mode", "max-buffer-size")),
-    "none": frozenset(),
-}
 _ONE_MS = 1_000_000
 _PORT = re.compile(r"\d{1,5}(-\d{1,5})?(/(tcp|udp|sctp))?")
 _HOST_PORT = re.compile(r"(\d{1,5}(-\d{1,5})?)?")
@@ -60,7 +54,7 @@ def with_defaults(host: HostConfig, facts: HostFacts, config: Config) -> HostCon
     if resources.oom_kill_disable is None and facts.cgroup_version == 1:
         resources = replace(resources, oom_kill_disable=False)
     log = host.log_config
-    if not log.type:
+    if log.type in ("", config.log_driver):
         log = LogConfig(type=config.log_driver, config={**config.log_options, **log.config})
     policy = host.restart_policy if host.restart_policy.name else replace(host.restart_policy, name="no")
     return replace(
@@ -209,17 +203,6 @@ def _check_binding(binding: PortBinding) -> None:
 
 def _bad_port(text: str) -> Invalid:
     return Invalid(f'invalid port specification: "{text}"', reason="bad-port")
-
-
-def check_log_config(log: LogConfig) -> None:
-    if not log.type:
-        return
-    options = LOG_OPTIONS.get(log.type)
-    if options is None:
-        raise Invalid(f'error looking up logging plugin {log.type}: plugin "{log.type}" not found', reason="unknown-log-driver")
-    for name in log.config:
-        if name not in options:
-            raise Invalid(f"unknown log opt '{name}' for {log.type} log driver", reason="unknown-log-option")
 
 
 def check_resources(resources: Resources, facts: HostFacts) -> None:

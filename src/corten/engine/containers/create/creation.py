@@ -14,7 +14,6 @@ from corten.engine.containers.create.checks import check, platform_warning, warn
 from corten.engine.containers.create.merge import argv, merged
 from corten.engine.containers.create.names import check_name, free_name
 from corten.engine.containers.links import settled_links
-from corten.engine.containers.log_config import log_spec
 from corten.engine.containers.mounts import requested, volumes_from, with_images, with_volumes
 from corten.engine.containers.protocols import ContainerNetworks
 from corten.engine.containers.storage import ContainerStorage
@@ -101,7 +100,6 @@ class Creation:
         resources, discarded = discard_unsupported(container.host.resources, defaults.machine.limits)
         container = replace(container, host=replace(container.host, resources=resources))
         self._networks.check(container)
-        log_spec(container, "")
         points = self._mount_points(container)
         try:
             mounts = await with_volumes(
