@@ -25,7 +25,7 @@ _TAG_FIELDS = ("ID", "FullID", "Name", "ImageID", "ImageFullID", "ImageName", "D
 
 
 def check_log_config(log: LogConfig) -> None:
-    """Raise Invalid for what no start could use: of a container, and of the daemon's defaults. dockerd tells some of it only at the start."""
+    """Raise Invalid for what no start could use. dockerd tells some of it only at the start."""
     if not log.type:
         return
     options = LOG_OPTIONS.get(log.type)
