@@ -1,6 +1,7 @@
 """`docker top`: a container's processes as `ps` would show them, read from /proc. No program is run.
 
-Known are `-ef` (the default), `aux`, and `-o`/`-eo` with a list of columns, each perhaps renamed (`pid=ID`).
+Known are `-ef` (the default), `aux`, `-o`/`-eo`/`axo` with a list of columns, each perhaps renamed (`pid=ID`), and with each of
+them `-w` (lines are never cut here) and `--sort` by any column, shown or not: `--sort=-rss,pid`.
 """
 
 import os
@@ -9,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from corten.errors import EngineError, Invalid
 
@@ -22,6 +24,11 @@ _AUX = ("user", "pid", "pcpu", "pmem", "vsz", "rss", "tname=TTY", "stat", "start
 class ProcessTable:
     titles: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+class SortKey(NamedTuple):
+    column: str
+    descending: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +53,60 @@ class ProcessFacts:
 
 def process_table(pids: Iterable[int], ps_args: str) -> ProcessTable:
     """Raises Invalid for options that are not understood. Processes that ended meanwhile are left out."""
-    columns = parse_columns(ps_args)
+    words, order = split_sort(ps_args)
+    columns = parse_columns(words)
     if all(title != "PID" for _, title in columns):
         raise EngineError("Couldn't find PID field in ps output", reason="ps-without-pid", hint="ask for the column pid as well")
     boot = _boot_time()
-    facts = [found for pid in sorted(pids) if (found := _read(pid, boot)) is not None]
+    facts = in_order([found for pid in sorted(pids) if (found := _read(pid, boot)) is not None], order)
     rows = tuple(tuple(_COLUMNS[name].cell(process) for name, _ in columns) for process in facts)
     return ProcessTable(tuple(title for _, title in columns), rows)
 
 
-def parse_columns(ps_args: str) -> list[tuple[str, str]]:
+def split_sort(ps_args: str) -> tuple[list[str], list[SortKey]]:
+    """The other words of the `ps` options, and the order asked for by `--sort SPEC` or `--sort=SPEC`."""
+    words, order = [], []
+    rest = iter(ps_args.split())
+    for word in rest:
+        option, equals, value = word.partition("=")
+        if option != "--sort":
+            words.append(word)
+            continue
+        value = value if equals else next(rest, "")
+        if not value:
+            raise EngineError("ps: error: long sort specification must follow --sort", reason="ps-sort")
+        order += [_sort_key(key) for key in value.split(",")]
+    return [word for word in words if word not in ("-w", "-ww", "w", "ww")], order
+
+
+def _sort_key(text: str) -> SortKey:
+    name = text.lstrip("+-")
+    name = _ALIASES.get(name, name)
+    if name not in _COLUMNS:
+        raise EngineError("ps: error: unknown sort specifier", reason="ps-sort", hint=f"known are {', '.join(_COLUMNS)}")
+    return SortKey(name, text.startswith("-"))
+
+
+def in_order(facts: list[ProcessFacts], order: Iterable[SortKey]) -> list[ProcessFacts]:
+    """By the first key, then by the next one; what is equal keeps its place. Figures count as figures, whatever the table shows."""
+    for key in reversed(list(order)):
+        facts = sorted(facts, key=_FIGURES.get(key.column, _COLUMNS[key.column].cell), reverse=key.descending)
+    return facts
+
+
+def parse_columns(words: list[str]) -> list[tuple[str, str]]:
     """(column, title) of the `ps` options."""
-    words = ps_args.split()
     if not words or words in (["-ef"], ["-e", "-f"], ["ef"], ["-f"]):
         return _named(_EF)
     if words in (["aux"], ["-aux"], ["u"], ["axu"]):
         return _named(_AUX)
-    match = re.fullmatch(r"(?:-[eA]\s+)?-?[eA]?o\s*(.+)", ps_args.strip())
+    text = " ".join(words)
+    match = re.fullmatch(r"(?:-[eA]\s+)?(?:-?[eA]?|-?ax)o\s*(.+)", text)
     if match is None:
         raise Invalid(
-            f"ps options {ps_args!r} are not supported", reason="ps-options", hint="use -ef, aux, or -o with columns such as pid,user,args"
+            f"ps options {text!r} are not supported",
+            reason="ps-options",
+            hint="use -ef, aux, or -o with columns such as pid,user,args, and --sort",
         )
     return _named([word for word in re.split(r"[,\s]+", match[1]) if word and word != "-o"])
 
@@ -179,6 +220,25 @@ _COLUMNS = {
     "ni": _Column("NI", lambda p: str(p.nice)),
     "comm": _Column("COMMAND", lambda p: p.comm),
     "args": _Column("COMMAND", lambda p: p.args),
+}
+_FIGURES: dict[str, Callable[[ProcessFacts], float]] = {
+    "uid": lambda p: p.uid,
+    "gid": lambda p: p.gid,
+    "pid": lambda p: p.pid,
+    "ppid": lambda p: p.ppid,
+    "c": _percent_cpu,
+    "pcpu": _percent_cpu,
+    "pmem": lambda p: p.resident,
+    "vsz": lambda p: p.virtual,
+    "rss": lambda p: p.resident,
+    "stime": lambda p: p.started,
+    "start": lambda p: p.started,
+    "time": lambda p: p.cpu_ticks,
+    "bsdtime": lambda p: p.cpu_ticks,
+    "etimes": lambda p: -p.started,
+    "etime": lambda p: -p.started,
+    "nlwp": lambda p: p.threads,
+    "ni": lambda p: p.nice,
 }
 _ALIASES = {
     "cmd": "args",
