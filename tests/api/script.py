@@ -6,14 +6,15 @@ POST /containers/create?name=$NAME {"Image":"$IMAGE"} 201     method, path, JSON
   .Id ~ ^[0-9a-f]{64}$                                        a value of the answer matches a pattern
   .Warnings = []                                              … or equals a JSON value
   .HostConfig has NetworkMode                                 … or has a member (of an object or a list)
-  header Content-Type = application/json                      a header field, = or ~
+  send Accept: application/jsonl                              a header field that goes with the request
+  header Content-Type = application/json                      a header field of the answer, = or ~
   text = OK                                                   the body as text, = or ~
   message = No such container: x                              short for .message, as plain text
   save ID .Id                                                 $ID from here on
 @docker GET /x 200                                            a step, or a check, for one engine only: @docker or @corten
 ```
-A status `400/500` is Corten's and, where it differs on purpose, Docker's. `$NAME` is unique to the run, `$IMAGE` a busybox; `\\$` is a
-dollar in a pattern. Without a version the newest is asked.
+A status `400/500` is Corten's and, where it differs on purpose, Docker's. `$NAME` is unique to the run, `$IMAGE` a busybox, `$NOW` the
+moment of the request; `\\$` is a dollar in a pattern. Without a version the newest is asked.
 """
 
 import json
@@ -47,6 +48,7 @@ class Step:
     engine: str = ""
     checks: list[Check] = field(default_factory=list)
     saves: list[tuple[str, str]] = field(default_factory=list)
+    headers: list[tuple[str, str]] = field(default_factory=list)
 
 
 def parse(text: str) -> list[Step]:
@@ -84,6 +86,10 @@ def _add_detail(step: Step, line: str, engine: str, number: int) -> None:
     if line.startswith("save "):
         _, name, subject = line.split(" ", 2)
         step.saves.append((name, subject))
+        return
+    if line.startswith("send "):
+        name, _, value = line.removeprefix("send ").partition(": ")
+        step.headers.append((name, value))
         return
     if line.startswith("message "):
         operator, _, expected = line.removeprefix("message ").partition(" ")

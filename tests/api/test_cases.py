@@ -1,8 +1,9 @@
 """Runs the cases of `tests/api/cases` on Corten and, with `--reference`, on a real Docker first: a red case then means us."""
 
 import json
+import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,15 @@ class Engine:
         self.image = image
         self._address = parse_address(host)
 
-    def ask(self, method: str, target: str, body: bytes | None = None, content_type: str = "application/json") -> Answer:
-        headers = [("Content-Type", content_type)] if body is not None else []
+    def ask(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        sent: Sequence[tuple[str, str]] = (),
+    ) -> Answer:
+        headers = [*sent, *([("Content-Type", content_type)] if body is not None else [])]
         with Client(self._address, timeout=30) as client:
             answer = client.request(method, target, headers=headers, body=body)
             return Answer(answer.status, answer.headers, answer.read())
@@ -92,8 +100,9 @@ def steps(path: Path, engine: Engine) -> list[Step]:
 
 def take(step: Step, engine: Engine, variables: dict[str, str]) -> list[str]:
     """Sends the request; what is wrong with its answer. Keeps what the step saves."""
+    variables["NOW"] = f"{time.time():.9f}"
     body = filled(step.body, variables).encode() if step.body else None
-    answer = engine.ask(step.method, filled(step.target, variables), body)
+    answer = engine.ask(step.method, filled(step.target, variables), body, sent=step.headers)
     wrong = list(complaints(step, answer, variables, engine.kind))
     if not wrong:
         variables.update({name: str(subject_of(subject, answer)) for name, subject in step.saves})

@@ -109,6 +109,11 @@ def _mount_as_meant(mount: MountRequest, version: Version) -> MountRequest:
     return mount
 
 
+def transfers_platforms(version: Version) -> bool:
+    """Whether save and load take `platform`; one alone, as clients of before 1.52 may."""
+    return version >= (1, 48)
+
+
 def spares_named_volumes(version: Version) -> bool:
     """Whether `volumes/prune` without the filter `all` takes anonymous volumes only."""
     return version >= (1, 42)

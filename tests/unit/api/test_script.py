@@ -31,6 +31,12 @@ def test_what_holds(text: str) -> None:
     assert judged(text) == []
 
 
+def test_headers_that_go_with_a_request() -> None:
+    (step,) = parse("GET / 200\n  send Accept: a/b, c/d;q=0")
+    assert step.headers == [("Accept", "a/b, c/d;q=0")]
+    assert not step.checks
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 
+from corten.api import versions
 from corten.api.handlers.images import read_platform
 from corten.api.handlers.registry import pull
 from corten.api.request import Request
@@ -15,11 +16,11 @@ from corten.engine.images.catalog import parse_target
 from corten.engine.progress import Message
 from corten.errors import EngineError, Invalid
 from corten.http.response import Reply, Stream
-from corten.oci.platform import parse_platform
+from corten.oci.platform import Platform, parse_platform
 
 
 async def image_load(request: Request) -> Reply:
-    messages = request.app.images.archives.load(request.stream(), quiet=request.flag("quiet"), platform=read_platform(request))
+    messages = request.app.images.archives.load(request.stream(), quiet=request.flag("quiet"), platform=_transferred_platform(request))
     lines = _lines(messages)
     # The head leaves with the first line: a client that sent `Expect: 100-continue` takes an earlier head for a refusal of its body.
     first = await anext(lines, b"")
@@ -29,7 +30,7 @@ async def image_load(request: Request) -> Reply:
 async def image_get(request: Request) -> Reply:
     """One image by its path, or several by `names`."""
     names = [request.params["name"]] if "name" in request.params else [name for name in request.values("names") if name]
-    archive = await request.app.images.archives.save(names, read_platform(request))
+    archive = await request.app.images.archives.save(names, _transferred_platform(request))
     return Stream(archive, "application/x-tar")
 
 
@@ -56,6 +57,15 @@ async def image_create(request: Request) -> Reply:
         return Stream(_lines(request.app.images.archives.import_url(source, wanted)))
     image_id = await request.app.images.archives.import_(request.stream(), wanted)
     return json_response(StreamMessage(status=image_id))
+
+
+def _transferred_platform(request: Request) -> Platform | None:
+    """Raises Invalid for several, which would otherwise be one of them without a word."""
+    if not versions.transfers_platforms(request.version):
+        return None
+    if len(request.values("platform")) > 1:
+        raise Invalid("multiple platform parameters not supported", reason="several-platforms")
+    return read_platform(request)
 
 
 async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:

@@ -1,9 +1,10 @@
-"""`/events`: what happened and what happens, one JSON object a line."""
+"""`/events`: what happened and what happens, one JSON object a line, or a JSON sequence for a client whose `Accept` names it."""
 
 from collections.abc import AsyncIterator
 
 from msgspec import UNSET
 
+from corten.api.content_type import JSON, JSON_SEQUENCE, JSON_STREAMS, RECORD_SEPARATOR, match_accept
 from corten.api.filters import parse_filters
 from corten.api.request import Request
 from corten.api.types.events import EventActor, EventAnswer
@@ -23,12 +24,14 @@ async def events(request: Request) -> Reply:
     if since is not None and until is not None and since > until:
         raise Invalid(f"`since` time ({since_text}) cannot be after `until` time ({until_text})", reason="bad-time")
     filters = parse_filters(request.text("filters"), None)
-    return Stream(_lines(request.app.events.stream(filters, since=since, until=until)))
+    content_type = match_accept(request.headers.tokens("accept"), JSON_STREAMS) or JSON
+    lead = RECORD_SEPARATOR if content_type == JSON_SEQUENCE else b""
+    return Stream(_lines(request.app.events.stream(filters, since=since, until=until), lead), content_type)
 
 
-async def _lines(stream: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+async def _lines(stream: AsyncIterator[Event], lead: bytes) -> AsyncIterator[bytes]:
     async for event in stream:
-        yield encode(event_answer(event))
+        yield lead + encode(event_answer(event))
 
 
 def event_answer(event: Event) -> EventAnswer:
