@@ -11,11 +11,6 @@ from hypothesis import settings
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# CI tries the same examples each time, so that a run judges the change and not the dice; `make check` at a desk goes on searching.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
-
 pytest_plugins = ["tests.support.daemon", "tests.support.leaks", "tests.support.clients"]
 
 
@@ -25,10 +20,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Property tests have no time limit of their own: a busy machine must not turn them red."""
-    from hypothesis import settings
+    """Property tests have no time limit of their own: a busy machine must not turn them red.
 
-    settings.register_profile("corten", deadline=None)
+    CI tries the same examples each time, so that a run judges the change and not the dice; `make check` at a desk goes on searching.
+    """
+    settings.register_profile("corten", deadline=None, derandomize=bool(os.environ.get("CI")))
     settings.load_profile("corten")
 
 

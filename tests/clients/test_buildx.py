@@ -1,7 +1,6 @@
 """The stock CLI with its buildx plug-in builds through BuildKit's own protocol: `docker build` as docker-ce installs it."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from tests.support.clients import DockerCli, buildx_plugin, two_stages
 from tests.support.daemon import IMAGE, Daemon
+from tests.support.processes import SLEEP, sleeping
 
 pytestmark = pytest.mark.privileged
 TAG = "buildx-built:v1"
@@ -174,7 +174,7 @@ def test_checks_and_calls(buildx: DockerCli, tmp_path: Path) -> None:
 
 
 def test_a_client_that_leaves_ends_its_build(buildx: DockerCli, engine: Daemon, tmp_path: Path) -> None:
-    folder = write(tmp_path / "c", f"FROM {IMAGE}\nRUN echo begun; sleep {SECONDS}\n")
+    folder = write(tmp_path / "c", f"FROM {IMAGE}\nRUN echo begun; sleep {SLEEP}\n")
     command = ["docker", "build", "--progress", "plain", str(folder)]
     running = subprocess.Popen(command, env=buildx.environment, stderr=subprocess.PIPE, text=True)
     assert running.stderr is not None
@@ -184,17 +184,9 @@ def test_a_client_that_leaves_ends_its_build(buildx: DockerCli, engine: Daemon, 
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=20)
     deadline = time.monotonic() + 10
-    while _sleeps() and time.monotonic() < deadline:
+    while sleeping() and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not _sleeps()
-
-
-SECONDS = 10**6 + os.getpid()
-"""How long the step sleeps: nobody else on this machine sleeps as long."""
-
-
-def _sleeps() -> list[str]:
-    return subprocess.run(["pgrep", "-f", f"^sleep {SECONDS}$"], capture_output=True, text=True, check=False).stdout.split()
+    assert not sleeping()
 
 
 def test_what_is_not_done_is_refused_by_name(buildx: DockerCli, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import random
 import re
 import tarfile
@@ -20,11 +21,12 @@ from corten.errors import Unavailable
 from corten.http.client import ProtocolError, Upgraded
 from tests.support.daemon import IMAGE, Daemon
 from tests.support.images import add
-from tests.support.leaks import holdings, wait_until_settled
-from tests.support.processes import kill, marked
+from tests.support.leaks import settled_holdings, wait_until_settled
+from tests.support.processes import command_line, kill, marked
 
 pytestmark = pytest.mark.privileged
 MOMENTS = 30
+SEED = int(os.environ.get("TEST_SEED") or time.time_ns() % 100_000)
 COUNTING = "mkfifo /tmp/f; exec 3<>/tmp/f; i=0; while true; do echo $i; i=$((i+1)); read -t 0.01 x <&3; done"
 """Counts without forking: a process that is just going has no command line and reads like a leak."""
 
@@ -37,6 +39,7 @@ class Worker:
 
     daemon: Daemon
     number: int
+    random: random.Random
     sure: dict[str, str] = field(default_factory=dict)
     stopped: threading.Event = field(default_factory=threading.Event)
     problems: list[str] = field(default_factory=list)
@@ -52,7 +55,7 @@ class Worker:
                 time.sleep(0.05)  # the daemon is away
 
     def one(self, name: str) -> None:
-        body = {"Image": IMAGE, "Cmd": ["sleep", "1000"], "HostConfig": {"NetworkMode": random.choice(("none", "bridge"))}}
+        body = {"Image": IMAGE, "Cmd": ["sleep", "1000"], "HostConfig": {"NetworkMode": self.random.choice(("none", "bridge"))}}
         if self.ask("POST", f"/containers/create?name={name}", body).get("Id"):
             self.sure[name] = "created"
         self.ask("POST", f"/containers/{name}/start")
@@ -159,7 +162,7 @@ def loading(daemon: Daemon) -> Iterator[Loader]:
 @contextmanager
 def working(daemon: Daemon, first: int) -> Iterator[list[Worker]]:
     """Three clients at work inside the block."""
-    workers = [Worker(daemon, first + number) for number in range(3)]
+    workers = [Worker(daemon, first + number, random.Random(SEED + number)) for number in range(3)]
     threads = [threading.Thread(target=worker.run, daemon=True) for worker in workers]
     for thread in threads:
         thread.start()
@@ -185,13 +188,14 @@ def test_thirty_kills(daemon: Daemon) -> None:
     keeper = daemon.call("POST", "/containers/create?name=keeper", {"Image": IMAGE, "Cmd": ["sh", "-c", COUNTING]}).ok()["Id"]
     daemon.call("POST", "/containers/keeper/start").ok()
     pid = daemon.call("GET", "/containers/keeper/json").ok()["State"]["Pid"]
-    with working(daemon, 0), loading(daemon):
-        time.sleep(2)  # as many monitors and spare namespaces as this load wants
-    time.sleep(1)
-    before = holdings(daemon)
+    print(f"TEST_SEED={SEED}")
+    moments = random.Random(SEED)
+    with working(daemon, 0) as workers, loading(daemon) as loader:  # makes as many monitors and spare namespaces as this load needs
+        wait_until(lambda: loader.loads > 1 and all(len(worker.sure) > 3 for worker in workers), 60)
+    before = settled_holdings(daemon)
     with working(daemon, 10) as workers, loading(daemon) as loader:
         for _ in range(MOMENTS):
-            time.sleep(random.uniform(0.0, 0.4))
+            time.sleep(moments.uniform(0.0, 0.4))
             daemon.kill()
             daemon.start()
             state = daemon.call("GET", "/containers/keeper/json").ok()["State"]
@@ -274,7 +278,7 @@ def test_what_ended_while_the_daemon_was_dead(daemon: Daemon) -> None:
         daemon.call("POST", f"/containers/create?name={name}", body).ok()
         daemon.call("POST", f"/containers/{name}/start").ok()
     daemon.kill()
-    time.sleep(0.8)
+    wait_until(lambda: not any("exit 9" in command_line(pid) for pid in marked(daemon.name)))
     daemon.start()
     state = daemon.call("GET", "/containers/plain/json").ok()["State"]
     assert (state["Status"], state["ExitCode"]) == ("exited", 9)
@@ -310,8 +314,7 @@ def test_many_runs_leave_nothing(daemon: Daemon, warming: int, count: int) -> No
     with ThreadPoolExecutor(6) as pool:  # every thread and connection that any load wants is there afterwards
         for done in [pool.submit(run_many, daemon, warming // 6) for _ in range(6)]:
             done.result()
-    time.sleep(1)
-    before = holdings(daemon)
+    before = settled_holdings(daemon)
     run_many(daemon, count)
     gained = without_logs_of_connections(wait_until_settled(daemon, before))
     assert not gained, f"left behind: {gained}"

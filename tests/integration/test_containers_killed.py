@@ -1,5 +1,6 @@
 """Launcher and monitors killed under load, and a disk that is full, as clients of the API see it."""
 
+import os
 import random
 import re
 import subprocess
@@ -17,6 +18,7 @@ from tests.unit.store.test_archive import archive, docker_archive
 
 pytestmark = [pytest.mark.privileged, pytest.mark.timeout(120)]
 LINES = 60_000
+SEED = int(os.environ.get("TEST_SEED") or time.time_ns() % 100_000)
 PRINTING = f"i=0; while [ $i -lt {LINES} ]; do i=$((i+1)); echo $i; done; exit 23"
 
 
@@ -54,8 +56,10 @@ def test_nothing_is_lost_when_they_are_killed_under_load(daemon: Daemon, kinds: 
     waiting = [threading.Thread(target=lambda n=name: told.update({n: ended(daemon, n)})) for name in names]
     for thread in waiting:
         thread.start()
+    print(f"TEST_SEED={SEED}")
+    moments = random.Random(SEED)
     for _ in range(4):
-        time.sleep(random.uniform(0.02, 0.3))
+        time.sleep(moments.uniform(0.02, 0.3))
         kill(victims(daemon, kinds))
     made = daemon.call("POST", f"/containers/{names[0]}/exec", {"Cmd": ["sh", "-c", "exit 7"]})
     for thread in waiting:

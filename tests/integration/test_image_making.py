@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.clients import DockerCli
 from tests.support.daemon import Daemon
-from tests.support.leaks import holdings, wait_until_settled
+from tests.support.leaks import settled_holdings, wait_until_settled
 
 pytestmark = pytest.mark.privileged
 
@@ -135,8 +135,7 @@ def test_a_build_whose_daemon_dies_leaves_nothing_and_goes_on_from_the_cache(dae
         "RUN --mount=type=cache,target=/k if [ -f /k/seen ]; then exit 0; fi; touch /k/seen; sleep 300\n"
     )
     assert build(cli, context, "FROM busybox\nRUN echo warm\n").returncode == 0
-    time.sleep(1)  # the pool of spare network places fills up behind the answer
-    before = holdings(daemon)
+    before = settled_holdings(daemon)
     (context / "Dockerfile").write_text(dockerfile)
     environment = {**cli.environment, "DOCKER_BUILDKIT": "0"}
     command = ["docker", "build", str(context)]

@@ -352,4 +352,6 @@ def last_request(requests: list[Any]) -> dict[str, Any]:
     body = json.loads(last.body) if last.headers.get("content-type", "").startswith("application/json") and last.body else None
     if last.path.endswith("/update") and body is not None:
         body = {key: value for key, value in body.items() if value}  # what is zero stays as it is
+    if last.path == "/networks/create" and body is not None:
+        body["IPAM"]["Config"].sort(key=lambda config: config["Subnet"])  # Docker's CLI sends them in the order of a Go map: any
     return {"method": last.method, "path": last.path, "query": last.query, "body": body}

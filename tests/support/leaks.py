@@ -12,6 +12,8 @@ from tests.support.processes import command_line, marked, parent_of, read
 
 SETTLE_SECONDS = 5.0
 """How long work behind the answers may take (unmounts, veth and cgroup removal)."""
+QUIET_SECONDS = 0.5
+"""How long holdings stay the same when no such work is left."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,17 @@ def container_ids(daemon: Daemon) -> set[str]:
         return {event["Actor"]["ID"] for event in answer.json_lines() if event.get("Action") == "create"}
 
 
+def settled_holdings(daemon: Daemon) -> Holdings:
+    """The holdings when work behind earlier answers is over, as that which fills the pool of network places: they have stopped changing."""
+    deadline = time.monotonic() + 2 * SETTLE_SECONDS
+    last, since = holdings(daemon), time.monotonic()
+    while time.monotonic() - since < QUIET_SECONDS and time.monotonic() < deadline:
+        time.sleep(0.05)
+        if (now := holdings(daemon)) != last:
+            last, since = now, time.monotonic()
+    return last
+
+
 def wait_until_settled(daemon: Daemon, before: Holdings) -> dict[str, list[str]]:
     """What is still held too much when `SETTLE_SECONDS` are over; returns as soon as it is nothing."""
     deadline = time.monotonic() + SETTLE_SECONDS
@@ -135,14 +148,13 @@ def warm_up(daemon: Daemon) -> None:
     daemon.call("POST", f"/containers/{created['Id']}/start").ok()
     daemon.call("POST", f"/containers/{created['Id']}/wait").ok()
     daemon.call("DELETE", f"/containers/{created['Id']}?force=1").ok()
-    time.sleep(1.0)
 
 
 @pytest.fixture
 def leaks(daemon: Daemon) -> Iterator[Daemon]:
     """The test's daemon, warmed up; fails the test when it holds more of the host at its end than at its beginning."""
     warm_up(daemon)
-    before = holdings(daemon)
+    before = settled_holdings(daemon)
     yield daemon
     gained = wait_until_settled(daemon, before)
     assert not gained, f"left behind: {gained}"

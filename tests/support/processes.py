@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+SLEEP = 10**6 + os.getpid()
+"""Seconds that a test's step or container sleeps to be found by `sleeping`: nothing else on this machine sleeps as long."""
 MARK = "CORTEN_TEST_RUN"
 """The environment variable whose value marks everything that a test's daemon starts."""
 
@@ -32,6 +34,11 @@ def parent_of(pid: int) -> int | None:
 
 def command_line(pid: int) -> str:
     return read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def sleeping() -> list[int]:
+    """Processes that run `sleep` for SLEEP seconds, also those that outlived the daemon that started them."""
+    return [pid for pid in all_pids() if command_line(pid) == f"sleep {SLEEP}"]
 
 
 def read(pid: int, name: str) -> bytes:

@@ -1,5 +1,6 @@
 """Builds at the same time: a step that two of them want runs once; one that is cancelled takes nothing from the other."""
 
+import functools
 import hashlib
 import json
 import os
@@ -41,6 +42,15 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def in_background(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as out:
+        return subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
+
+
+def has_come_to_step(number: int, log: Path) -> bool:
+    return f"Step {number}/" in log.read_text()
+
+
 def test_two_builds_share_a_step(engine: Daemon, name: str, tmp_path: Path) -> None:
     import_base(engine)
     folders = [tmp_path / "one", tmp_path / "two"]
@@ -63,14 +73,15 @@ def test_a_cancelled_build_takes_nothing_from_the_other(engine: Daemon, name: st
     command = ["docker", "build", "-t", name, str(tmp_path)]
     environment = {**os.environ, "DOCKER_HOST": engine.host, "DOCKER_BUILDKIT": "0"}
     started = []
-    for _ in range(2):
-        started.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+    for log in (tmp_path / "first", tmp_path / "second"):
+        started.append(in_background(command, environment, log))
+        until(functools.partial(has_come_to_step, 2, log))
         until(lambda: runs(engine, name) == 1)
-        time.sleep(0.4)
     loser, winner = started if victim == "first" else started[::-1]
     with loser, winner:
         loser.kill()
-        said, _ = winner.communicate(timeout=30)
+        winner.wait(30)
+    said = (tmp_path / ("second" if victim == "first" else "first")).read_text()
     assert winner.returncode == 0, said
     assert runs(engine, name) == 1
     assert "Successfully tagged" in said
@@ -146,14 +157,15 @@ def test_a_cancelled_build_takes_no_copy_from_the_other(engine: Daemon, name: st
     environment = {**os.environ, "DOCKER_HOST": engine.host, "DOCKER_BUILDKIT": "0"}
     command = ["docker", "build", "-t", name, str(tmp_path)]
     started = []
-    for _ in range(2):
-        started.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
-        time.sleep(0.3)
+    for number in range(2):
+        started.append(in_background(command, environment, log := tmp_path / f"log{number}"))
+        until(functools.partial(has_come_to_step, 2, log))
     until(lambda: any(engine.data_root.glob("snapshots/*/upper/d/3000")) or bool(uses(engine, "COPY /d /d")))
     loser, winner = started.pop(victim), started.pop()
     with loser, winner:
         loser.kill()
-        said, _ = winner.communicate(timeout=30)
+        winner.wait(30)
+    said = (tmp_path / f"log{1 - victim}").read_text()
     assert winner.returncode == 0, said
     assert "\n6000\n" in said
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import subprocess
 import tarfile
 import threading
 import time
@@ -12,22 +11,19 @@ import pytest
 
 from tests.integration.build.building import import_base
 from tests.support.daemon import Called, Daemon
+from tests.support.processes import SLEEP, sleeping
 
 pytestmark = pytest.mark.privileged
 
 
-def context(seconds: int) -> bytes:
+def context() -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
-        text = f"FROM corpus/base\nRUN sleep {seconds}\n".encode()
+        text = f"FROM corpus/base\nRUN sleep {SLEEP}\n".encode()
         info = tarfile.TarInfo("Dockerfile")
         info.size = len(text)
         tar.addfile(info, io.BytesIO(text))
     return out.getvalue()
-
-
-def is_running(seconds: int) -> bool:
-    return bool(subprocess.run(["pgrep", "-f", f"^sleep {seconds}$"], capture_output=True, check=False).stdout)
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -40,15 +36,15 @@ def until(holds: Callable[[], bool]) -> None:
 def test_by_its_id(engine: Daemon, name: str) -> None:
     import_base(engine)
     found: list[Called] = []
-    building = threading.Thread(target=lambda: found.append(engine.call("POST", f"/build?t={name}&buildid={name}", context(7341))))
+    building = threading.Thread(target=lambda: found.append(engine.call("POST", f"/build?t={name}&buildid={name}", context())))
     building.start()
-    until(lambda: is_running(7341))
+    until(lambda: sleeping() != [])
     engine.call("POST", "/build/cancel?id=another").ok()
-    assert is_running(7341)
+    assert sleeping() != []
     engine.call("POST", f"/build/cancel?id={name}").ok()
     building.join(20)
     assert json.loads(found[0].body.splitlines()[-1])["error"] == "context canceled"
-    until(lambda: not is_running(7341))
+    until(lambda: sleeping() == [])
     assert engine.call("GET", f"/images/{name}/json").status == 404
 
 
@@ -59,14 +55,13 @@ def test_as_docker_answers(engine: Daemon) -> None:
     assert (known.status, known.body) == (200, b"")
 
 
-@pytest.mark.parametrize("seconds", [7342])
-def test_by_a_client_that_goes(engine: Daemon, name: str, seconds: int) -> None:
+def test_by_a_client_that_goes(engine: Daemon, name: str) -> None:
     import_base(engine)
     client = engine.client()
-    body = context(seconds)
+    body = context()
     answer = client.request("POST", f"/build?t={name}", headers=[("Content-Type", "application/x-tar")], body=body)
     assert answer.status == 200
-    until(lambda: is_running(seconds))
+    until(lambda: sleeping() != [])
     answer.close()
-    until(lambda: not is_running(seconds))
+    until(lambda: sleeping() == [])
     assert engine.call("GET", f"/images/{name}/json").status == 404

@@ -23,7 +23,8 @@ from corten.store.opened import open_store
 from tests.integration.test_store_faults import check_whole
 from tests.support.clients import DockerCli
 from tests.support.daemon import Daemon, import_busybox, run_name
-from tests.support.leaks import holdings, wait_until_settled
+from tests.support.leaks import holdings, settled_holdings, wait_until_settled
+from tests.support.processes import SLEEP, sleeping
 
 pytestmark = pytest.mark.privileged
 MIB = 1 << 20
@@ -72,8 +73,7 @@ def test_kills_at_any_moment_leave_a_whole_engine(daemon: Daemon) -> None:
         "ADD data /again\nWORKDIR /new\nCOPY --from=warm /bin /tools\n"
     )
     build(daemon, context("FROM busybox\nRUN echo warm\n"), "warm")
-    time.sleep(1)  # the pool of spare network places fills up behind the answer
-    before = holdings(daemon)
+    before = settled_holdings(daemon)
     print(f"TEST_SEED={SEED}")
     moments = random.Random(SEED)
     for number in range(KILLS):
@@ -108,7 +108,7 @@ def test_a_kill_leaves_no_secret_and_no_mount_of_a_step(daemon: Daemon, tmp_path
         listening.bind(str(agent))
         listening.listen()
         mounts = "--mount=from=below,target=/below --mount=target=/all,rw --mount=type=secret,id=word --mount=type=ssh"
-        text = f"FROM busybox AS below\nRUN echo b > /b\nFROM busybox\nRUN {mounts} cat /run/secrets/word > /dev/null; sleep 60\n"
+        text = f"FROM busybox AS below\nRUN echo b > /b\nFROM busybox\nRUN {mounts} cat /run/secrets/word > /dev/null; sleep {SLEEP}\n"
         folder = tmp_path / "context"
         folder.mkdir()
         (folder / "Dockerfile").write_text(text)
@@ -131,7 +131,7 @@ def test_a_kill_leaves_no_secret_and_no_mount_of_a_step(daemon: Daemon, tmp_path
 
 
 def test_a_kill_leaves_nothing_of_a_scanner(daemon: Daemon, tmp_path: Path) -> None:
-    build(daemon, context("FROM busybox\nENTRYPOINT sleep 60\n"), "scanner")
+    build(daemon, context(f"FROM busybox\nENTRYPOINT sleep {SLEEP}\n"), "scanner")
     (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo x > /x\n")
     words = ["-m", "corten.cli.main", "build", "--sbom=generator=scanner", str(tmp_path)]
     environment = {**os.environ, "DOCKER_HOST": daemon.host, "PYTHONPATH": ":".join(sys.path)}
@@ -146,10 +146,6 @@ def test_a_kill_leaves_nothing_of_a_scanner(daemon: Daemon, tmp_path: Path) -> N
     until(lambda: sleeping() == [])
     assert set(Path(tempfile.gettempdir()).glob("corten-*")) <= folders
     assert_whole(daemon)
-
-
-def sleeping() -> list[str]:
-    return subprocess.run(["pgrep", "-f", "^sleep 60$"], capture_output=True, text=True, check=False).stdout.split()
 
 
 def secrets_left() -> list[str]:
@@ -312,7 +308,7 @@ def test_a_base_that_is_removed_while_its_layers_wait(daemon: Daemon) -> None:
     assert_whole(daemon)
 
 
-@pytest.mark.parametrize("step", ["RUN sleep 7345", "COPY data /data\nRUN sleep 7345"])
+@pytest.mark.parametrize("step", [f"RUN sleep {SLEEP}", f"COPY data /data\nRUN sleep {SLEEP}"], ids=["RUN", "COPY and RUN"])
 def test_a_restart_ends_builds_and_the_next_goes_on(daemon: Daemon, step: str) -> None:
     """An orderly end: the client is told, the step is gone, what was done is cached."""
     before = holdings(daemon)
@@ -320,12 +316,12 @@ def test_a_restart_ends_builds_and_the_next_goes_on(daemon: Daemon, step: str) -
     ends: dict[str, bool] = {}
     building = threading.Thread(target=attempt, args=(daemon, body, ends, TAG))
     building.start()
-    until(lambda: bool(subprocess.run(["pgrep", "-f", "^sleep 7345$"], capture_output=True, check=False).stdout))
+    until(lambda: sleeping() != [])
     daemon.stop()
     building.join(30)
     daemon.start()
     assert ends == {TAG: is_tagged(daemon)} == {TAG: False}
-    assert not subprocess.run(["pgrep", "-f", "^sleep 7345$"], capture_output=True, check=False).stdout
+    assert sleeping() == []
     again = daemon.call("POST", f"/build?t={TAG}", context(f"FROM busybox\nRUN echo one > /one\n{step.partition('RUN')[0]}", files=20))
     assert "Using cache" in again.body.decode()
     assert "mounts" not in wait_until_settled(daemon, before)

@@ -15,6 +15,7 @@ import pytest
 
 from tests.integration.build.building import Said, corten, import_base
 from tests.support.daemon import Daemon
+from tests.support.processes import SLEEP, sleeping
 
 pytestmark = pytest.mark.privileged
 Build = Callable[..., Said]
@@ -255,13 +256,13 @@ def test_host_network_needs_leave(build: Build) -> None:
 
 
 def test_cancelled_build_leaves_no_process(engine: Daemon, context: Path) -> None:
-    (context / "Dockerfile").write_text("FROM corpus/base\nRUN --mount=type=cache,target=/c,id=cancel touch /c/begun; sleep 321\n")
+    (context / "Dockerfile").write_text(f"FROM corpus/base\nRUN --mount=type=cache,target=/c,id=cancel touch /c/begun; sleep {SLEEP}\n")
     command = ["docker", "build", str(context)]
     environment = {**os.environ, "DOCKER_HOST": engine.host, "DOCKER_BUILDKIT": "0"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as building:
         until(lambda: any(path.name == "begun" for path in (engine.data_root / "build").rglob("begun")))
         building.terminate()
-    until(lambda: not subprocess.run(["pgrep", "-f", "sleep 321"], capture_output=True, check=False).stdout)
+    until(lambda: sleeping() == [])
     assert building.returncode != 0
 
 

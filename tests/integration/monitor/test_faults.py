@@ -1,7 +1,9 @@
 """`kill -9` of launcher, monitors and daemon under load: no byte of output and no exit status is lost, and containers go on."""
 
 import asyncio
+import os
 import random
+import time
 from collections.abc import Awaitable
 
 import pytest
@@ -11,15 +13,18 @@ from corten.monitor.events import Exited, LauncherLost, MonitorLost
 from corten.monitor.values import UNKNOWN_EXIT, StdioSpec
 from tests.integration.monitor.world import World, demultiplexed, new_id, numbers
 
+SEED = int(os.environ.get("TEST_SEED") or time.time_ns() % 100_000)
 VICTIMS = [["corten-monitor"], ["corten-launcher"], ["corten-monitor", "corten-launcher"]]
 
 
 async def kill_while(world: World, going_on: Awaitable[object], victims: list[str], *, pause: float = 0.04) -> None:
     """Kill one of them again and again, each time when the last one has been replaced, up to `pause` seconds later."""
+    print(f"TEST_SEED={SEED}")
+    choices = random.Random(SEED)
     task = asyncio.ensure_future(going_on)
     while not task.done():
-        await asyncio.sleep(random.uniform(0.0, pause))
-        world.kill(random.choice(victims))
+        await asyncio.sleep(choices.uniform(0.0, pause))
+        world.kill(choices.choice(victims))
         await world.repaired()
     await task
 

@@ -62,7 +62,8 @@ async def test_a_slow_follower_misses_nothing_that_is_rotated_away(world: World)
     client = await world.attach(container_id, stdin=True)
     await client.write(b"go\n")
     await world.ended(container_id)
-    await asyncio.sleep(0.2)
+    while "93000" not in (world.root / "data" / container_id / "json.log").read_text():
+        await asyncio.sleep(0.01)
     expected = b"".join(numbers(i * 10000 + 1001, i * 10000 + 3000) for i in range(10))
     assert await stream.read_all() == expected
     assert len(await world.log_text(container_id, stdio["log"])) < len(expected) / 2
