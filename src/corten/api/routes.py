@@ -7,11 +7,12 @@ compatibility page is generated from this table. The owner of a handler module p
 from typing import Final
 
 from corten.api.buildkit import handlers as buildkit
-from corten.api.handlers import build, cachemounts, images, images_transfer, images_verify, networks, registry, volumes
-from corten.api.handlers.cleanup import dry_runs, gc, marks, prunes, trash
+from corten.api.handlers import build, cachemounts, networks, volumes
+from corten.api.handlers.cleanup import dry_runs, gc, protection, prunes, trash
 from corten.api.handlers.container import commit, containers, exec, lifecycle, streams
 from corten.api.handlers.container import files as container_files
 from corten.api.handlers.container import stats as container_stats
+from corten.api.handlers.image import archives, images, registry, verify
 from corten.api.handlers.system import disk_usage, events, handshake, info
 from corten.api.handlers.unsupported import NO_CLUSTER_VOLUMES, NO_SWARM_MODE, NOT_A_MANAGER, NOT_IN_SWARM, unbuilt
 from corten.api.router import Route
@@ -66,22 +67,22 @@ ROUTES: Final = (
     Route("GET", "/exec/{id}/json", exec.exec_inspect),
     # Images
     Route("GET", "/images/json", images.image_list),
-    Route("POST", "/images/create", images_transfer.image_create),
+    Route("POST", "/images/create", archives.image_create),
     Route("GET", "/images/search", registry.search),
     Route("POST", "/images/prune", prunes.image_prune, (1, 25)),
-    Route("GET", "/images/get", images_transfer.image_get),
-    Route("POST", "/images/load", images_transfer.image_load),
+    Route("GET", "/images/get", archives.image_get),
+    Route("POST", "/images/load", archives.image_load),
     Route("GET", "/images/{name}/json", images.image_inspect),
     Route("GET", "/images/{name}/history", images.image_history),
-    Route("GET", "/images/{name}/get", images_transfer.image_get),
+    Route("GET", "/images/{name}/get", archives.image_get),
     Route("POST", "/images/{name}/push", registry.push),
     Route("POST", "/images/{name}/tag", images.image_tag),
     Route("DELETE", "/images/{name}", images.image_remove),
     Route("POST", "/commit", commit.commit),
     Route("GET", "/distribution/{name}/json", registry.distribution, (1, 30)),
-    Route("GET", "/corten/images", marks.image_marks),
-    Route("GET", "/corten/images/tree", images_transfer.image_tree),
-    Route("POST", "/corten/images/verify", images_verify.images_verify),
+    Route("GET", "/corten/images", protection.image_uses),
+    Route("GET", "/corten/images/tree", archives.image_tree),
+    Route("POST", "/corten/images/verify", verify.images_verify),
     # Build
     Route("POST", "/build", build.build),
     Route("POST", "/build/prune", prunes.build_prune, (1, 31)),
@@ -98,10 +99,10 @@ ROUTES: Final = (
     Route("GET", "/volumes/{name}", volumes.volume_inspect),
     Route("PUT", "/volumes/{name}", NO_CLUSTER_VOLUMES, (1, 42)),
     Route("DELETE", "/volumes/{name}", volumes.volume_remove),
-    Route("GET", "/corten/volumes", marks.volume_marks),
-    Route("GET", "/corten/volumes/{name}", marks.volume_mark),
-    Route("POST", "/corten/volumes/{name}/protect", marks.volume_protect),
-    Route("POST", "/corten/volumes/{name}/unprotect", marks.volume_unprotect),
+    Route("GET", "/corten/volumes", protection.volume_protections),
+    Route("GET", "/corten/volumes/{name}", protection.volume_protection),
+    Route("POST", "/corten/volumes/{name}/protect", protection.volume_protect),
+    Route("POST", "/corten/volumes/{name}/unprotect", protection.volume_unprotect),
     # Clean-up
     Route("POST", "/corten/dry-run/prune", dry_runs.dry_run_prune),
     Route("POST", "/corten/dry-run/images/remove", dry_runs.dry_run_removal),

@@ -1,10 +1,11 @@
 """API versions: negotiation, and every difference between their answers. No other module compares versions."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from corten import __version__
-from corten.engine.values.container import ContainerConfig, EndpointConfig, HostConfig, MountRequest
+from corten.engine.containers.create.creation import CreateRequest
+from corten.engine.values.container import MountRequest
 from corten.errors import Invalid
 from corten.http.response import Response
 from corten.http.websocket import Opcode
@@ -59,17 +60,7 @@ def chooses_websocket_streams(version: Version) -> bool:
     return version >= (1, 42)
 
 
-@dataclass(frozen=True, slots=True)
-class Creation:
-    """What create was asked for; `warnings` go into the answer."""
-
-    config: ContainerConfig
-    host: HostConfig
-    endpoints: tuple[EndpointConfig, ...]
-    warnings: tuple[str, ...] = ()
-
-
-def as_meant(asked: Creation, version: Version) -> Creation:
+def as_meant(asked: CreateRequest, version: Version) -> CreateRequest:
     """What a client of that version means: defaults as they were, fields that it cannot know dropped, as dockerd does.
 
     Raises Invalid for what dockerd refuses old clients.
@@ -89,7 +80,12 @@ def as_meant(asked: Creation, version: Version) -> Creation:
         if config.healthcheck is not None:
             config = replace(config, healthcheck=replace(config.healthcheck, start_interval=0))
         return replace(asked, config=config, host=host)
-    return replace(asked, host=host, warnings=(MAC_WARNING,) if config.mac_address else ())
+    return replace(asked, host=host)
+
+
+def create_warnings(asked: CreateRequest, version: Version) -> tuple[str, ...]:
+    """What the answer to create says of fields that a client of that version should no longer send."""
+    return (MAC_WARNING,) if version >= (1, 44) and asked.config.mac_address else ()
 
 
 MAC_WARNING: Final = "The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead."

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from corten.api import versions
-from corten.api.versions import CURRENT, MAC_WARNING, MULTIPLEXED, RAW, Creation, as_meant, find_refusal, parse_version, stream_type
+from corten.api.versions import CURRENT, MAC_WARNING, MULTIPLEXED, RAW, as_meant, create_warnings, find_refusal, parse_version, stream_type
+from corten.engine.containers.create.creation import CreateRequest
 from corten.engine.values.container import ContainerConfig, EndpointConfig, HealthCheck, HostConfig, MountRequest
 from corten.errors import Invalid
 
@@ -44,8 +45,8 @@ def test_stream_types(version: tuple[int, int], multiplexed: bool, expected: str
     assert stream_type(version, multiplexed=multiplexed) == expected
 
 
-def meant(version: tuple[int, int], host: HostConfig | None = None, config: ContainerConfig | None = None) -> Creation:
-    return as_meant(Creation(config or ContainerConfig(), host or HostConfig(), ()), version)
+def meant(version: tuple[int, int], host: HostConfig | None = None, config: ContainerConfig | None = None) -> CreateRequest:
+    return as_meant(CreateRequest(config=config or ContainerConfig(), host=host or HostConfig()), version)
 
 
 def test_defaults_of_old_clients() -> None:
@@ -89,16 +90,17 @@ def test_mounts_that_need_a_newer_client(version: tuple[int, int], mount: MountR
 
 
 def test_several_networks_need_1_44() -> None:
-    asked = Creation(ContainerConfig(), HostConfig(), (EndpointConfig(network="a"), EndpointConfig(network="b")))
+    asked = CreateRequest(config=ContainerConfig(), endpoints=(EndpointConfig(network="a"), EndpointConfig(network="b")))
     with pytest.raises(Invalid, match="multiple network endpoints: a, b"):
         as_meant(asked, (1, 43))
     assert as_meant(asked, (1, 44)).endpoints == asked.endpoints
 
 
 def test_the_container_wide_mac_address_is_deprecated_since_1_44() -> None:
-    config = ContainerConfig(mac_address="02:00:00:00:00:01")
-    assert meant((1, 43), config=config).warnings == ()
-    assert meant((1, 44), config=config).warnings == (MAC_WARNING,)
+    asked = CreateRequest(config=ContainerConfig(mac_address="02:00:00:00:00:01"))
+    assert create_warnings(asked, (1, 43)) == ()
+    assert create_warnings(asked, (1, 44)) == (MAC_WARNING,)
+    assert create_warnings(CreateRequest(config=ContainerConfig()), (1, 44)) == ()
 
 
 def test_versions_are_compared_here_only() -> None:

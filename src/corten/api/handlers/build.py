@@ -1,15 +1,17 @@
 """`/build`: the classic builder's call, and the multipart request of `corten build`. BuildKit's gRPC is in `corten.api.buildkit`."""
 
 import asyncio
-import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from corten.api.build_limits import check_parameters, read_limits
+from corten.api.jsonstream import StreamedWork, first_line_decides
 from corten.api.registry_config import read_registry_config
 from corten.api.request import Request
 from corten.api.streamformatter import stream_line
@@ -17,7 +19,7 @@ from corten.api.types.build import BuildAux, BuildUlimit, DirectoryDescriptorHea
 from corten.api.types.images import ErrorDetail, StreamMessage
 from corten.build.events import BuildEvent
 from corten.engine.build.request import BuildRequest, BuildResult
-from corten.errors import Conflict, EngineError, Invalid, Unsupported
+from corten.errors import EngineError, Invalid, Unsupported
 from corten.http.response import Reply, Response, Stream
 from corten.lazy import LazyModule
 from corten.oci.platform import host_platform
@@ -33,7 +35,7 @@ else:
     descriptors, local = LazyModule("corten.engine.build.contexts.descriptors"), LazyModule("corten.engine.build.contexts.local")
     remote, tar = LazyModule("corten.engine.build.contexts.remote"), LazyModule("corten.engine.build.contexts.tar")
 
-Events = asyncio.Queue[BuildEvent | None]
+Build = StreamedWork[BuildEvent, BuildResult]
 _SOON = 10.0
 """Seconds in which an error of a build is the answer's status; later the head has left."""
 
@@ -52,17 +54,13 @@ async def build(request: Request) -> Reply:
         if directories is not None:
             await asyncio.to_thread(directories.check)
         return Stream(_trace_lines(request, build_request))
-    events, running = _started(request, build_request)
     text = classic.ClassicText(remove=request.flag("rm", default=True), no_cache=build_request.options.no_cache)
+    quiet = request.flag("q")
+    lines = _lines(_started(request, build_request), text, None if quiet else [tag.familiar for tag in build_request.tags])
     try:
-        first = await _first_lines(events, running, text)
+        return await first_line_decides(lines, seconds=_SOON, failed=partial(_failed, text=text, quiet=quiet))
     except EngineError as error:
         raise classic.refusal(error, build_request.dockerfile) from error
-    except BaseException:
-        await _ended(running)
-        raise
-    tags = [] if request.flag("q") else [tag.familiar for tag in build_request.tags]
-    return Stream(_lines(first, events, running, text, None if request.flag("q") else tags))
 
 
 async def cancel(request: Request) -> Reply:
@@ -73,31 +71,17 @@ async def cancel(request: Request) -> Reply:
     return Response(200)
 
 
-async def _first_lines(events: Events, running: "asyncio.Future[BuildResult]", text: "classic.ClassicText") -> list[str]:
-    """The first lines that come soon. Raises what the build raised before: it is the request's answer then, not a stream's last line."""
-    try:
-        async with asyncio.timeout(_SOON):
-            while (event := await events.get()) is not None:
-                if lines := text.of(event):
-                    return lines
-    except TimeoutError:
-        return []
-    events.put_nowait(None)
-    if (error := running.exception()) is not None and not isinstance(error, solve.StepFailed):
-        raise error
-    return []
-
-
-async def _lines(
-    first: list[str], events: Events, running: "asyncio.Future[BuildResult]", text: "classic.ClassicText", tags: list[str] | None
-) -> AsyncIterator[bytes]:
-    """The stream: text lines, then the id, or the error as the last line since the head has left. `tags` None: only the id is told."""
-    try:
-        for line in first if tags is not None else ():
-            yield _text_line(line)
-        async for several in _batches(events):
-            yield b"".join(_text_line(line) for event in several for line in text.of(event)) if tags is not None else b""
-        built = await _result(running)
+async def _lines(work: Build, text: "classic.ClassicText", tags: list[str] | None) -> AsyncGenerator[bytes, None]:
+    """The stream: text lines, then the id. `tags` None: only the id is told. A step that fails says so in the stream, first or not."""
+    async with aclosing(work):
+        try:
+            async for several in work.batches():
+                if lines := [line for event in several for line in text.of(event)]:
+                    yield b"".join(map(_text_line, lines)) if tags is not None else b""
+            built = await work.result()
+        except solve.StepFailed as error:
+            yield b"".join(_failed(error, text, quiet=tags is None))
+            return
         if tags is None:
             yield _text_line(f"{built.image}\n")
             return
@@ -106,24 +90,13 @@ async def _lines(
         yield stream_line(StreamMessage(aux=BuildAux(id=built.image)))
         for line in text.end(built.image, tags):
             yield _text_line(line)
-    except EngineError as error:
-        for line in text.failed(error) if tags is not None else ():
-            yield _text_line(line)
-        message, code = classic.failure(error)
-        yield stream_line(StreamMessage(error_detail=ErrorDetail(message, code), error=message))
-    finally:
-        await _ended(running)
 
 
-async def _batches(events: Events) -> AsyncIterator[list[BuildEvent]]:
-    """The events as they come, those together that are there at the same time: each piece of an answer is a packet and wakes its reader."""
-    event = await events.get()
-    while event is not None:
-        several = [event]
-        while not events.empty() and (event := events.get_nowait()) is not None:
-            several.append(event)
-        yield several
-        event = event and await events.get()
+def _failed(error: EngineError, text: "classic.ClassicText", *, quiet: bool) -> Iterator[bytes]:
+    """The error as the last line, since the head has left."""
+    yield from map(_text_line, text.failed(error) if not quiet else ())
+    message, code = classic.failure(error)
+    yield stream_line(StreamMessage(error_detail=ErrorDetail(message, code), error=message))
 
 
 def _text_line(text: str) -> bytes:
@@ -133,13 +106,13 @@ def _text_line(text: str) -> bytes:
 async def _trace_lines(request: Request, build_request: BuildRequest) -> AsyncIterator[bytes]:
     """The stream of a multipart request: status messages of the steps, then the id, or the error with its place."""
     source: list[str] = []
-    events, running = _started(request, replace(build_request, explain=source.append))
+    work = _started(request, replace(build_request, explain=source.append))
     tracing = trace.Trace(f"{time.time_ns()} {id(request)}")
     try:
-        async for several in _batches(events):
+        async for several in work.batches():
             statuses = [status for event in several if (status := tracing.of(event)) is not None]
             yield b"".join(stream_line(StreamMessage(id=trace.TRACE_ID, aux=status)) for status in statuses)
-        built = await _result(running)
+        built = await work.result()
         if built.image:
             aux = BuildAux(id=built.image, new=built.is_new, provenance=msgspec.Raw(built.provenance))
             yield stream_line(StreamMessage(aux=aux))
@@ -148,39 +121,11 @@ async def _trace_lines(request: Request, build_request: BuildRequest) -> AsyncIt
         yield stream_line(StreamMessage(id=trace.TRACE_ID, aux={"error": details}))
         yield stream_line(StreamMessage(error_detail=ErrorDetail(error.message, 0), error=error.message))
     finally:
-        await _ended(running)
+        await work.aclose()
 
 
-def _started(request: Request, build_request: BuildRequest) -> "tuple[Events, asyncio.Future[BuildResult]]":
-    """The build under way and its events, None after the last one."""
-    events: Events = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-    here = threading.get_ident()
-
-    def emit(event: BuildEvent) -> None:
-        """From any thread. Most come from the loop's own, which need not be woken for them."""
-        if threading.get_ident() == here:
-            events.put_nowait(event)
-        else:
-            loop.call_soon_threadsafe(events.put_nowait, event)
-
-    running = asyncio.ensure_future(request.app.builds.build(build_request, emit))
-    running.add_done_callback(lambda _: loop.call_soon(events.put_nowait, None))
-    return events, running
-
-
-async def _result(running: "asyncio.Future[BuildResult]") -> BuildResult:
-    """Raises what the build raised, Conflict when it was cancelled by another request."""
-    await asyncio.wait([running])
-    if running.cancelled():
-        raise Conflict("context canceled", reason="build-cancelled")
-    return running.result()
-
-
-async def _ended(running: "asyncio.Future[BuildResult]") -> None:
-    if not running.done():
-        running.cancel()
-        await asyncio.wait([running])
+def _started(request: Request, build_request: BuildRequest) -> Build:
+    return StreamedWork(lambda emit: request.app.builds.build(build_request, emit))
 
 
 def _is_multipart(request: Request) -> bool:

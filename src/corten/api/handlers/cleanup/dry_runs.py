@@ -13,7 +13,7 @@ from corten.api.handlers.cleanup.prunes import (
     read_prune_filter,
     volumes_pruned,
 )
-from corten.api.handlers.images import deleted_items
+from corten.api.handlers.image.images import deleted_items
 from corten.api.request import Request
 from corten.api.types.cleanup.answers import DryRunAnswer, DryRunPrune, DryRunRemoval, DryRunRemovalAnswer
 from corten.api.wire import json_response

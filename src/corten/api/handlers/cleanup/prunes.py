@@ -7,7 +7,7 @@ from dataclasses import replace
 from msgspec import UNSET
 
 from corten.api.filters import filter_parsed_bool, filter_until
-from corten.api.handlers.images import deleted_items, prune_what, removal_how
+from corten.api.handlers.image.images import deleted_items, prune_what, removal_how
 from corten.api.request import Request
 from corten.api.types.cleanup.answers import (
     CachesPruned,

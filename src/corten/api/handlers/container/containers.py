@@ -7,7 +7,7 @@ from corten.api.request import Request
 from corten.api.types.containers import CortenAnswer, CreateAnswer, CreateBody, ExitReasonAnswer, UpdateAnswer, UpdateBody
 from corten.api.types.host_config import to_restart_policy
 from corten.api.types.resources import to_resources
-from corten.api.versions import Creation, as_meant
+from corten.api.versions import as_meant, create_warnings
 from corten.api.wire import json_response
 from corten.engine.containers.create.creation import CreateRequest
 from corten.engine.containers.exit_reasons import Explained
@@ -21,18 +21,13 @@ from corten.http.response import Reply, Response
 
 async def container_create(request: Request) -> Reply:
     body = await request.json(CreateBody)
-    meant = as_meant(Creation(*body.to_engine()), request.version)
+    config, host, endpoints = body.to_engine()
+    name, platform = request.text("name").removeprefix("/"), request.text("platform")
     peer = request.http.peer
-    wanted = CreateRequest(
-        config=meant.config,
-        host=meant.host,
-        endpoints=meant.endpoints,
-        name=request.text("name").removeprefix("/"),
-        platform=request.text("platform"),
-        client=(peer.uid, peer.gid) if peer else None,
-    )
-    created = await request.app.creation.create(wanted)
-    return json_response(CreateAnswer(id=created.id, warnings=[*created.warnings, *meant.warnings]), 201)
+    client = (peer.uid, peer.gid) if peer else None
+    asked = CreateRequest(config=config, host=host, endpoints=endpoints, name=name, platform=platform, client=client)
+    created = await request.app.creation.create(as_meant(asked, request.version))
+    return json_response(CreateAnswer(id=created.id, warnings=[*created.warnings, *create_warnings(asked, request.version)]), 201)
 
 
 async def container_list(request: Request) -> Reply:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET
 
 from corten.api.handlers.container.inspect import summaries
-from corten.api.handlers.images import image_summary
+from corten.api.handlers.image.images import image_summary
 from corten.api.handlers.volumes import answer
 from corten.api.request import Request
 from corten.api.types.containers import ContainerSummary

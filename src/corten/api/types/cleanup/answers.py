@@ -114,7 +114,7 @@ class TrashEmptied(AnswerStruct, frozen=True, kw_only=True):
     space_reclaimed: int
 
 
-class VolumeMarks(AnswerStruct, frozen=True, kw_only=True):
+class VolumeProtection(AnswerStruct, frozen=True, kw_only=True):
     """`models` says what weights the volume holds, "" = none, and `model_bytes` their size. `last_used`: RFC 3339, "" = never."""
 
     protected: bool
@@ -123,7 +123,7 @@ class VolumeMarks(AnswerStruct, frozen=True, kw_only=True):
     last_used: str
 
 
-class ImageMarks(AnswerStruct, frozen=True, kw_only=True):
+class ImageUse(AnswerStruct, frozen=True, kw_only=True):
     """`last_used`: RFC 3339, "" = never."""
 
     last_used: str

@@ -1,14 +1,16 @@
 """Pull, push, login checks and look-ups at registries: the wire's side of `corten.engine.transfer`."""
 
-import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any
 
 import msgspec
 
-from corten.api.handlers.images import read_platform
+from corten.api.handlers.image.images import read_platform
+from corten.api.jsonstream import StreamedWork, first_line_decides
 from corten.api.request import Request
-from corten.api.streamformatter import error_line, progress_line, stream_line
+from corten.api.streamformatter import progress_line, stream_line
 from corten.api.types.images import DescriptorAnswer, DistributionAnswer, ProgressDetail, SearchHit, StreamMessage
 from corten.api.types.system import AuthAnswer, AuthConfig
 from corten.api.wire import json_response
@@ -16,14 +18,14 @@ from corten.engine.progress import Message, Report
 from corten.engine.transfer.credentials import registry_credentials
 from corten.engine.transfer.push import PushResult
 from corten.engine.transfer.registries import SEARCH_FILTERS, Search
-from corten.errors import Denied, EngineError, Invalid, Unauthenticated
-from corten.http.response import Reply, Stream
+from corten.errors import Denied, Invalid, Unauthenticated
+from corten.http.response import Reply
 from corten.ids import is_hex64
 from corten.oci.digest import parse_digest
 from corten.oci.reference import Reference, parse_reference
 from corten.registry.auth import Credentials
 
-Work = Callable[[Report], Awaitable[list[PushResult] | None]]
+Work = Callable[[Report], Coroutine[Any, Any, list[PushResult] | None]]
 
 
 async def pull(request: Request) -> Reply:
@@ -119,38 +121,16 @@ async def _streamed(work: Work) -> Reply:
 
     It never says 401, at which Docker's CLI asks for a password and tries Docker Hub with it.
     """
-    messages: asyncio.Queue[Message | None] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-
-    def report(message: Message) -> None:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(messages.put_nowait, message)
-
-    running = asyncio.ensure_future(work(report))
-    running.add_done_callback(lambda _: messages.put_nowait(None))
-    first = await messages.get()
-    if first is None:
-        try:
-            await running
-        except Unauthenticated as error:
-            raise Denied(error.message, reason=error.reason, hint=error.hint) from error
-    return Stream(_lines(first, messages, running))
-
-
-async def _lines(
-    first: Message | None, messages: "asyncio.Queue[Message | None]", running: "asyncio.Future[list[PushResult] | None]"
-) -> AsyncIterator[bytes]:
     try:
-        message = first
-        while message is not None:
-            yield progress_line(message)
-            message = await messages.get()
-        for pushed in await running or ():
+        return await first_line_decides(_lines(StreamedWork(work)))
+    except Unauthenticated as error:
+        raise Denied(error.message, reason=error.reason, hint=error.hint) from error
+
+
+async def _lines(work: StreamedWork[Message, list[PushResult] | None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(work):
+        async for several in work.batches():
+            yield b"".join(map(progress_line, several))
+        for pushed in await work.result() or ():
             aux = {"Tag": pushed.tag, "Digest": pushed.digest, "Size": pushed.size}
             yield stream_line(StreamMessage(progress_detail=ProgressDetail(), aux=aux))
-    except EngineError as error:
-        yield error_line(error)
-    finally:
-        if not running.done():
-            running.cancel()
-            await asyncio.wait([running])

@@ -1,4 +1,4 @@
-"""`/images`: list, inspect, history, tag, remove, prune. Archives and registries are in `images_transfer`."""
+"""`/images`: list, inspect, history, tag, remove, prune. Archives are in `archives`, pull and push in `registry`."""
 
 from collections.abc import Mapping
 from typing import Any, Final

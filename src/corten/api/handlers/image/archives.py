@@ -1,12 +1,13 @@
 """`/images/load`, `/images/get`, `/images/create`: archives in and out as streams. Registries are in `registry`."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
 from corten.api import versions
-from corten.api.handlers.images import read_platform
-from corten.api.handlers.registry import pull
+from corten.api.handlers.image.images import read_platform
+from corten.api.handlers.image.registry import pull
+from corten.api.jsonstream import first_line_decides
 from corten.api.request import Request
 from corten.api.streamformatter import error_line, progress_line
 from corten.api.types.images import StreamMessage
@@ -21,10 +22,8 @@ from corten.oci.platform import Platform, parse_platform
 
 async def image_load(request: Request) -> Reply:
     messages = request.app.images.archives.load(request.stream(), quiet=request.flag("quiet"), platform=_transferred_platform(request))
-    lines = _lines(messages)
-    # The head leaves with the first line: a client that sent `Expect: 100-continue` takes an earlier head for a refusal of its body.
-    first = await anext(lines, b"")
-    return Stream(_after(first, lines))
+    # A client that sent `Expect: 100-continue` takes a head that leaves before the first line for a refusal of its body.
+    return await first_line_decides(_lines(messages))
 
 
 async def image_get(request: Request) -> Reply:
@@ -68,15 +67,8 @@ def _transferred_platform(request: Request) -> Platform | None:
     return read_platform(request)
 
 
-async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
-    async with aclosing(rest):
-        yield first
-        async for line in rest:
-            yield line
-
-
 async def _lines(messages: AsyncGenerator[Message, None]) -> AsyncGenerator[bytes, None]:
-    """JSON lines; as in Docker, an error ends the stream as its last line, since the head has left."""
+    """As in Docker, an error ends the stream as its last line, also where it is the first."""
     try:
         async with aclosing(messages):
             async for message in messages:

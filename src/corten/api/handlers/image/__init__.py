@@ -1,0 +1,1 @@
+"""The calls on images: the store, archives, signatures, registries."""
