@@ -69,6 +69,21 @@ def test_a_failing_poststop_is_passed_over(bundle: Bundle, tmp_path: Path) -> No
     bundle.run().ok()
 
 
+def test_after_a_failing_poststop_the_others_run(bundle: Bundle, tmp_path: Path, journal: Path) -> None:
+    hooks = [hook(tmp_path, "first", "exit 1"), hook(tmp_path, "second", f"echo ran >> {journal}")]
+    bundle.config["hooks"] = {"poststop": hooks}
+    bundle.run().ok()
+    assert journal.read_text() == "ran\n"
+
+
+def test_a_hook_without_env_gets_the_runtimes(bundle: Bundle, tmp_path: Path, journal: Path) -> None:
+    own = hook(tmp_path, "own", f"env >> {journal}")
+    del own["env"]
+    bundle.config["hooks"] = {"createRuntime": [own]}
+    bundle.run().ok()
+    assert "PYTHONPATH=" in journal.read_text(), "the harness sets it"
+
+
 def test_a_hook_that_hangs_is_ended(bundle: Bundle, tmp_path: Path) -> None:
     if not IS_OURS:
         pytest.skip("takes long")

@@ -216,6 +216,15 @@ def test_the_config_that_spec_writes_runs(bundle: Bundle) -> None:
     assert bundle.run().ok().lines[0] == "works"
 
 
+def test_a_log_that_cannot_be_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    bundle.save()
+    for words in (("--log-format", "xml"), ("--log", str(tmp_path / "no" / "folder"))):
+        done = bundle.call(*words, "create", "--bundle", str(bundle.directory), bundle.id)
+        assert done.code == 1
+        assert "log" in done.err
+    assert bundle.call("state", bundle.id).code != 0
+
+
 def test_errors_go_to_the_log(bundle: Bundle, tmp_path: Path) -> None:
     log = tmp_path / "log"
     bundle.call("--log", str(log), "--log-format", "json", "start", "ghost")

@@ -82,10 +82,9 @@ def delete(state: ContainerState, state_root: str, cgroup: Cgroup | None, *, for
             cgroup.kill_all()
         cgroup.delete()
     remove_state(state_root, state["id"])
-    hooks = state["hooks"].get("poststop")
-    if hooks:
+    for hook in state["hooks"].get("poststop") or ():
         try:
-            run_hooks("poststop", hooks, oci_state(state, "stopped"))
+            run_hooks("poststop", [hook], oci_state(state, "stopped"))
         except EngineError:
             pass
 

@@ -13,23 +13,26 @@ from corten.kernel.process import pidfd_open, pidfd_send_signal
 def run_hooks(kind: str, hooks: list[dict[str, Any]], state: dict[str, Any]) -> None:
     """Run each in turn. The first that fails, or outlives its timeout (seconds; it is killed then), is an EngineError.
 
-    What a hook writes to stderr is part of the message.
+    What a hook writes to stderr is part of the message. One without `env` gets this process's environment, as with runc; inside the
+    container (startContainer) it gets none, for that is the engine's own.
     """
     document = json.dumps(state).encode()
     for hook in hooks:
-        status, output = _run(hook, document)
+        given = {} if kind == "startContainer" else dict(os.environ)
+        status, output = _run(hook, document, given)
         if status != 0:
             told = f": {output.decode(errors='replace').strip()}" if output else ""
             how = f"timed out after {hook.get('timeout')} s" if status is None else f"exit status {status}"
             raise EngineError(f"{kind} hook {hook['path']}: {how}{told}", reason="hook-failed")
 
 
-def _run(hook: dict[str, Any], document: bytes) -> tuple[int | None, bytes]:
+def _run(hook: dict[str, Any], document: bytes, given: dict[str, str]) -> tuple[int | None, bytes]:
     """(exit status, None after a timeout; the first kilobytes of its stderr)."""
     state_end, state_in = os.pipe2(os.O_CLOEXEC)
     errors, errors_in = os.pipe2(os.O_CLOEXEC)
     args = hook.get("args") or [hook["path"]]
-    env = dict(entry.split("=", 1) for entry in hook.get("env") or () if "=" in entry)
+    own = hook.get("env")
+    env = given if own is None else dict(entry.split("=", 1) for entry in own if "=" in entry)
     try:
         actions = [(os.POSIX_SPAWN_DUP2, state_end, 0), (os.POSIX_SPAWN_DUP2, errors_in, 1), (os.POSIX_SPAWN_DUP2, errors_in, 2)]
         try:

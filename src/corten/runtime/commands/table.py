@@ -97,7 +97,7 @@ def run_line(words: list[str]) -> int:
     log = Log("", False)
     try:
         given = parse(words, _GLOBAL)
-        log = Log(given.text("log"), given.text("log-format") == "json")
+        log = _log(given)
         return _dispatch(given, log)
     except EngineError as e:
         log.error(e.message, e.hint)
@@ -105,6 +105,16 @@ def run_line(words: list[str]) -> int:
     except OSError as e:
         log.error(str(e))
         return 1
+
+
+def _log(given: Parsed) -> Log:
+    """The errors' place, which must be had before anything is done. Raises Invalid."""
+    form = given.text("log-format", "text")
+    if form not in ("text", "json"):
+        raise Invalid(f"invalid log-format: {form!r}", reason="bad-arguments", hint="text or json")
+    log = Log(given.text("log"), form == "json")
+    log.check()
+    return log
 
 
 def _dispatch(given: Parsed, log: Log) -> int:
