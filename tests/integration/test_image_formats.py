@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backports import zstd
 
+from corten.store.streams import zstd
 from tests.support.clients import DockerCli
 from tests.support.images import busybox_tar
 from tests.unit.store.tarballs import Member, tarball

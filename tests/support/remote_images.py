@@ -9,8 +9,7 @@ import tarfile
 from collections.abc import Sequence
 from typing import Any
 
-from backports import zstd
-
+from corten.store.streams import zstd
 from tests.support.faulty_registry import Registry
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"

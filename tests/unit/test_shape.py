@@ -32,7 +32,6 @@ SMALL_FOLDERS = {  # of fewer than four files, and why each is one
     "engine/values": "a floor: containers, execs and links as data",
     "kernel/nftables": "one netlink protocol",
     "store/contents": "what fills volumes and how much is in them",
-    "store/streams": "bytes between loop and threads",
     "store/trashbin": "deferred deletion of two nouns",
 }
 MODULES = sorted(SRC.rglob("*.py"))
@@ -107,19 +106,28 @@ def test_folders_stay_small() -> None:
     assert {name for name, n in sizes.items() if n < 4} == set(SMALL_FOLDERS), "join it with another, or list it with its reason"
 
 
-def foreign_imports(path: Path) -> set[str]:
+def all_imports(path: Path) -> set[str]:
     roots = set()
     for node in statements(parsed(path)):
         if isinstance(node, ast.Import):
             roots |= {a.name.split(".")[0] for a in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             roots.add(node.module.split(".")[0])
-    return roots - sys.stdlib_module_names - {"corten"}
+    return roots
+
+
+def foreign_imports(path: Path) -> set[str]:
+    return all_imports(path) - sys.stdlib_module_names - {"corten"}
 
 
 def test_what_runs_beside_containers_needs_only_the_standard_library() -> None:
     foreign = {str(p.relative_to(ROOT)): bad for part in STDLIB_ONLY for p in (SRC / part).rglob("*.py") if (bad := foreign_imports(p))}
     assert foreign == {}
+
+
+def test_one_module_alone_asks_where_zstandard_is() -> None:
+    askers = {str(p.relative_to(SRC)) for p in MODULES if {"backports", "compression"} & all_imports(p)}
+    assert askers == {"store/streams/zstd.py"}
 
 
 def imported_by(module: str) -> set[str]:
@@ -143,6 +151,8 @@ HEAVY = {
     "subprocess",
     "tempfile",
 }
+if sys.version_info >= (3, 14):  # there the standard library's own traceback, which the launcher needs, imports both
+    HEAVY -= {"dataclasses", "inspect"}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backports import zstd
 
 from corten.errors import EngineError, Invalid, Unsupported
 from corten.oci import manifest as oci
@@ -14,6 +13,7 @@ from corten.oci.platform import Platform, host_platform, parse_platform
 from corten.store.archive.load import LoadedImage, load_archive
 from corten.store.layertar.unpack import Limits
 from corten.store.opened import Store, open_store
+from corten.store.streams import zstd
 from tests.unit.store.tarballs import Member, chunked, tarball
 
 LAYERS = [tarball([Member(f"f{n}", data=bytes([n]) * 2000), Member("same", data=bytes([n]))]) for n in range(3)]

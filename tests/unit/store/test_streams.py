@@ -7,11 +7,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
-from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corten.errors import Invalid
+from corten.store.streams import zstd
 from corten.store.streams.compression import Compression, decompressed, sniffed
 from corten.store.streams.loops import Outlet, drawn, in_thread, with_body
 from corten.store.streams.threads import Channel, ChannelClosed, Chunk, Hashed, Prefetched

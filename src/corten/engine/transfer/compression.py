@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from isal import isal_zlib
 
 from corten.oci.manifest import DOCKER_LAYER, OCI_LAYER
+from corten.store.streams import zstd
 
 Compression = Literal["gzip", "zstd", "uncompressed"]
 LEVEL: Final = 2
@@ -41,8 +42,6 @@ class LayerCompression:
 
     def _packer(self) -> Any:
         if self.kind == "zstd":
-            from backports import zstd
-
             return zstd.ZstdCompressor(self.level or None)
         if self.kind == "uncompressed":
             return None

@@ -9,10 +9,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Final, Literal, Protocol
 
-from backports import zstd
 from isal import isal_zlib
 
 from corten.errors import Invalid
+from corten.store.streams import zstd
 
 Compression = Literal["none", "gzip", "zstd", "bzip2", "xz"]
 Chunk = bytes | memoryview

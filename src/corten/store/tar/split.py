@@ -13,9 +13,8 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from backports import zstd
-
 from corten.errors import EngineError
+from corten.store.streams import zstd
 from corten.store.tar.contents import Content
 from corten.store.tar.reader import Chunk
 
