@@ -98,7 +98,7 @@ COMMANDS: tuple[Command, ...] = (
         "container.create:CREATE",
         "[OPTIONS] IMAGE [COMMAND] [ARG...]",
         SOME,
-        "Make a container without starting it",
+        "Create a container without starting it",
         passes_on=True,
     ),
     Command(("container diff", "diff"), "container.files:DIFF", "CONTAINER", ONE, "List what a container changed in its file system"),
@@ -247,14 +247,16 @@ COMMANDS: tuple[Command, ...] = (
     ),
     # networks
     Command(("network connect",), "network.connect:CONNECT", "[OPTIONS] NETWORK CONTAINER", TWO, "Connect a container to a network"),
-    Command(("network create",), "network.create:CREATE", "[OPTIONS] NETWORK", ONE, "Make a network"),
-    Command(("network disconnect",), "network.connect:DISCONNECT", "[OPTIONS] NETWORK CONTAINER", TWO, "Take a container off a network"),
+    Command(("network create",), "network.create:CREATE", "[OPTIONS] NETWORK", ONE, "Create a network"),
+    Command(
+        ("network disconnect",), "network.connect:DISCONNECT", "[OPTIONS] NETWORK CONTAINER", TWO, "Disconnect a container from a network"
+    ),
     Command(("network inspect",), "inspecting:NETWORKS", "[OPTIONS] NETWORK [NETWORK...]", SOME, "Show all about networks"),
     Command(("network ls", "network list"), "network.list:LS", OPTIONS, NONE, "List networks"),
     Command(("network prune",), "prune:NETWORKS", OPTIONS, NONE, "Remove networks that no container uses"),
     Command(("network rm", "network remove"), "network.list:RM", "NETWORK [NETWORK...]", SOME, "Remove networks"),
     # volumes
-    Command(("volume create",), "volume.volumes:CREATE", "[OPTIONS] [VOLUME]", MAYBE, "Make a volume"),
+    Command(("volume create",), "volume.volumes:CREATE", "[OPTIONS] [VOLUME]", MAYBE, "Create a volume"),
     Command(("volume inspect",), "inspecting:VOLUMES", "[OPTIONS] VOLUME [VOLUME...]", SOME, "Show all about volumes"),
     Command(("volume ls", "volume list"), "volume.volumes:LS", OPTIONS, NONE, "List volumes"),
     Command(("volume protect",), "cleanup.trash:PROTECT", "VOLUME [VOLUME...]", SOME, "Let no prune and no rm take volumes"),
@@ -268,7 +270,13 @@ COMMANDS: tuple[Command, ...] = (
     Command(("builder inspect", "buildx inspect"), "build.builders:INSPECT", "[NAME]", MAYBE, "Show the engine as a builder"),
     Command(("builder ls", "buildx ls"), "build.builders:LS", OPTIONS, NONE, "List builders: the engine"),
     Command(("builder prune", "buildx prune"), "prune:BUILD_CACHE", OPTIONS, NONE, "Remove build cache"),
-    Command(("builder use", "buildx use"), "build.builders:USE", "NAME", ONE, "Accepted for Docker's sake: the engine is the builder"),
+    Command(
+        ("builder use", "buildx use"),
+        "build.builders:USE",
+        "NAME",
+        ONE,
+        "Ignored, for compatibility with Docker",
+    ),
     Command(("builder version", "buildx version"), "build.builders:VERSION", "", NONE, "Show the version"),
     Command(("cache limit",), "build.cachemounts:LIMIT", "CACHE SIZE", TWO, "Keep a cache mount below a size (0: no limit)"),
     Command(("cache ls", "cache list"), "build.cachemounts:LS", OPTIONS, NONE, "List the cache mounts of builds"),

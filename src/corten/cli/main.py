@@ -20,7 +20,7 @@ GLOBAL_FLAGS = (
     Flag("context", STRING, "Name of the context to use (goes before DOCKER_HOST and the current context)", short="c"),
     Flag("debug", BOOL, "Show tracebacks of errors", short="D"),
     Flag("host", STRING, "Address of the engine: unix:///path, tcp://host:port", short="H"),
-    Flag("log-level", STRING, "Accepted for Docker's sake", short="l", default="info"),
+    Flag("log-level", STRING, "Ignored, for compatibility with Docker", short="l", default="info"),
     Flag("tls", BOOL, "Use TLS"),
     Flag("tlscacert", STRING, "Authority that the engine's certificate must come from (default ca.pem)"),
     Flag("tlscert", STRING, "Certificate to show the engine (default cert.pem)"),

@@ -226,12 +226,12 @@ BUILD_CACHE = Action(
     (
         Flag("all", BOOL, "All of it, not only what is dangling", short="a"),
         *MANNER,
-        Flag("builder", STRING, "Accepted for Docker's sake").hide(),
+        Flag("builder", STRING, "Ignored, for compatibility with Docker").hide(),
         Flag("keep-storage", BYTES, "So much may stay"),
         Flag("max-used-space", BYTES, "So much may stay at most"),
         Flag("min-free-space", BYTES, "So much of the disk is to be free"),
         Flag("reserved-space", BYTES, "So much may stay in any case"),
-        Flag("verbose", BOOL, "Accepted for Docker's sake").hide(),
+        Flag("verbose", BOOL, "Ignored, for compatibility with Docker").hide(),
     ),
 )
 SYSTEM = Action(
