@@ -51,6 +51,17 @@ def neutral(value: Any, image: str) -> dict[str, Any]:
     return found
 
 
+def without_our_ways(found: dict[str, Any]) -> dict[str, Any]:
+    """What differs from Docker on purpose, checked here: /dev/shm is bounded by memory, and an end has its reason."""
+    assert found["exited"].pop("Corten")["ExitReason"]["Reason"] == "killed"
+    half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 & ~4095
+    for state in ("created", "running", "exited"):
+        host = found[state]["HostConfig"]
+        if host["ShmSize"] in (half, host["Memory"] // 2 & ~4095):
+            host["ShmSize"] = 64 << 20
+    return found
+
+
 @pytest.fixture
 def reference(reference_host: str) -> Iterator[Call]:
     def ask(method: str, target: str, body: Any = None) -> Called:
@@ -64,7 +75,7 @@ def reference(reference_host: str) -> Iterator[Call]:
 @pytest.mark.privileged
 @pytest.mark.parametrize("case", CASES)
 def test_as_docker_answers(engine: Daemon, name: str, case: str) -> None:
-    found = observed(engine.call, name, IMAGE, CASES[case])
+    found = without_our_ways(observed(engine.call, name, IMAGE, CASES[case]))
     assert not (lines := differences(found, json.loads(RECORD.read_text())[case])), "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ from corten.engine.containers.create.checks import check, platform_warning, warn
 from corten.engine.containers.create.merge import argv, merged
 from corten.engine.containers.create.names import check_name, free_name
 from corten.engine.containers.links import settled_links
+from corten.engine.containers.log_config import check_log_config
 from corten.engine.containers.mounts import requested, volumes_from, with_images, with_volumes
 from corten.engine.containers.protocols import ContainerNetworks
 from corten.engine.containers.storage import ContainerStorage
@@ -97,6 +98,7 @@ class Creation:
         defaults = self._defaults
         defaults.check(request)
         container = self._draft(request, image)
+        check_log_config(container.host.log_config)  # also options for the default driver, which the request does not name
         resources, discarded = discard_unsupported(container.host.resources, defaults.machine.limits)
         container = replace(container, host=replace(container.host, resources=resources))
         self._networks.check(container)
