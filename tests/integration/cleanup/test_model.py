@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -105,6 +106,13 @@ def fill(path: str, leave: int) -> None:
             os.ftruncate(ballast.fileno(), max(size - leave, 0))
 
 
+def state_after_reclaim(state: State, observed: State, op: Op) -> State:
+    """What takes room on a full disk may have the trash give it up."""
+    if op[0] not in ("run", "make", "load"):
+        return state
+    return replace(state, trash=tuple(entry for entry in state.trash if entry in observed.trash))
+
+
 async def on_a_full_disk(seed: int) -> int:
     """How many operations a full disk stopped."""
     moves = random.Random(seed)
@@ -119,15 +127,16 @@ async def on_a_full_disk(seed: int) -> int:
                 fill("/mnt/ballast", moves.randrange(0, 64_000) if op[0] != "load" else moves.randrange(64 << 20, 66 << 20))
             try:
                 worked = await player.play(op)
-                then = expected(state, op, worked=worked)
                 observed = await player.observe()
+                state = state_after_reclaim(state, observed, op) if is_full else state
+                then = expected(state, op, worked=worked)
                 check(observed, state, op, whole=True)
                 assert then.facts() == observed.facts()
                 state = then
             except EngineError:
                 stopped += 1
                 observed = await player.observe()
-                check(observed, state, op)
+                check(observed, state_after_reclaim(state, observed, op), op)
                 state = observed
             finally:
                 Path("/mnt/ballast").unlink(missing_ok=True)
